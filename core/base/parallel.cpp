@@ -1,0 +1,74 @@
+#include "core/base/parallel.h"
+
+#include <ATen/Parallel.h>
+#include <omp.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <exception>
+#include <mutex>
+#include <vector>
+
+namespace dhsa {
+namespace {
+
+std::vector<int> allowed_processors() {
+  static const std::vector<int> processors = [] {
+    std::vector<int> list;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) == 0) {
+      for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (CPU_ISSET(cpu, &set)) list.push_back(cpu);
+      }
+    }
+    if (list.empty()) list.push_back(0);
+    return list;
+  }();
+  return processors;
+}
+
+void bind_pool(int threads) {
+  const std::vector<int> processors = allowed_processors();
+  if (threads > static_cast<int>(processors.size())) return;
+#pragma omp parallel num_threads(threads)
+  {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(processors[static_cast<std::size_t>(omp_get_thread_num())], &set);
+    sched_setaffinity(0, sizeof set, &set);
+  }
+}
+
+}  // namespace
+
+void set_compute_threads(int threads) {
+  const int most = static_cast<int>(allowed_processors().size());
+  const int count = threads > 0 ? threads : most;
+  omp_set_num_threads(count);
+  at::set_num_threads(count);
+  bind_pool(count);
+}
+
+int compute_threads() { return omp_get_max_threads(); }
+
+void parallel_for(std::int64_t n, const std::function<void(std::int64_t)>& body, const CancelToken* cancel) {
+  std::exception_ptr first;
+  std::mutex guard;
+  std::atomic<bool> stop{false};
+#pragma omp parallel for schedule(dynamic, 1)
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (stop.load(std::memory_order_relaxed) || (cancel != nullptr && cancel->cancelled())) continue;
+    try {
+      body(i);
+    } catch (...) {
+      const std::lock_guard lock(guard);
+      if (!first) first = std::current_exception();
+      stop = true;
+    }
+  }
+  if (first) std::rethrow_exception(first);
+  if (cancel != nullptr) cancel->check();
+}
+
+}  // namespace dhsa

@@ -1,0 +1,82 @@
+// safetensors: reading (memory-mapped, single file or sharded by model.safetensors.index.json) and writing.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace dhsa {
+
+struct TensorInfo {
+  std::string dtype;  // "F32", "BF16", "F16", "I32", ... as the file says
+  std::vector<std::int64_t> shape;
+  std::uint64_t begin = 0;  // byte range inside the data buffer
+  std::uint64_t end = 0;
+  [[nodiscard]] std::int64_t elements() const;
+};
+
+// One mapped file. Data may be unaligned: copy out or use unaligned loads.
+class SafetensorsFile {
+ public:
+  // Enforces every rule of the format and refuses duplicate names. Throws Error naming file and fault.
+  [[nodiscard]] static std::shared_ptr<const SafetensorsFile> open(const std::filesystem::path& path);
+  ~SafetensorsFile();
+  SafetensorsFile(const SafetensorsFile&) = delete;
+  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
+
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  [[nodiscard]] const std::map<std::string, TensorInfo>& tensors() const noexcept { return tensors_; }
+  [[nodiscard]] const std::map<std::string, std::string>& metadata() const noexcept { return metadata_; }
+  [[nodiscard]] bool contains(const std::string& name) const { return tensors_.contains(name); }
+  [[nodiscard]] const TensorInfo& info(const std::string& name) const;            // throws Error if absent
+  [[nodiscard]] std::span<const std::byte> bytes(const std::string& name) const;  // mapped
+  [[nodiscard]] std::vector<float> floats(const std::string& name) const;         // F32, BF16, F16 widened
+  [[nodiscard]] std::vector<std::int32_t> int32s(const std::string& name) const;  // I32, I64 (range-checked)
+
+ private:
+  SafetensorsFile() = default;
+  std::filesystem::path path_;
+  std::map<std::string, TensorInfo> tensors_;
+  std::map<std::string, std::string> metadata_;
+  void* map_ = nullptr;
+  std::size_t map_bytes_ = 0;
+  std::size_t data_at_ = 0;
+};
+
+// Header checks on bytes already in memory; what open() uses and the fuzzer drives. `file_size` is the whole file's.
+void parse_safetensors_header(std::span<const std::byte> head, std::uint64_t file_size, const std::string& where,
+                              std::map<std::string, TensorInfo>& tensors, std::map<std::string, std::string>& metadata,
+                              std::uint64_t& data_at);
+// weight_map of an index.json: tensor -> shard file name. Refuses names that leave the folder.
+[[nodiscard]] std::map<std::string, std::string> parse_safetensors_index(const std::string& text,
+                                                                         const std::string& where);
+
+// A model folder's tensors, wherever they lie: index.json if present, else model.safetensors.
+class TensorFolder {
+ public:
+  [[nodiscard]] static TensorFolder open(const std::filesystem::path& folder);
+  [[nodiscard]] std::vector<std::string> names() const;
+  [[nodiscard]] bool contains(const std::string& name) const { return where_.contains(name); }
+  [[nodiscard]] const SafetensorsFile& file_of(const std::string& name) const;  // throws Error if absent
+  [[nodiscard]] const TensorInfo& info(const std::string& name) const { return file_of(name).info(name); }
+
+ private:
+  std::filesystem::path folder_;
+  std::map<std::string, std::shared_ptr<const SafetensorsFile>> where_;
+};
+
+struct TensorToWrite {
+  std::string name;
+  std::string dtype;
+  std::vector<std::int64_t> shape;
+  std::span<const std::byte> bytes;
+};
+// Writes atomically, header padded to 8 bytes.
+void write_safetensors(const std::filesystem::path& path, const std::vector<TensorToWrite>& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace dhsa

@@ -1,0 +1,67 @@
+// A planner decides, for one layer, which keys each query keeps: plan(q, k, layer) -> KeyMask.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/heads_view.h"
+#include "core/sparsity/key_mask.h"
+#include "core/sparsity/parameters.h"
+
+namespace dhsa {
+
+class BoundaryPredictor;  // core/sparsity/boundary_predictor.h
+
+struct LayerInfo {
+  int index = 0;
+  std::int64_t window = 0;  // sliding window of a local layer; 0: global
+  float scale = 1.0F;       // attention scale and softcap, for planners that look at true scores
+  float softcap = 0.0F;
+  [[nodiscard]] bool local() const noexcept { return window > 0; }
+};
+
+// What is known of the document before any layer runs.
+struct DocumentInfo {
+  std::int64_t tokens = 0;
+  std::vector<std::int32_t> sentence_ends;  // tokens that end a sentence or a line, ascending
+};
+
+// What DHSA-like planners leave behind for views, metrics and export. Empty for methods without chunks.
+struct PlanTrace {
+  std::vector<float> boundary_scores;    // [L] r_j: "a chunk ends after token j"; NaN where undefined
+  std::vector<std::int32_t> boundaries;  // [N_c + 1] b_0 = 0 < ... < b_Nc = L
+  // [heads of the mask, N_q, N_c] S_c, row-major; N_q = mask.groups(). Not defined (NaN) where the chunk begins at or
+  // after the group's end.
+  std::vector<float> chunk_scores;
+};
+
+struct PlanSeconds {
+  double boundaries = 0;
+  double similarity = 0;  // chunk representations and S_c
+  double selection = 0;   // ranking and range building
+};
+
+struct Plan {
+  KeyMask mask;
+  PlanTrace trace;
+  PlanSeconds seconds;
+  bool shared = false;  // taken over from an earlier layer
+};
+
+// One planner serves one prefill: it may carry boundaries or masks from layer to layer (sharing).
+class Planner {
+ public:
+  virtual ~Planner() = default;
+  // q [H, L, D], k [Hkv, L, D] after RoPE, before any scale. Deterministic; independent of the thread count.
+  [[nodiscard]] virtual Plan plan(const HeadsView& q, const HeadsView& k, const LayerInfo& layer,
+                                  const CancelToken* cancel) = 0;
+};
+
+// Planner for parameters.method. `predictor` may be null unless boundaries are learned. Throws Error on bad parameters.
+[[nodiscard]] std::unique_ptr<Planner> make_planner(const SparsityParameters& parameters, DocumentInfo document,
+                                                    std::shared_ptr<const BoundaryPredictor> predictor = nullptr);
+
+}  // namespace dhsa

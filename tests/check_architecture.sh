@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Fails if core includes a Qt header, if a folder of core includes one above it, or if libtorch shows in a public header.
+set -euo pipefail
+cd "${1:-$(dirname "$0")/..}"
+bad=0
+complain() { echo "architecture: $1"; bad=1; }
+
+# Lowest first; a folder may include itself and those before it.
+order=(base files sparsity attention model trace analysis evaluate training)
+declare -A rank
+for i in "${!order[@]}"; do rank[${order[$i]}]=$i; done
+# evaluate and training stand side by side.
+sources=$(find core -name '*.h' -o -name '*.cpp' -o -name '*.inc' -o -name '*.cu' -o -name '*.cuh')
+for file in $sources; do
+  from=$(cut -d/ -f2 <<<"$file")
+  if grep -nE '#include *[<"](Q[A-Z]|qt|q[a-z]+\.h)' "$file"; then complain "$file includes Qt"; fi
+  if grep -nE '#include *"(ui|app)/' "$file"; then complain "$file includes a layer above core"; fi
+  for to in $(grep -oE '#include *"core/[a-z_]+/' "$file" | sed -E 's#.*core/([a-z_]+)/#\1#' | sort -u); do
+    [[ -n "${rank[$from]:-}" && -n "${rank[$to]:-}" ]] || { complain "$file: unknown folder $from or $to"; continue; }
+    if ((rank[$to] > rank[$from])) || [[ $from == training && $to == evaluate ]]; then
+      complain "$file: core/$from may not include core/$to"
+    fi
+  done
+done
+for header in $(find core ui -name '*.h' ! -name '*_internal.h' ! -path '*/internal/*'); do
+  if grep -nE '#include *<(torch|ATen|c10)/' "$header"; then complain "$header shows libtorch"; fi
+done
+if grep -rnE '#include *<(torch|ATen|c10)/' ui app --include='*.h' --include='*.cpp'; then
+  complain "ui and app may not include libtorch"
+fi
+if grep -rnE '#include *"app/' ui --include='*.h' --include='*.cpp'; then complain "ui may not include app"; fi
+exit $bad

@@ -1,0 +1,68 @@
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <vector>
+
+#include "core/base/heads_view.h"
+#include "core/base/memory.h"
+#include "core/base/parallel.h"
+
+namespace dhsa {
+namespace {
+
+TEST(ParallelFor, VisitsEveryIndexOnce) {
+  set_compute_threads(0);
+  std::vector<std::atomic<int>> visits(1000);
+  parallel_for(1000, [&](std::int64_t i) { ++visits[static_cast<std::size_t>(i)]; });
+  for (const auto& count : visits) EXPECT_EQ(count, 1);
+}
+
+TEST(ParallelFor, RethrowsAndStops) {
+  std::atomic<int> done{0};
+  EXPECT_THROW(parallel_for(100000,
+                            [&](std::int64_t i) {
+                              if (i == 3) throw Error("three");
+                              ++done;
+                            }),
+               Error);
+  EXPECT_LT(done, 100000 - 1);
+}
+
+TEST(ParallelFor, CancelSkipsTheRest) {
+  CancelToken token;
+  std::atomic<int> done{0};
+  EXPECT_THROW(parallel_for(
+                   100000,
+                   [&](std::int64_t) {
+                     if (++done == 10) token.cancel();
+                   },
+                   &token),
+               Cancelled);
+  EXPECT_LT(done, 100);
+}
+
+TEST(BFloat16, RoundsToNearestEven) {
+  EXPECT_EQ(bfloat16_to_float(float_to_bfloat16(1.0F)), 1.0F);
+  EXPECT_EQ(bfloat16_to_float(float_to_bfloat16(1.00390625F)), 1.0F);       // halfway: to even
+  EXPECT_EQ(bfloat16_to_float(float_to_bfloat16(1.01171875F)), 1.015625F);  // halfway: to even, upwards
+  EXPECT_NE(bfloat16_to_float(float_to_bfloat16(NAN)), bfloat16_to_float(float_to_bfloat16(NAN)));
+  EXPECT_EQ(bfloat16_to_float(float_to_bfloat16(-INFINITY)), -INFINITY);
+}
+
+TEST(Memory, PeakFollowsAnAllocation) {
+  reset_peak_resident();
+  const std::int64_t before = peak_resident_bytes();
+  {
+    std::vector<char> block(64 << 20, 1);
+    EXPECT_GE(resident_bytes(), 64 << 20);
+    EXPECT_EQ(block[12345], 1);
+  }
+  EXPECT_GE(peak_resident_bytes(), before + (60 << 20));
+  reset_peak_resident();
+  EXPECT_LT(peak_resident_bytes(), before + (30 << 20));
+  EXPECT_GT(available_bytes(), 0);
+}
+
+}  // namespace
+}  // namespace dhsa
