@@ -20,7 +20,7 @@ struct KeyRange {
 // `heads` lists are kept side by side: 1 (shared by all heads), or one per kv head or per query head; query head h of
 // H uses list h / (H / heads()).
 //
-// Invariants, checked by Builder::finish() (throws std::logic_error): group_rows starts at 0, strictly ascends and ends
+// Invariants, checked by the Builder (throws std::logic_error): group_rows starts at 0, strictly ascends and ends
 // at rows(); ranges sorted, disjoint, non-adjacent (merged), inside [0, last row of the group]; every row keeps itself.
 class KeyMask {
  public:
@@ -33,7 +33,9 @@ class KeyMask {
   [[nodiscard]] std::int64_t rows() const noexcept { return group_rows_.empty() ? 0 : group_rows_.back(); }
   [[nodiscard]] int heads() const noexcept { return heads_; }
   [[nodiscard]] std::int64_t window() const noexcept { return window_; }  // 0: no window
-  [[nodiscard]] std::int64_t groups() const noexcept { return static_cast<std::int64_t>(group_rows_.size()) - 1; }
+  [[nodiscard]] std::int64_t groups() const noexcept {
+    return group_rows_.empty() ? 0 : static_cast<std::int64_t>(group_rows_.size()) - 1;
+  }
   [[nodiscard]] std::span<const std::int32_t> group_rows() const noexcept { return group_rows_; }
   [[nodiscard]] std::int64_t group_of(std::int64_t row) const;
   [[nodiscard]] std::span<const KeyRange> ranges(int head, std::int64_t group) const;
