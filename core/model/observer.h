@@ -19,7 +19,8 @@ struct StageReport {
   std::int64_t resident_bytes = 0;  // process (CPU) or allocator (CUDA) memory in use at its end
 };
 
-// One attention layer, alive only during the call. Views are host memory.
+// One attention layer, alive only during the call. Views are host memory; on CUDA their data is null for layers that did
+// not want it. The plan is always there.
 struct AttendedLayer {
   const LayerInfo& layer;
   const HeadsView& q;
@@ -36,7 +37,7 @@ class PrefillObserver {
   virtual void prefill_begins(std::int64_t /*tokens*/, int /*layers*/) {}
   virtual void stage_begins(Stage /*stage*/, int /*layer*/) {}
   virtual void stage_ends(const StageReport& /*report*/) {}
-  // On CUDA the tensors are copied to the host only for layers that want it.
+  // On CUDA the tensors are copied to the host only for layers that want it. attended() is called for every layer.
   [[nodiscard]] virtual bool wants_attention(int /*layer*/) const { return false; }
   virtual void attended(const AttendedLayer& /*layer*/) {}
   // Residual stream as Hugging Face numbers it: hidden.0 = scaled embedding, hidden.l = after layer l-1, and
