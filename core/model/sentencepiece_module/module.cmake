@@ -1,0 +1,15 @@
+# The only binaries that link libsentencepiece; interface.h says why.
+find_library(SENTENCEPIECE_LIBRARY sentencepiece REQUIRED)
+find_path(SENTENCEPIECE_INCLUDE_DIR sentencepiece_processor.h REQUIRED)
+
+if(DHSA_SANITIZE)
+  add_executable(dhsa_sentencepiece ${CMAKE_CURRENT_LIST_DIR}/module.cpp ${CMAKE_CURRENT_LIST_DIR}/helper.cpp)
+  set_target_properties(dhsa_sentencepiece PROPERTIES OUTPUT_NAME dhsa-sentencepiece-helper)
+else()
+  add_library(dhsa_sentencepiece MODULE ${CMAKE_CURRENT_LIST_DIR}/module.cpp)
+endif()
+set_target_properties(dhsa_sentencepiece PROPERTIES CXX_VISIBILITY_PRESET hidden)
+target_include_directories(dhsa_sentencepiece SYSTEM PRIVATE ${SENTENCEPIECE_INCLUDE_DIR})
+target_link_libraries(dhsa_sentencepiece PRIVATE dhsa_options ${SENTENCEPIECE_LIBRARY})
+add_dependencies(dhsa_core dhsa_sentencepiece)
+install(TARGETS dhsa_sentencepiece LIBRARY DESTINATION lib/dhsa-explorer RUNTIME DESTINATION lib/dhsa-explorer)
