@@ -15,7 +15,8 @@ enum class Method : std::uint8_t { kDense, kWindowSinks, kBlockSparse, kVertical
 enum class BoundarySource : std::uint8_t { kLearned, kAttentionMass, kKeyShift, kSentence, kFixed };
 enum class QueryGrouping : std::uint8_t { kFixed, kChunks };
 enum class Pooling : std::uint8_t { kSqrtMean, kMean };
-enum class MaskHeads : std::uint8_t { kShared, kPerKvHead };
+enum class MaskHeads : std::uint8_t { kShared, kPerKvHead, kPerHead };
+enum class ChunkScoring : std::uint8_t { kMean, kMoments, kBands, kBounds };
 enum class Selection : std::uint8_t { kBudget, kThreshold };
 
 // Symbols of the paper in brackets. Defaults are the reference's settings for accuracy.
@@ -34,6 +35,8 @@ struct SparsityParameters {
   std::int64_t chunk_length = 64;    // fixed boundaries: every n tokens
   Pooling pooling = Pooling::kSqrtMean;
   MaskHeads mask_heads = MaskHeads::kShared;
+  ChunkScoring scores = ChunkScoring::kMean;  // how a chunk is scored; the paper's is kMean
+  std::int64_t score_rows = 0;                // score every n-th row of a query group; 0: the group's mean query
   Selection selection = Selection::kBudget;
   double mass = 0.95;             // threshold selection: softmax(S_c) mass to reach
   std::int64_t min_budget = 256;  // threshold selection: bounds on the keys kept
@@ -72,7 +75,7 @@ struct ParameterInfo {
 void set_parameter(SparsityParameters& parameters, const std::string& key, const ParameterValue& value);
 [[nodiscard]] std::string to_text(const ParameterInfo& info, const ParameterValue& value);
 
-// Checks what one value alone cannot (for example sinks + local <= budget). Throws Error.
+// Checks every range, and what one value alone cannot tell (for example sinks + local <= budget). Throws Error.
 void check_parameters(const SparsityParameters& parameters);
 
 void to_json(nlohmann::json& json, const SparsityParameters& parameters);
@@ -83,8 +86,7 @@ void from_json(const nlohmann::json& json, SparsityParameters& parameters);
 [[nodiscard]] const char* label_of(Method method) noexcept;  // "DHSA", "Window + sinks", ...
 [[nodiscard]] std::vector<Method> all_methods();
 
-// Named settings: "reference-niah", "longbench", "latency", "block-sparse", "dense", ... Instruction tokens and
-// predictor are left as they are when a preset is applied.
+// Named settings: "reference-niah", "longbench", "latency", "best", "block-sparse", "dense", ...
 struct Preset {
   std::string name;
   std::string label;
@@ -92,5 +94,8 @@ struct Preset {
   SparsityParameters parameters;
 };
 [[nodiscard]] std::span<const Preset> presets();
+// Applies a preset by name; instruction tokens and predictor, which belong to the document and the model, stay as they
+// are. Throws Error on an unknown name.
+void apply_preset(SparsityParameters& parameters, const std::string& name);
 
 }  // namespace dhsa
