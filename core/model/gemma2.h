@@ -43,6 +43,7 @@ struct PrefillOptions {
   bool keep_cache = false;                    // needed to decode afterwards
   bool keep_final_hidden = false;             // normed final states of all rows, for logits at many positions
   std::vector<std::int32_t> logit_positions;  // empty: the last only
+  std::int64_t row_block = 0;                 // rows that pass the linear layers at once; 0: as measured best
 };
 
 struct PrefillResult {

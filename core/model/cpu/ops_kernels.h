@@ -1,0 +1,35 @@
+// Row kernels behind core/model/ops.cpp: plain loops on raw pointers, compiled once per instruction set. The caller
+// splits rows over threads. A tensor's type is a flag: bf16 true means std::uint16_t holding bfloat16, else float.
+#pragma once
+
+#include <cstdint>
+
+namespace dhsa {
+
+enum class StoredType : std::uint8_t { kF32, kBf16, kF16 };
+
+struct OpsKernels {
+  const char* name;
+  // out[r] = x[r] / rms(x[r]) * (1 + weight): float32 until one rounding at the store. n values per row, dense rows.
+  void (*rms_norm)(const float* x, const float* weight, std::int64_t n, std::int64_t rows, float eps, void* out,
+                   bool bf16);
+  // x[r] += rms_norm(branch[r])
+  void (*add_normed)(const void* branch, bool bf16, const float* weight, std::int64_t n, std::int64_t rows, float eps,
+                     float* x);
+  // Rotates `heads` vectors of 2 * half values lying side by side: pairs (d, d + half). angles: half cosines, then half
+  // sines. Head h goes to out + h * head_stride elements.
+  void (*rope)(const void* in, bool bf16, std::int64_t heads, std::int64_t half, const float* angles, void* out,
+               std::int64_t head_stride);
+  // out[r] = gelu_tanh(gate) * up, where a row of gate_up is n gates followed by n ups.
+  void (*geglu)(const void* gate_up, bool bf16, std::int64_t n, std::int64_t rows, void* out);
+  // out[r] = x . weights[r]
+  void (*dot_rows)(const float* x, const void* weights, bool bf16, std::int64_t n, std::int64_t rows, float* out);
+  // out += scale * row
+  void (*accumulate)(float scale, const void* row, bool bf16, std::int64_t n, float* out);
+  // Copies n values, any alignment, into float32 or bfloat16. False if one of them is infinite or not a number.
+  bool (*convert)(const void* from, StoredType type, std::int64_t n, void* to, bool to_bf16);
+};
+
+[[nodiscard]] const OpsKernels& ops_kernels();  // the fastest set this machine runs
+
+}  // namespace dhsa

@@ -1,0 +1,188 @@
+#include "core/model/gemma2.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/base/memory.h"
+#include "core/model/gemma2_internal.h"
+
+namespace dhsa {
+namespace {
+
+constexpr std::int64_t kRowBlock = 512;
+constexpr std::int64_t kLogitRows = 64;                            // rows of logits computed at a time
+constexpr std::int64_t kPanelValues = std::int64_t{1} << 21U;      // 8 MiB of float32: stays in the last cache
+constexpr std::int64_t kLibraryScratch = std::int64_t{12} << 20U;  // packing buffers of the matrix library, kernels
+
+std::int64_t panel_values(const Gemma2Config& config) {
+  return std::max({kPanelValues, 64 * config.hidden_size, 64 * config.intermediate_size});
+}
+
+}  // namespace
+
+bool cuda_available() { return false; }
+
+std::string size_text(std::int64_t bytes) {
+  const auto value = static_cast<double>(bytes);
+  return value >= 1e9 ? fmt::format("{:.1f} GB", value / 1e9) : fmt::format("{:.0f} MB", value / 1e6);
+}
+
+LayerInfo layer_info(const Gemma2Config& config, int layer) {
+  return {layer, config.window_of(layer), static_cast<float>(1.0 / std::sqrt(config.query_pre_attn_scalar)),
+          static_cast<float>(config.attention_softcap)};
+}
+
+std::shared_ptr<const Gemma2> Gemma2::load(const std::filesystem::path& folder, const ModelOptions& options,
+                                           const CancelToken* cancel) {
+  if (options.device == Device::kCuda && !cuda_available()) {
+    throw Error("This program cannot use a GPU here: it was built without CUDA or no device is present. Use the CPU.");
+  }
+  Gemma2Config config = read_config(folder / "config.json");
+  Weights weights = load_weights(folder, config, options, cancel);
+  return std::make_shared<const Gemma2Model>(std::move(config), options, std::move(weights));
+}
+
+std::int64_t Gemma2Model::row_block(const PrefillOptions& options) const {
+  return options.row_block > 0 ? options.row_block : kRowBlock;
+}
+
+bool Gemma2Model::needs_panel() const {
+  if (options_.compute == DType::kBFloat16) return !ops::fast_bfloat16();
+  return weights_.embedding.scalar_type() == at::kBFloat16;
+}
+
+// The one list of shapes: allocate() makes them, activation_bytes() counts them.
+template <class Make>
+static void for_each_buffer(const Gemma2Config& c, std::int64_t tokens, std::int64_t block, bool panel,
+                            const Make& make) {
+  const std::int64_t q = c.heads * c.head_dim;
+  const std::int64_t kv = c.kv_heads * c.head_dim;
+  block = std::min(block, tokens);
+  make(&PrefillBuffers::x, {tokens, c.hidden_size}, true);
+  make(&PrefillBuffers::angles, {tokens, c.head_dim}, true);
+  make(&PrefillBuffers::q, {c.heads, tokens, c.head_dim}, false);
+  make(&PrefillBuffers::k, {c.kv_heads, tokens, c.head_dim}, false);
+  make(&PrefillBuffers::v, {c.kv_heads, tokens, c.head_dim}, false);
+  make(&PrefillBuffers::attended, {tokens, q}, false);
+  make(&PrefillBuffers::normed, {block, c.hidden_size}, false);
+  make(&PrefillBuffers::wide, {block * std::max(q + 2 * kv, 2 * c.intermediate_size)}, false);
+  make(&PrefillBuffers::act, {block, c.intermediate_size}, false);
+  make(&PrefillBuffers::branch, {block, c.hidden_size}, false);
+  if (panel) make(&PrefillBuffers::panel, {panel_values(c)}, true);
+}
+
+PrefillBuffers Gemma2Model::allocate(std::int64_t tokens, const PrefillOptions& options) const {
+  PrefillBuffers buffers;
+  const at::ScalarType type = ops::scalar_type(options_.compute);
+  for_each_buffer(config_, tokens, row_block(options), needs_panel(),
+                  [&](at::Tensor PrefillBuffers::*member, std::initializer_list<std::int64_t> shape, bool float32) {
+                    // Angles are made whole by rope_angles().
+                    if (member == &PrefillBuffers::angles) return;
+                    buffers.*member = ops::empty(shape, float32 ? at::kFloat : type, weights_.embedding);
+                  });
+  return buffers;
+}
+
+std::int64_t Gemma2Model::activation_bytes(std::int64_t tokens, const PrefillOptions& options) const {
+  const std::int64_t size = bytes_of(options_.compute);
+  std::int64_t sum = kLibraryScratch;
+  for_each_buffer(config_, tokens, row_block(options), needs_panel(),
+                  [&](at::Tensor PrefillBuffers::*, std::initializer_list<std::int64_t> shape, bool float32) {
+                    std::int64_t n = 1;
+                    for (const std::int64_t extent : shape) n *= extent;
+                    sum += n * (float32 ? 4 : size);
+                  });
+  const auto positions = std::max<std::int64_t>(1, static_cast<std::int64_t>(options.logit_positions.size()));
+  sum += positions * (config_.vocab_size + 2 * config_.hidden_size) * 4;
+  if (options.keep_final_hidden) sum += tokens * config_.hidden_size * 4;
+  if (options.keep_cache) sum += KvCache::bytes(config_, tokens, options_.compute);
+  return sum;
+}
+
+PrefillEstimate Gemma2Model::estimate(std::int64_t tokens, const PrefillOptions& options) const {
+  PrefillEstimate estimate;
+  estimate.activations = activation_bytes(tokens, options);
+  estimate.available = available_bytes();
+  std::int64_t fits = 0;
+  std::int64_t too_many = std::numeric_limits<std::int32_t>::max();
+  while (too_many - fits > 1) {
+    const std::int64_t middle = fits + (too_many - fits) / 2;
+    (activation_bytes(middle, options) <= estimate.available ? fits : too_many) = middle;
+  }
+  estimate.longest = fits;
+  return estimate;
+}
+
+float Gemma2Model::embedding_scale() const {
+  const auto scale = static_cast<float>(std::sqrt(static_cast<double>(config_.hidden_size)));
+  return options_.compute == DType::kFloat32 ? scale : bfloat16_to_float(float_to_bfloat16(scale));
+}
+
+ScoreRule Gemma2Model::score_rule() const {
+  const LayerInfo info = layer_info(config_, 0);
+  return {info.scale, info.softcap};
+}
+
+void Gemma2Model::project(const LayerWeights& layer, const at::Tensor& x, const at::Tensor& angles,
+                          PrefillBuffers& buffers, at::Tensor& q, at::Tensor& k, at::Tensor& v) const {
+  const std::int64_t n = x.size(0);
+  const std::int64_t width = layer.qkv.size(0);
+  at::Tensor normed = buffers.normed.narrow(0, 0, n);
+  at::Tensor qkv = buffers.wide.narrow(0, 0, n * width).view({n, width});
+  ops::rms_norm(x, layer.input_norm, config_.rms_norm_eps, normed);
+  ops::linear(normed, layer.qkv, buffers.panel, qkv);
+  ops::split_and_rotate(qkv, angles, q, k, v);
+}
+
+void Gemma2Model::add_attention(const LayerWeights& layer, const at::Tensor& attended, PrefillBuffers& buffers,
+                                at::Tensor& x) const {
+  at::Tensor branch = buffers.branch.narrow(0, 0, x.size(0));
+  ops::linear(attended, layer.output, buffers.panel, branch);
+  ops::add_normed(branch, layer.post_attention_norm, config_.rms_norm_eps, x);
+}
+
+void Gemma2Model::add_mlp(const LayerWeights& layer, PrefillBuffers& buffers, at::Tensor& x) const {
+  const std::int64_t n = x.size(0);
+  const std::int64_t width = layer.gate_up.size(0);
+  at::Tensor normed = buffers.normed.narrow(0, 0, n);
+  at::Tensor gate_up = buffers.wide.narrow(0, 0, n * width).view({n, width});
+  at::Tensor act = buffers.act.narrow(0, 0, n);
+  at::Tensor branch = buffers.branch.narrow(0, 0, n);
+  ops::rms_norm(x, layer.pre_mlp_norm, config_.rms_norm_eps, normed);
+  ops::linear(normed, layer.gate_up, buffers.panel, gate_up);
+  ops::geglu(gate_up, act);
+  ops::linear(act, layer.down, buffers.panel, branch);
+  ops::add_normed(branch, layer.post_mlp_norm, config_.rms_norm_eps, x);
+}
+
+void Gemma2Model::logits_of(const at::Tensor& normed, at::Tensor& panel, float* out) const {
+  const std::int64_t rows = normed.size(0);
+  if (rows > 1 && !panel.defined() && weights_.embedding.scalar_type() != at::kFloat) {
+    panel = ops::empty({panel_values(config_)}, at::kFloat, weights_.embedding);
+  }
+  for (std::int64_t begin = 0; begin < rows; begin += kLogitRows) {
+    const std::int64_t n = std::min(kLogitRows, rows - begin);
+    at::Tensor part = at::from_blob(out + begin * config_.vocab_size, {n, config_.vocab_size}, at::kFloat);
+    ops::linear(normed.narrow(0, begin, n), weights_.embedding, panel, part);
+  }
+  ops::softcap(config_.final_softcap, {out, static_cast<std::size_t>(rows * config_.vocab_size)});
+}
+
+void Gemma2Model::logits(std::span<const float> final_hidden, std::int64_t rows, float* out) const {
+  if (static_cast<std::int64_t>(final_hidden.size()) != rows * config_.hidden_size) {
+    throw Error(
+        fmt::format("{} values are not {} final states of {}.", final_hidden.size(), rows, config_.hidden_size));
+  }
+  if (rows == 0) return;
+  at::Tensor panel;
+  // from_blob wants a mutable pointer; the tensor is only read.
+  logits_of(at::from_blob(const_cast<float*>(final_hidden.data()), {rows, config_.hidden_size}, at::kFloat), panel,
+            out);
+}
+
+}  // namespace dhsa
