@@ -1,0 +1,2 @@
+#define DHSA_KERNEL portable_kernel
+#include "core/attention/cpu/kernel_body.inc"
