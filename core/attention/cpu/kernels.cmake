@@ -2,7 +2,7 @@
 # -ffp-contract=fast: fused multiply-adds from plain a * b + c. No -ffast-math: rounding by a large constant must stay.
 # GCC 12 warns about its own AVX-512 headers (-Wmaybe-uninitialized), and about vectors passed between inlined functions (-Wpsabi).
 function(dhsa_add_kernel name)
-  add_library(dhsa_kernel_${name} OBJECT ${CMAKE_CURRENT_LIST_DIR}/attention/cpu/kernel_${name}.cpp)
+  add_library(dhsa_kernel_${name} OBJECT ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/kernel_${name}.cpp)
   target_link_libraries(dhsa_kernel_${name} PRIVATE dhsa_options)
   target_compile_options(dhsa_kernel_${name} PRIVATE -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wno-psabi
                                                      -Wno-maybe-uninitialized
