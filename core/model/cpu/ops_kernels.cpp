@@ -6,17 +6,20 @@ const OpsKernels& ops_kernels_portable();
 const OpsKernels& ops_kernels_avx2();
 const OpsKernels& ops_kernels_avx512();
 
-const OpsKernels& ops_kernels() {
-  static const OpsKernels& best = []() -> const OpsKernels& {
+std::vector<const OpsKernels*> available_ops_kernels() {
+  std::vector<const OpsKernels*> sets{&ops_kernels_portable()};
 #ifdef DHSA_OPS_X86
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq")) {
-      return ops_kernels_avx512();
-    }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return ops_kernels_avx2();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(&ops_kernels_avx2());
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq")) {
+    sets.push_back(&ops_kernels_avx512());
+  }
 #endif
-    return ops_kernels_portable();
-  }();
+  return sets;
+}
+
+const OpsKernels& ops_kernels() {
+  static const OpsKernels& best = *available_ops_kernels().back();
   return best;
 }
 

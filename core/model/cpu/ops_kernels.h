@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace dhsa {
 
@@ -30,6 +31,7 @@ struct OpsKernels {
   bool (*convert)(const void* from, StoredType type, std::int64_t n, void* to, bool to_bf16);
 };
 
-[[nodiscard]] const OpsKernels& ops_kernels();  // the fastest set this machine runs
+[[nodiscard]] std::vector<const OpsKernels*> available_ops_kernels();  // those this machine runs, slowest first
+[[nodiscard]] const OpsKernels& ops_kernels();                         // the last of them
 
 }  // namespace dhsa

@@ -1,0 +1,159 @@
+// What a model folder may be and what is refused, by name and in one sentence.
+#include "core/base/parallel.h"
+#include "tests/core/model/model_helpers.h"
+
+namespace dhsa::test {
+namespace {
+
+constexpr const char* kGate = "model.layers.1.mlp.gate_proj.weight";
+
+std::vector<float> logits_of(const std::filesystem::path& folder, const ModelOptions& options = {}) {
+  const auto model = Gemma2::load(folder, options);
+  DensePlanner planner;
+  return model->prefill(random_ids(33, model->config().vocab_size), planner).logits;
+}
+
+// Error sentence of loading the tiny model with its weights or configuration changed.
+std::string refusal(const std::function<void(OwnedTensors&)>& weights,
+                    const std::function<void(nlohmann::json&)>& config = {}) {
+  TempFolder folder;
+  tiny_model_with(folder.path(), weights, config);
+  return error_of([&] { (void)Gemma2::load(folder.path()); });
+}
+
+void expect_parts(const std::string& sentence, const std::vector<std::string>& parts) {
+  for (const std::string& part : parts)
+    EXPECT_NE(sentence.find(part), std::string::npos) << part << " in: " << sentence;
+}
+
+std::vector<std::byte> halved(const std::vector<std::byte>& floats, bool bf16) {
+  std::vector<std::byte> out(floats.size() / 2);
+  for (std::size_t i = 0; i < out.size() / 2; ++i) {
+    float value;
+    std::memcpy(&value, floats.data() + 4 * i, 4);
+    std::uint16_t bits;
+    if (bf16) {
+      bits = float_to_bfloat16(value);
+    } else {
+      const auto half = static_cast<_Float16>(value);
+      std::memcpy(&bits, &half, 2);
+    }
+    std::memcpy(out.data() + 2 * i, &bits, 2);
+  }
+  return out;
+}
+
+TEST(Weights, MissingTensorIsNamed) {
+  expect_parts(refusal([](OwnedTensors& t) { t.erase(kGate); }), {kGate, "no tensor"});
+  expect_parts(refusal([](OwnedTensors& t) { t.erase("model.embed_tokens.weight"); }), {"embed_tokens.weight"});
+}
+
+TEST(Weights, WrongShapeIsNamed) {
+  expect_parts(refusal([](OwnedTensors& t) { std::swap(t[kGate].shape[0], t[kGate].shape[1]); }),
+               {kGate, "[48, 80]", "[80, 48]"});
+  expect_parts(refusal([](OwnedTensors& t) { t["model.norm.weight"].shape = {1, 48}; }), {"model.norm.weight"});
+}
+
+TEST(Weights, VocabularyMismatchIsSaid) {
+  expect_parts(refusal({}, [](nlohmann::json& c) { c["vocab_size"] = 96; }), {"97", "vocab_size 96"});
+}
+
+TEST(Weights, OtherTypesAreRefusedByName) {
+  expect_parts(refusal([](OwnedTensors& t) {
+                 t[kGate].dtype = "F64";
+                 t[kGate].bytes.resize(t[kGate].bytes.size() * 2);
+               }),
+               {kGate, "F64"});
+  expect_parts(refusal([](OwnedTensors& t) {
+                 t[kGate].dtype = "I8";
+                 t[kGate].bytes.resize(t[kGate].bytes.size() / 4);
+               }),
+               {kGate, "I8"});
+}
+
+TEST(Weights, ValuesThatAreNotFiniteAreRefused) {
+  for (const float bad : {NAN, INFINITY, -INFINITY}) {
+    for (const std::string name : {kGate, "model.norm.weight", "model.embed_tokens.weight"}) {
+      expect_parts(refusal([&](OwnedTensors& t) {
+                     std::vector<std::byte>& bytes = t[name].bytes;
+                     std::memcpy(bytes.data() + bytes.size() - 4, &bad, 4);
+                   }),
+                   {name, "not numbers"});
+    }
+  }
+}
+
+TEST(Weights, TruncatedAndMissingFiles) {
+  TempFolder folder;
+  tiny_model_with(folder.path(), {});
+  const auto file = folder.path() / "model.safetensors";
+  std::filesystem::resize_file(file, std::filesystem::file_size(file) - 10);
+  expect_parts(error_of([&] { (void)Gemma2::load(folder.path()); }), {"model.safetensors"});
+  std::filesystem::remove(file);
+  (void)error_of([&] { (void)Gemma2::load(folder.path()); });
+  expect_parts(error_of([&] { (void)Gemma2::load(folder.path() / "nowhere"); }), {"nowhere"});
+  TempFolder sharded;
+  std::filesystem::copy(kDemo, sharded.path(), std::filesystem::copy_options::recursive);
+  std::filesystem::remove(sharded.path() / "model-00002-of-00002.safetensors");
+  expect_parts(error_of([&] { (void)Gemma2::load(sharded.path()); }), {"model-00002-of-00002.safetensors"});
+}
+
+TEST(Weights, PrefixIsOptionalAndTheTiedHeadIgnored) {
+  set_compute_threads(0);
+  const auto expected = logits_of(kTiny);
+  TempFolder folder;
+  tiny_model_with(folder.path(), [](OwnedTensors& t) {
+    OwnedTensors renamed;
+    for (auto& [name, tensor] : t) renamed[name.substr(std::string("model.").size())] = tensor;
+    renamed["lm_head.weight"] = renamed["embed_tokens.weight"];
+    t = renamed;
+  });
+  EXPECT_EQ(logits_of(folder.path()), expected);
+}
+
+TEST(Weights, AllThreeTypesLoad) {
+  set_compute_threads(0);
+  const auto expected = logits_of(kTiny);
+  for (const bool bf16 : {true, false}) {
+    TempFolder folder;
+    tiny_model_with(folder.path(), [&](OwnedTensors& t) {
+      for (auto& [name, tensor] : t) {
+        tensor.bytes = halved(tensor.bytes, bf16);
+        tensor.dtype = bf16 ? "BF16" : "F16";
+      }
+    });
+    // The weights lose 8 (bfloat16) or 11 (float16) bits, which the model's large random weights amplify.
+    EXPECT_LT(relative_difference(logits_of(folder.path()), expected), bf16 ? 0.1 : 0.02);
+  }
+}
+
+TEST(Weights, BytesAreKnownBeforeLoading) {
+  for (const DType compute : {DType::kFloat32, DType::kBFloat16}) {
+    const ModelOptions options{Device::kCpu, compute};
+    const auto model = Gemma2::load(kDemo, options);
+    EXPECT_EQ(weight_bytes(kDemo, options), model->weight_bytes());
+    const std::int64_t parameters = 8192 * 256 + 8 * (512 * 256 + 256 * 256 + 3 * 1024 * 256);
+    const std::int64_t norms = (8 * 4 + 1) * 256;
+    EXPECT_EQ(model->weight_bytes(), parameters * bytes_of(compute) + norms * 4);
+  }
+}
+
+TEST(Weights, FingerprintFollowsTheWeights) {
+  const std::string original = Gemma2::load(kTiny)->fingerprint();
+  EXPECT_EQ(Gemma2::load(kTiny, {Device::kCpu, DType::kBFloat16})->fingerprint(), original);
+  TempFolder folder;
+  tiny_model_with(folder.path(), [](OwnedTensors& t) { t[kGate].bytes[5] ^= std::byte{1}; });
+  EXPECT_NE(Gemma2::load(folder.path())->fingerprint(), original);
+}
+
+TEST(Weights, LoadingCanBeCancelledAndGpuIsRefusedWhereThereIsNone) {
+  CancelToken cancel;
+  cancel.cancel();
+  EXPECT_THROW((void)Gemma2::load(kTiny, {}, &cancel), Cancelled);
+  if (!cuda_available()) {
+    expect_parts(error_of([] { (void)Gemma2::load(kTiny, {Device::kCuda, DType::kBFloat16}); }), {"GPU"});
+  }
+}
+
+}  // namespace
+}  // namespace dhsa::test
