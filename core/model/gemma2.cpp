@@ -15,9 +15,9 @@ namespace dhsa {
 namespace {
 
 constexpr std::int64_t kRowBlock = 512;
-constexpr std::int64_t kLogitRows = 64;                            // rows of logits computed at a time
-constexpr std::int64_t kPanelValues = std::int64_t{1} << 21U;      // 8 MiB of float32: stays in the last cache
-constexpr std::int64_t kLibraryScratch = std::int64_t{12} << 20U;  // packing buffers of the matrix library, kernels
+constexpr std::int64_t kLogitRows = 64;                           // rows of logits computed at a time
+constexpr std::int64_t kPanelValues = std::int64_t{1} << 21U;     // 8 MiB of float32: stays in the last cache
+constexpr std::int64_t kLibraryScratch = std::int64_t{4} << 20U;  // packing buffers of the matrix library, kernels
 
 std::int64_t panel_values(const Gemma2Config& config) {
   return std::max({kPanelValues, 64 * config.hidden_size, 64 * config.intermediate_size});

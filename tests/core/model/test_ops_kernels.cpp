@@ -184,7 +184,7 @@ TEST_P(OpsKernelsTest, ConvertFindsWhatIsNotFinite) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sets, OpsKernelsTest, testing::ValuesIn(available_ops_kernels()),
-                         [](const auto& info) { return std::string(info.param->name); });
+                         [](const auto& set) { return std::string(set.param->name); });
 
 }  // namespace
 }  // namespace dhsa

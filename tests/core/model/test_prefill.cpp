@@ -219,8 +219,9 @@ TEST_F(Prefill, ObserverSeesEveryStageInOrder) {
     EXPECT_GT(report.resident_bytes, 0);
     const bool in_layer = i > 0 && i + 1 < witness.stages.size();
     EXPECT_EQ(report.layer, in_layer ? static_cast<int>((i - 1) / 5) : -1);
-    if (in_layer)
+    if (in_layer) {
       EXPECT_EQ(static_cast<int>(report.stage), static_cast<int>(Stage::kQkv) + static_cast<int>((i - 1) % 5));
+    }
   }
   EXPECT_NEAR(result.seconds, seconds, 1e-9);
   EXPECT_EQ(witness.attended_layers, 8);
@@ -249,22 +250,20 @@ TEST_F(Prefill, CancelTakesEffectWithinTheStage) {
 }
 
 TEST_F(Prefill, MemoryIsLinearAndAsEstimated) {
-  for (const DType compute : {DType::kFloat32, DType::kBFloat16}) {
-    const auto model = demo(compute);
+  for (const bool keep : {false, true}) {
+    const auto model = demo(keep ? DType::kFloat32 : DType::kBFloat16);
     PrefillOptions options;
     (void)run(*model, random_ids(600, 8192), options);  // libraries have their buffers now
-    for (const bool keep : {false, true}) {
-      options.keep_cache = keep;
-      options.keep_final_hidden = keep;
-      const std::int64_t tokens = 16384;
-      const auto result = run(*model, random_ids(static_cast<std::size_t>(tokens), 8192), options);
-      const auto measured = static_cast<double>(result.peak_bytes - result.start_bytes);
-      const auto estimated = static_cast<double>(model->estimate(tokens, options).activations);
-      EXPECT_LT(result.peak_bytes, 1'000'000'000);
+    options.keep_cache = keep;
+    options.keep_final_hidden = keep;
+    const std::int64_t tokens = 16384;
+    const auto result = run(*model, random_ids(static_cast<std::size_t>(tokens), 8192), options);
+    const auto measured = static_cast<double>(result.peak_bytes - result.start_bytes);
+    const auto estimated = static_cast<double>(model->estimate(tokens, options).activations);
+    EXPECT_LT(result.peak_bytes, 1'000'000'000);
 #if !defined(__SANITIZE_ADDRESS__)
-      EXPECT_NEAR(estimated / measured, 1.0, 0.2) << measured / 1e6 << " MB measured, keep " << keep;
+    EXPECT_NEAR(estimated / measured, 1.0, 0.2) << measured / 1e6 << " MB measured, keep " << keep;
 #endif
-    }
   }
 }
 
