@@ -30,11 +30,11 @@ class Prefill : public testing::Test {
 TEST_F(Prefill, RowBlocksDoNotChangeTheResult) {
   for (const DType compute : {DType::kFloat32, DType::kBFloat16}) {
     const auto model = demo(compute);
-    const auto ids = random_ids(700, model->config().vocab_size);
+    const auto ids = random_ids(300, model->config().vocab_size);
     PrefillOptions options;
-    options.logit_positions = {0, 1, 333, 699};
+    options.logit_positions = {0, 1, 133, 299};
     std::vector<std::vector<float>> results;
-    for (const std::int64_t block : {7, 128, 512, 4096}) {
+    for (const std::int64_t block : {33, 128, 4096}) {
       options.row_block = block;
       results.push_back(run(*model, ids, options).logits);
     }
