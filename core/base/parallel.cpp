@@ -56,7 +56,7 @@ void parallel_for(std::int64_t n, const std::function<void(std::int64_t)>& body,
   std::exception_ptr first;
   std::mutex guard;
   std::atomic<bool> stop{false};
-#pragma omp parallel for schedule(dynamic, 1)
+#pragma omp parallel for schedule(dynamic, 1) if (n > 1)
   for (std::int64_t i = 0; i < n; ++i) {
     if (stop.load(std::memory_order_relaxed) || (cancel != nullptr && cancel->cancelled())) continue;
     try {

@@ -93,7 +93,7 @@ std::vector<Entry> make_entries() {
                         sparse));
   table.push_back(count("sink-tokens", "Sink tokens", selection, "keys",
                         "The first keys a query may see that are always kept.", &P::sink_tokens, 0, kMostTokens,
-                        {Method::kWindowSinks, Method::kBlockSparse, Method::kVerticalSlash, Method::kDhsa}));
+                        {Method::kWindowSinks, Method::kVerticalSlash, Method::kDhsa}));
   table.push_back(count("local-tokens", "Local tokens", selection, "keys",
                         "The most recent keys of a query group that are always kept.", &P::local_tokens, 1, kMostTokens,
                         {Method::kVerticalSlash, Method::kDhsa}));

@@ -1,0 +1,132 @@
+#include "core/sparsity/planner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "core/sparsity/planner_parts.h"
+
+namespace dhsa {
+namespace {
+
+KeyRange range(std::int64_t begin, std::int64_t end) {
+  return {static_cast<std::int32_t>(begin), static_cast<std::int32_t>(end)};
+}
+
+class DensePlanner : public Planner {
+ public:
+  Plan plan(const HeadsView& q, const HeadsView& /*k*/, const LayerInfo& layer,
+            const CancelToken* /*cancel*/) override {
+    Plan plan;
+    plan.mask = KeyMask::dense(q.rows, layer.window);
+    return plan;
+  }
+};
+
+// StreamingLLM: the first tokens and the most recent ones.
+class WindowPlanner : public Planner {
+ public:
+  explicit WindowPlanner(const SparsityParameters& parameters) : parameters_(parameters) {}
+
+  Plan plan(const HeadsView& q, const HeadsView& /*k*/, const LayerInfo& layer, const CancelToken* cancel) override {
+    Plan plan;
+    Stopwatch watch;
+    const QueryGroups groups = query_groups(q.rows, parameters_.query_block, parameters_.instruction_tokens);
+    plan.mask = build_mask(
+        groups, 1, layer.window,
+        [&](std::int64_t, std::int64_t g) -> std::vector<KeyRange> {
+          const std::int64_t row_end = groups.rows[static_cast<std::size_t>(g) + 1];
+          const GroupReach reach =
+              group_reach(groups.rows[static_cast<std::size_t>(g)], row_end, layer.window, parameters_.budget);
+          if (reach.whole) return {range(reach.begin, reach.end)};
+          // Sinks outside the window of a local layer cannot be seen; their share goes to the recent keys.
+          const std::int64_t sinks = reach.begin == 0 ? parameters_.sink_tokens : 0;
+          return {range(0, sinks), range(std::max(reach.begin, row_end - (parameters_.budget - sinks)), row_end)};
+        },
+        cancel);
+    plan.seconds.selection = watch.lap();
+    return plan;
+  }
+
+ private:
+  SparsityParameters parameters_;
+};
+
+// Masks of the first local and the first global layer serve all layers of their kind.
+class SharedMasks : public Planner {
+ public:
+  explicit SharedMasks(std::unique_ptr<Planner> planner) : planner_(std::move(planner)) {}
+
+  Plan plan(const HeadsView& q, const HeadsView& k, const LayerInfo& layer, const CancelToken* cancel) override {
+    std::optional<Plan>& first = layer.local() ? local_ : global_;
+    if (!first || first->mask.rows() != q.rows || first->mask.window() != layer.window) {
+      first = planner_->plan(q, k, layer, cancel);
+      return *first;
+    }
+    Plan plan = *first;
+    plan.seconds = {};
+    plan.shared = true;
+    return plan;
+  }
+
+ private:
+  std::unique_ptr<Planner> planner_;
+  std::optional<Plan> local_;
+  std::optional<Plan> global_;
+};
+
+// What every planner relies on, said before it reads past the end of something.
+class Checked : public Planner {
+ public:
+  explicit Checked(std::unique_ptr<Planner> planner) : planner_(std::move(planner)) {}
+
+  Plan plan(const HeadsView& q, const HeadsView& k, const LayerInfo& layer, const CancelToken* cancel) override {
+    if (q.rows < 1 || q.heads < 1 || k.heads < 1) throw Error("There is nothing to attend to: the document is empty.");
+    if (k.rows != q.rows || k.dim != q.dim || q.heads % k.heads != 0) {
+      throw Error(fmt::format(
+          "Queries [{}, {}, {}] and keys [{}, {}, {}] do not belong together; heads of the keys must divide "
+          "those of the queries, tokens and dimensions agree.",
+          q.heads, q.rows, q.dim, k.heads, k.rows, k.dim));
+    }
+    return planner_->plan(q, k, layer, cancel);
+  }
+
+ private:
+  std::unique_ptr<Planner> planner_;
+};
+
+}  // namespace
+
+std::unique_ptr<Planner> make_window_planner(const SparsityParameters& parameters) {
+  return std::make_unique<WindowPlanner>(parameters);
+}
+
+std::unique_ptr<Planner> make_planner(const SparsityParameters& parameters, DocumentInfo document,
+                                      std::shared_ptr<const BoundaryPredictor> predictor) {
+  check_parameters(parameters);
+  std::unique_ptr<Planner> planner;
+  switch (parameters.method) {
+    case Method::kDense:
+      return std::make_unique<Checked>(std::make_unique<DensePlanner>());
+    case Method::kWindowSinks:
+      return std::make_unique<Checked>(make_window_planner(parameters));
+    case Method::kBlockSparse:
+      planner = make_block_sparse_planner(parameters);
+      break;
+    case Method::kVerticalSlash:
+      planner = make_vertical_slash_planner(parameters);
+      break;
+    case Method::kTokenTopK:
+      planner = make_token_topk_planner(parameters);
+      break;
+    case Method::kDhsa:
+      planner = make_dhsa_planner(parameters, std::move(document), std::move(predictor));
+      break;
+  }
+  if (parameters.share_masks) planner = std::make_unique<SharedMasks>(std::move(planner));
+  return std::make_unique<Checked>(std::move(planner));
+}
+
+}  // namespace dhsa

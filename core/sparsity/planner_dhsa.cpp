@@ -1,0 +1,186 @@
+// Dynamic Hierarchical Sparse Attention: boundaries, chunk similarity, selection. Block-sparse attention is the same
+// with chunks of fixed size, plain means and whole blocks.
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "core/sparsity/boundaries.h"
+#include "core/sparsity/boundary_predictor.h"
+#include "core/sparsity/chunk_scores.h"
+#include "core/sparsity/planner_parts.h"
+#include "core/sparsity/selection.h"
+
+namespace dhsa {
+namespace {
+
+KeyRange range(std::int64_t begin, std::int64_t end) {
+  return {static_cast<std::int32_t>(begin), static_cast<std::int32_t>(end)};
+}
+
+struct Boundaries {
+  std::vector<float> scores;
+  std::vector<std::int32_t> edges;
+};
+
+class DhsaPlanner : public Planner {
+ public:
+  DhsaPlanner(const SparsityParameters& parameters, DocumentInfo document,
+              std::shared_ptr<const BoundaryPredictor> predictor)
+      : parameters_(parameters), document_(std::move(document)), predictor_(std::move(predictor)) {}
+
+  Plan plan(const HeadsView& q, const HeadsView& k, const LayerInfo& layer, const CancelToken* cancel) override {
+    Plan plan;
+    Stopwatch watch;
+    if (!boundaries_ || !parameters_.share_boundaries || boundaries_->edges.back() != q.rows) {
+      boundaries_ = find_boundaries(q, k, layer, cancel);
+    }
+    const std::vector<std::int32_t>& edges = boundaries_->edges;
+    plan.seconds.boundaries = watch.lap();
+
+    const bool by_chunks = parameters_.query_grouping == QueryGrouping::kChunks;
+    const QueryGroups groups =
+        query_groups(q.rows, parameters_.query_block, parameters_.instruction_tokens,
+                     by_chunks ? std::span<const std::int32_t>(edges) : std::span<const std::int32_t>());
+    const ChunkScoreRule rule{
+        parameters_.scores, parameters_.pooling, parameters_.mask_heads, parameters_.score_rows, layer.scale,
+        layer.softcap,      layer.window};
+    ChunkScores scores = score_chunks(q, k, edges, groups.rows, rule, cancel);
+    plan.seconds.similarity = watch.lap();
+
+    const bool threshold = parameters_.selection == Selection::kThreshold;
+    const std::int64_t budget = threshold ? parameters_.max_budget : parameters_.budget;
+    plan.mask = build_mask(
+        groups, scores.heads, layer.window,
+        [&](std::int64_t head, std::int64_t g) -> std::vector<KeyRange> {
+          const std::int64_t row_begin = groups.rows[static_cast<std::size_t>(g)];
+          const std::int64_t row_end = groups.rows[static_cast<std::size_t>(g) + 1];
+          const GroupReach reach = group_reach(row_begin, row_end, layer.window, budget);
+          if (reach.whole && !threshold) return {range(reach.begin, reach.end)};
+          SelectionRule selection;
+          selection.selection = parameters_.selection;
+          selection.budget = layer.window > 0 && !reach.whole ? std::min(budget, layer.window) : budget;
+          selection.min_budget = parameters_.min_budget;
+          selection.mass = parameters_.mass;
+          selection.sink_tokens = parameters_.sink_tokens;
+          // Every row keeps itself, so the group's own rows are part of what the budget pays for.
+          selection.local_tokens = std::max(parameters_.local_tokens, row_end - row_begin);
+          return select_keys(edges, scores.row(head, g), scores.mass, reach.begin, reach.end, selection).ranges;
+        },
+        cancel);
+    plan.seconds.selection = watch.lap();
+    plan.trace = {boundaries_->scores, edges, std::move(scores.values)};
+    return plan;
+  }
+
+ private:
+  [[nodiscard]] Boundaries find_boundaries(const HeadsView& q, const HeadsView& k, const LayerInfo& layer,
+                                           const CancelToken* cancel) const {
+    const std::int64_t tokens = q.rows;
+    const std::int64_t instruction = parameters_.instruction_tokens;
+    Boundaries found;
+    BoundaryRule rule;
+    rule.nms_distance = parameters_.nms_distance;
+    rule.instruction_tokens = instruction;
+    const double target =
+        static_cast<double>(tokens) / static_cast<double>(parameters_.query_block) * parameters_.chunks_per_block;
+    rule.most = std::max<std::int64_t>(1, static_cast<std::int64_t>(std::min(target, static_cast<double>(tokens))));
+    if (parameters_.boundary_threshold > 0) rule.threshold = parameters_.boundary_threshold;
+
+    switch (parameters_.boundaries) {
+      case BoundarySource::kLearned:
+        found.scores = predictor_->logits(k, cancel);
+        break;
+      case BoundarySource::kAttentionMass:
+        found.scores = attention_mass_ratios(
+            q, k, {parameters_.boundary_window, layer.scale, layer.softcap, layer.window, layer.window}, cancel);
+        break;
+      case BoundarySource::kKeyShift:
+        found.scores = key_shift_scores(k, parameters_.boundary_window, cancel);
+        break;
+      case BoundarySource::kSentence:
+        // Sentences have no order among them, so all of them count, far enough apart.
+        found.scores.assign(static_cast<std::size_t>(tokens), 0.0F);
+        for (const std::int32_t end : document_.sentence_ends) {
+          if (end >= 0 && end < tokens) found.scores[static_cast<std::size_t>(end)] = 1.0F;
+        }
+        rule.most = tokens;
+        rule.threshold = 0.5;
+        break;
+      case BoundarySource::kFixed:
+        found.edges = fixed_boundaries(tokens, parameters_.chunk_length, instruction);
+        found.scores.assign(static_cast<std::size_t>(tokens), 0.0F);
+        for (const std::int32_t edge : found.edges) {
+          if (edge > 0) found.scores[static_cast<std::size_t>(edge) - 1] = 1.0F;
+        }
+        return found;
+    }
+    found.edges = select_boundaries(found.scores, rule);
+    return found;
+  }
+
+  SparsityParameters parameters_;
+  DocumentInfo document_;
+  std::shared_ptr<const BoundaryPredictor> predictor_;
+  std::optional<Boundaries> boundaries_;
+};
+
+class BlockSparsePlanner : public Planner {
+ public:
+  explicit BlockSparsePlanner(const SparsityParameters& parameters) : parameters_(parameters) {}
+
+  Plan plan(const HeadsView& q, const HeadsView& k, const LayerInfo& layer, const CancelToken* cancel) override {
+    Plan plan;
+    Stopwatch watch;
+    const std::int64_t block = parameters_.block_size;
+    const std::vector<std::int32_t> edges = fixed_boundaries(k.rows, block);
+    const QueryGroups groups = query_groups(q.rows, parameters_.query_block, parameters_.instruction_tokens);
+    ChunkScoreRule rule;
+    rule.pooling = Pooling::kMean;
+    ChunkScores scores = score_chunks(q, k, edges, groups.rows, rule, cancel);
+    plan.seconds.similarity = watch.lap();
+    plan.mask = build_mask(
+        groups, scores.heads, layer.window,
+        [&](std::int64_t head, std::int64_t g) -> std::vector<KeyRange> {
+          const std::int64_t row_begin = groups.rows[static_cast<std::size_t>(g)];
+          const std::int64_t row_end = groups.rows[static_cast<std::size_t>(g) + 1];
+          const GroupReach reach = group_reach(row_begin, row_end, layer.window, parameters_.budget);
+          if (reach.whole) return {range(reach.begin, reach.end)};
+          // Whole blocks: those of the group's own rows are forced, the rest of the budget goes to the best others.
+          const std::int64_t budget =
+              layer.window > 0 ? std::min(parameters_.budget, layer.window) : parameters_.budget;
+          const std::int64_t blocks = std::max<std::int64_t>(1, budget / block);
+          const std::int64_t own = row_begin / block;
+          const std::int64_t forced = (row_end - 1) / block - own + 1;
+          SelectionRule selection;
+          selection.local_tokens = row_end - own * block;
+          selection.budget = selection.local_tokens + std::max<std::int64_t>(0, blocks - forced) * block;
+          return select_keys(edges, scores.row(head, g), scores.mass, reach.begin, reach.end, selection).ranges;
+        },
+        cancel);
+    plan.seconds.selection = watch.lap();
+    plan.trace = {{}, edges, std::move(scores.values)};
+    return plan;
+  }
+
+ private:
+  SparsityParameters parameters_;
+};
+
+}  // namespace
+
+std::unique_ptr<Planner> make_dhsa_planner(const SparsityParameters& parameters, DocumentInfo document,
+                                           std::shared_ptr<const BoundaryPredictor> predictor) {
+  if (parameters.boundaries == BoundarySource::kLearned && predictor == nullptr) {
+    throw Error(
+        "Learned boundaries need a predictor, and this model has none; give one with \"predictor\" or choose another "
+        "boundary source.");
+  }
+  return std::make_unique<DhsaPlanner>(parameters, std::move(document), std::move(predictor));
+}
+
+std::unique_ptr<Planner> make_block_sparse_planner(const SparsityParameters& parameters) {
+  return std::make_unique<BlockSparsePlanner>(parameters);
+}
+
+}  // namespace dhsa
