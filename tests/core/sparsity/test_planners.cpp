@@ -140,7 +140,9 @@ TEST(Planners, TinyDocumentsWork) {
 
 TEST(Planners, PlansDoNotDependOnTheNumberOfThreads) {
   const Layer layer(4, 2, 333, 16);
-  for (const SparsityParameters& p : many_parameters()) {
+  const auto list = many_parameters();
+  for (std::size_t at = 0; at < list.size(); at += at < 6 ? 1 : 7) {
+    const SparsityParameters& p = list[at];
     set_compute_threads(1);
     const Plan one = plan_of(p, layer, 90);
     set_compute_threads(2);
