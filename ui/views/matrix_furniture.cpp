@@ -1,0 +1,448 @@
+#include "ui/views/matrix_furniture.h"
+
+#include <QFontMetricsF>
+#include <QPainterPath>
+#include <algorithm>
+#include <cmath>
+
+#include "ui/views/axis_ticks.h"
+
+namespace dhsa {
+
+namespace {
+
+constexpr int kGap = 6;
+constexpr int kBand = 14;  // chunk numbers
+constexpr int kTick = 4;
+constexpr int kStrip = 46;
+constexpr int kLegend = 104;
+constexpr double kLeastGrid = 5.0;  // pixels between chunk boundaries below which lines would hide the map
+
+std::pair<std::size_t, std::size_t> inView(std::span<const std::int32_t> boundaries, const AxisMap& axis) {
+  const auto first = std::upper_bound(boundaries.begin(), boundaries.end(), axis.begin);
+  const auto last = std::lower_bound(boundaries.begin(), boundaries.end(), axis.end);
+  const auto from = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, first - boundaries.begin() - 1));
+  return {from, static_cast<std::size_t>(last - boundaries.begin())};
+}
+
+}  // namespace
+
+QFont smallFont(const QFont& font) {
+  QFont small = font;
+  if (font.pointSizeF() > 0)
+    small.setPointSizeF(std::max(6.5, font.pointSizeF() * 0.85));
+  else
+    small.setPixelSize(std::max(9, font.pixelSize() * 85 / 100));
+  return small;
+}
+
+MatrixGeometry layoutMatrix(const QRect& area, const QFont& font, const MatrixLayoutOptions& options) {
+  const QFontMetrics metrics(font);
+  const QFontMetrics small(smallFont(font));
+  const int line = small.height();
+  const int title = metrics.height() + 4;
+  const int band = options.chunks ? kBand : 0;
+  const int left = small.horizontalAdvance(QStringLiteral("88 888")) + kTick + 6 + band + line + 4;
+  const int bottom = band + kTick + line + line + 6;
+  const bool strips = options.strips && area.width() > 420 && area.height() > 320;
+  const bool legend = area.width() > 300;
+  const int top = title + (strips ? kStrip + kGap : 0);
+  const int right = (strips ? kGap + kStrip : 0) + (legend ? kGap * 2 + kLegend : 0);
+
+  MatrixGeometry g;
+  g.panels = options.panels;
+  const int between = options.panels == 2 ? 14 : 0;
+  int width = (area.width() - 2 * kGap - left - right - between) / options.panels;
+  int height = area.height() - 2 * kGap - top - bottom;
+  width = std::max(width, 32);
+  height = std::max(height, 32);
+  if (options.square) width = height = std::min(width, height);
+  const int used_width = left + options.panels * width + between + right;
+  const int used_height = top + height + bottom;
+  const int x0 = area.x() + std::max(kGap, (area.width() - used_width) / 2) + left;
+  const int y0 = area.y() + std::max(kGap, (area.height() - used_height) / 2) + top;
+  for (int panel = 0; panel < options.panels; ++panel) {
+    const int x = x0 + panel * (width + between);
+    g.plot[panel] = {x, y0, width, height};
+    g.title[panel] = {x, y0 - top, width + (options.panels == 1 ? right : 0), title};
+    if (strips) g.keyStrip[panel] = {x, y0 - kGap - kStrip, width, kStrip};
+    g.keyAxis[panel] = {x, y0 + height, width, bottom};
+  }
+  g.rowAxis = {x0 - left, y0, left, height};
+  const int end = g.plot[options.panels - 1].right() + 1;
+  if (strips) g.rowStrip = {end + kGap, y0, kStrip, height};
+  if (legend) g.legend = {end + (strips ? kGap + kStrip : 0) + 2 * kGap, y0, kLegend, height};
+  if (options.minimap) {
+    const int side = std::clamp(std::min(width, height) / 4, 64, 150);
+    if (std::min(width, height) > 2 * side) g.minimap = {g.plot[0].right() - side - 7, y0 + 8, side, side};
+  }
+  return g;
+}
+
+void MatrixFurniture::keyAxis(const QRect& area, const AxisMap& axis, std::span<const std::int32_t> boundaries,
+                              bool band) const {
+  QPainter& p = m_painter;
+  p.save();
+  p.setFont(m_small);
+  const QFontMetricsF metrics(m_small);
+  double y = area.top();
+  if (band) {
+    const QRectF box(area.left(), y + 1, area.width(), kBand - 1);
+    p.setClipRect(box);
+    if (boundaries.size() >= 2) {
+      const auto [first, last] = inView(boundaries, axis);
+      const double mean = area.width() / std::max<double>(1, static_cast<double>(last - first));
+      if (mean < 2.5) {
+        p.fillRect(box, mixed(m_theme.chunkTint[0], m_theme.chunkTint[1], 0.5));
+      } else {
+        for (std::size_t c = first; c < last && c + 1 < boundaries.size(); ++c) {
+          const double from = axis.toPixel(boundaries[c]);
+          const double to = axis.toPixel(boundaries[c + 1]);
+          p.fillRect(QRectF(from, box.top(), to - from, box.height()), m_theme.chunkTint[c % 2]);
+          const QString number = QString::number(c);
+          const double low = std::max(from, box.left());
+          const double high = std::min(to, box.right());
+          if (metrics.horizontalAdvance(number) + 3 < high - low) {
+            p.setPen(m_theme.dark ? QColor(245, 245, 250) : QColor(40, 40, 48));
+            p.drawText(QRectF(low, box.top(), high - low, box.height()), Qt::AlignCenter, number);
+          }
+        }
+      }
+    }
+    p.setClipping(false);
+    y += kBand;
+  }
+  p.setPen(QPen(m_theme.frame, 1));
+  const int about = std::max(2, area.width() / 78);
+  for (const double tick : indexTicks(axis.begin, std::min(axis.end, axis.end - 0.5), about)) {
+    const double x = axis.toPixel(tick + (axis.pixelsPerToken() > 6 ? 0.5 : 0.0));
+    if (x < axis.low - 0.5 || x > axis.high + 0.5) continue;
+    p.setPen(QPen(m_theme.frame, 1));
+    p.drawLine(QPointF(x, y), QPointF(x, y + kTick));
+    p.setPen(m_theme.quiet);
+    const QString label = indexLabel(tick);
+    const double width = metrics.horizontalAdvance(label);
+    const double from = std::clamp(x - width / 2, axis.low - 4, axis.high - width + 4);
+    p.drawText(QPointF(from, y + kTick + metrics.ascent()), label);
+  }
+  y += kTick + metrics.height() + 1;
+  p.setPen(m_theme.text);
+  p.drawText(QRectF(area.left(), y, area.width(), metrics.height() + 4), Qt::AlignHCenter | Qt::AlignTop,
+             band ? tr("key token   (band: chunk)") : tr("key token"));
+  p.restore();
+}
+
+void MatrixFurniture::rowAxis(const QRect& area, const AxisMap& axis, std::span<const std::int32_t> boundaries,
+                              bool band) const {
+  QPainter& p = m_painter;
+  p.save();
+  p.setFont(m_small);
+  const QFontMetricsF metrics(m_small);
+  double x = area.right() + 1;
+  if (band) {
+    const QRectF box(x - kBand, area.top(), kBand - 1, area.height());
+    p.setClipRect(box);
+    if (boundaries.size() >= 2) {
+      const auto [first, last] = inView(boundaries, axis);
+      const double mean = area.height() / std::max<double>(1, static_cast<double>(last - first));
+      if (mean < 2.5) {
+        p.fillRect(box, mixed(m_theme.chunkTint[0], m_theme.chunkTint[1], 0.5));
+      } else {
+        for (std::size_t c = first; c < last && c + 1 < boundaries.size(); ++c) {
+          const double from = axis.toPixel(boundaries[c]);
+          const double to = axis.toPixel(boundaries[c + 1]);
+          p.fillRect(QRectF(box.left(), from, box.width(), to - from), m_theme.chunkTint[c % 2]);
+          const QString number = QString::number(c);
+          const double low = std::max(from, box.top());
+          const double high = std::min(to, box.bottom());
+          if (metrics.horizontalAdvance(number) + 3 > high - low) continue;
+          p.save();
+          p.translate(box.center().x(), (low + high) / 2);
+          p.rotate(-90);
+          p.setPen(m_theme.dark ? QColor(245, 245, 250) : QColor(40, 40, 48));
+          p.drawText(QRectF((low - high) / 2, -box.width() / 2, high - low, box.width()), Qt::AlignCenter, number);
+          p.restore();
+        }
+      }
+    }
+    p.setClipping(false);
+    x -= kBand;
+  }
+  const int about = std::max(2, area.height() / 52);
+  for (const double tick : indexTicks(axis.begin, std::min(axis.end, axis.end - 0.5), about)) {
+    const double y = axis.toPixel(tick + (axis.pixelsPerToken() > 6 ? 0.5 : 0.0));
+    if (y < axis.low - 0.5 || y > axis.high + 0.5) continue;
+    p.setPen(QPen(m_theme.frame, 1));
+    p.drawLine(QPointF(x - kTick, y), QPointF(x, y));
+    p.setPen(m_theme.quiet);
+    const QString label = indexLabel(tick);
+    const double base = std::clamp(y + metrics.ascent() / 2 - 1, axis.low + metrics.ascent() - 3, axis.high);
+    p.drawText(QPointF(x - kTick - 3 - metrics.horizontalAdvance(label), base), label);
+  }
+  p.setPen(m_theme.text);
+  p.translate(area.left() + metrics.height() / 2 + 1, area.center().y());
+  p.rotate(-90);
+  p.drawText(QRectF(-area.height() / 2.0, -metrics.height() / 2, area.height(), metrics.height()), Qt::AlignCenter,
+             tr("query token"));
+  p.restore();
+}
+
+void MatrixFurniture::chunkGrid(const QRect& plot, const AxisMap& keys, const AxisMap& rows,
+                                std::span<const std::int32_t> boundaries, std::int64_t window) const {
+  if (boundaries.size() < 2) return;
+  QPainter& p = m_painter;
+  p.save();
+  p.setClipRect(plot);
+  p.setPen(QPen(m_theme.grid, 1));
+  const auto [key_first, key_last] = inView(boundaries, keys);
+  if (plot.width() >= kLeastGrid * static_cast<double>(key_last - key_first)) {
+    for (std::size_t c = key_first; c < key_last; ++c) {
+      const double token = boundaries[c];
+      const double x = std::round(keys.toPixel(token)) + 0.5;
+      const double top = std::max<double>(plot.top(), rows.toPixel(token));
+      double bottom = plot.bottom() + 1;
+      if (window > 0) bottom = std::min(bottom, rows.toPixel(token + static_cast<double>(window)));
+      if (top < bottom) p.drawLine(QPointF(x, top), QPointF(x, bottom));
+    }
+  }
+  const auto [row_first, row_last] = inView(boundaries, rows);
+  if (plot.height() >= kLeastGrid * static_cast<double>(row_last - row_first)) {
+    for (std::size_t c = row_first; c < row_last; ++c) {
+      const double token = boundaries[c];
+      const double y = std::round(rows.toPixel(token)) + 0.5;
+      const double right = std::min<double>(plot.right() + 1, keys.toPixel(token));
+      double left = plot.left();
+      if (window > 0) left = std::max(left, keys.toPixel(token - static_cast<double>(window)));
+      if (left < right) p.drawLine(QPointF(left, y), QPointF(right, y));
+    }
+  }
+  p.restore();
+}
+
+void MatrixFurniture::cellGrid(const QRect& plot, const AxisMap& keys, const AxisMap& rows) const {
+  QPainter& p = m_painter;
+  p.save();
+  p.setClipRect(plot);
+  QColor faint = m_theme.grid;
+  faint.setAlpha(faint.alpha() / 3);
+  p.setPen(QPen(faint, 1));
+  if (keys.pixelsPerToken() >= 10)
+    for (double k = std::ceil(keys.begin); k < keys.end; ++k) {
+      const double x = std::round(keys.toPixel(k)) + 0.5;
+      p.drawLine(QPointF(x, std::max<double>(plot.top(), rows.toPixel(k))), QPointF(x, plot.bottom() + 1));
+    }
+  if (rows.pixelsPerToken() >= 10)
+    for (double r = std::ceil(rows.begin); r < rows.end; ++r) {
+      const double y = std::round(rows.toPixel(r)) + 0.5;
+      p.drawLine(QPointF(plot.left(), y), QPointF(std::min<double>(plot.right() + 1, keys.toPixel(r)), y));
+    }
+  p.restore();
+}
+
+void MatrixFurniture::strip(const QRect& area, Qt::Orientation along, std::span<const Series> series) const {
+  QPainter& p = m_painter;
+  p.save();
+  p.fillRect(area, m_theme.plot);
+  float most = 0;
+  float least = 0;
+  for (const Series& s : series)
+    for (const float v : s.values) {
+      if (std::isnan(v)) continue;
+      most = std::max(most, v);
+      least = std::min(least, v);
+    }
+  const double span = std::max(1e-30, static_cast<double>(most) - static_cast<double>(least));
+  p.setRenderHint(QPainter::Antialiasing);
+  p.setClipRect(area);
+  const bool across = along == Qt::Horizontal;
+  const double length = across ? area.width() : area.height();
+  const double depth = (across ? area.height() : area.width()) - 3;
+  for (const Series& s : series) {
+    if (s.values.empty()) continue;
+    const double step = length / static_cast<double>(s.values.size());
+    const auto point = [&](double place, double value) {
+      const double d = (value - static_cast<double>(least)) / span * depth;
+      return across ? QPointF(area.left() + place, area.bottom() + 1 - d)
+                    : QPointF(area.left() + d, area.top() + place);
+    };
+    QPolygonF line;
+    // Several values may share a pixel: the largest stands, so that a single peak is not lost.
+    const auto bins = static_cast<std::size_t>(std::max(1.0, std::min(length, static_cast<double>(s.values.size()))));
+    for (std::size_t b = 0; b < bins; ++b) {
+      const std::size_t from = b * s.values.size() / bins;
+      const std::size_t to = std::max(from + 1, (b + 1) * s.values.size() / bins);
+      float peak = std::numeric_limits<float>::quiet_NaN();
+      for (std::size_t i = from; i < to; ++i) peak = std::fmax(peak, s.values[i]);
+      if (std::isnan(peak)) continue;
+      line << point(static_cast<double>(from) * step, static_cast<double>(peak))
+           << point(static_cast<double>(to) * step, static_cast<double>(peak));
+    }
+    if (line.isEmpty()) continue;
+    if (s.filled) {
+      QPolygonF body = line;
+      const QPointF last = line.last();
+      const QPointF first = line.first();
+      const QPointF zero = point(0, 0);
+      body << (across ? QPointF(last.x(), zero.y()) : QPointF(zero.x(), last.y()))
+           << (across ? QPointF(first.x(), zero.y()) : QPointF(zero.x(), first.y()));
+      QColor fill = s.colour;
+      fill.setAlpha(70);
+      p.setPen(Qt::NoPen);
+      p.setBrush(fill);
+      p.drawPolygon(body);
+    }
+    p.setBrush(Qt::NoBrush);
+    p.setPen(QPen(s.colour, 1.1, s.style));
+    p.drawPolyline(line);
+  }
+  p.setClipping(false);
+  p.setRenderHint(QPainter::Antialiasing, false);
+  p.setPen(QPen(mixed(m_theme.frame, m_theme.window, 0.4), 1));
+  p.drawRect(area.adjusted(0, 0, -1, -1));
+  if (across) {
+    p.setFont(m_small);
+    p.setPen(m_theme.quiet);
+    const QFontMetricsF metrics(m_small);
+    const QString label = valueLabel(static_cast<double>(most));
+    p.drawText(QPointF(area.right() - metrics.horizontalAdvance(label) - 3, area.top() + metrics.ascent() + 1), label);
+  }
+  p.restore();
+}
+
+void MatrixFurniture::swatch(const QRectF& box, const QBrush& fill, int hatch) const {
+  QPainter& p = m_painter;
+  p.setPen(QPen(m_theme.frame, 1));
+  p.setBrush(fill);
+  p.drawRect(box);
+  p.setPen(Qt::NoPen);
+  const QColor stroke = m_theme.dark ? QColor(0, 0, 0, 115) : QColor(255, 255, 255, 130);
+  if ((hatch & 1) != 0) p.fillRect(box, QBrush(stroke, Qt::BDiagPattern));
+  if ((hatch & 2) != 0) p.fillRect(box, QBrush(stroke, Qt::FDiagPattern));
+}
+
+void MatrixFurniture::colourBar(const QRect& area, const MatrixPicture& picture, CompareMode mode,
+                                const QString& unit) const {
+  if (area.isEmpty()) return;
+  QPainter& p = m_painter;
+  p.save();
+  p.setFont(m_small);
+  const QFontMetricsF metrics(m_small);
+  const double line = metrics.height() + 6;
+  double y = area.top();
+  const auto entry = [&](const QBrush& fill, int hatch, const QString& text) {
+    const QRectF box(area.left() + 0.5, y + 0.5, 14, 14);
+    swatch(box, fill, hatch);
+    p.setPen(m_theme.text);
+    const QRectF words(area.left() + 20, y - 2, area.width() - 20, 3 * metrics.height());
+    const QRectF taken = p.boundingRect(words, Qt::AlignLeft | Qt::AlignTop | Qt::TextWordWrap, text);
+    p.drawText(words, Qt::AlignLeft | Qt::AlignTop | Qt::TextWordWrap, text);
+    y += std::max(line, taken.height() + 6);
+  };
+  const auto notCausal = [&] {
+    const QRectF box(area.left() + 0.5, y + 0.5, 14, 14);
+    p.fillRect(box, m_theme.neutral);
+    entry(m_theme.hatchBrush(), 0, tr("not causal"));
+  };
+  const ValueScale& scale = picture.scale();
+  const auto bar = [&](const QRectF& box, auto&& colour, bool ticks) {
+    const int steps = std::max(2, static_cast<int>(box.height()));
+    for (int i = 0; i < steps; ++i)
+      p.fillRect(
+          QRectF(box.left(), box.bottom() - (i + 1) * box.height() / steps, box.width(), box.height() / steps + 0.5),
+          QColor::fromRgb(colour((i + 0.5) / steps)));
+    p.setPen(QPen(m_theme.frame, 1));
+    p.setBrush(Qt::NoBrush);
+    p.drawRect(box);
+    if (!ticks) return;
+    double free = box.bottom() + metrics.height();
+    for (const double tick : scale.ticks(std::max(2, static_cast<int>(box.height() / 46)))) {
+      const double place = box.bottom() - scale.position(tick) * box.height();
+      if (place > free - metrics.height() || place < box.top() - 1) continue;
+      p.setPen(QPen(m_theme.frame, 1));
+      p.drawLine(QPointF(box.right(), place), QPointF(box.right() + kTick, place));
+      p.setPen(m_theme.text);
+      p.drawText(QPointF(box.right() + kTick + 4, std::clamp(place + metrics.ascent() / 2 - 1,
+                                                             box.top() + metrics.ascent() - 4, box.bottom() + 3)),
+                 valueLabel(tick));
+      free = place;
+    }
+  };
+
+  if (mode == CompareMode::Composite) {
+    if (picture.compositeOfMasks()) {
+      for (const CompositeKey& key : MatrixPicture::compositeKeys(m_theme)) entry(key.colour, key.hatch, key.text);
+      entry(m_theme.dark ? QColor(22, 24, 29) : QColor(Qt::white), 0, tr("dropped by both"));
+    } else {
+      const QColor ground = m_theme.dark ? QColor(22, 24, 29) : QColor(Qt::white);
+      const double height = std::min(150.0, area.height() - 3 * line);
+      const QRectF a(area.left() + 0.5, y + line, 14, height);
+      p.setPen(m_theme.text);
+      p.drawText(QPointF(a.left() + 3, y + metrics.ascent()), QStringLiteral("A"));
+      p.drawText(QPointF(a.left() + 25, y + metrics.ascent()), QStringLiteral("B"));
+      bar(
+          a, [&](double t) { return mixed(ground, m_theme.seriesA, t).rgb(); }, false);
+      bar(
+          a.translated(22, 0), [&](double t) { return mixed(ground, m_theme.seriesB, t).rgb(); }, true);
+      y = a.bottom() + 10;
+    }
+    notCausal();
+  } else if (picture.binary()) {
+    entry(QColor::fromRgb(picture.map().at(1)), 0, tr("kept"));
+    entry(QColor::fromRgb(picture.map().at(0)), 0, tr("dropped"));
+    notCausal();
+  } else {
+    const double tip = 9;
+    const QRectF box(area.left() + 0.5, y + tip + 2, 14, std::min(320.0, area.height() - 2 * tip - line - 16));
+    bar(
+        box, [&](double t) { return picture.map().at(t); }, true);
+    // Triangles at the ends say that values lie beyond them.
+    p.setRenderHint(QPainter::Antialiasing);
+    p.setPen(Qt::NoPen);
+    if (picture.clippedHigh()) {
+      p.setBrush(QColor::fromRgb(picture.map().at(1)));
+      p.setPen(QPen(m_theme.frame, 1));
+      p.drawPolygon(QPolygonF{
+          {box.left(), box.top() - 2}, {box.right(), box.top() - 2}, {box.center().x(), box.top() - 2 - tip}});
+    }
+    if (picture.clippedLow()) {
+      p.setBrush(QColor::fromRgb(picture.map().at(0)));
+      p.setPen(QPen(m_theme.frame, 1));
+      p.drawPolygon(QPolygonF{
+          {box.left(), box.bottom() + 2}, {box.right(), box.bottom() + 2}, {box.center().x(), box.bottom() + 2 + tip}});
+    }
+    p.setRenderHint(QPainter::Antialiasing, false);
+    const QString kind = scale.scale() == ColourScale::Log    ? tr("log")
+                         : scale.scale() == ColourScale::Sqrt ? tr("square root")
+                                                              : tr("linear");
+    const QString words = unit.isEmpty() ? kind : tr("%1, %2", "unit, scale").arg(unit, kind);
+    p.save();
+    p.translate(area.right() - metrics.height() / 2 - 2, box.center().y());
+    p.rotate(-90);
+    p.setPen(m_theme.text);
+    p.drawText(QRectF(-box.height() / 2, -metrics.height() / 2, box.height(), metrics.height()), Qt::AlignCenter,
+               metrics.elidedText(words, Qt::ElideRight, box.height()));
+    p.restore();
+    y = box.bottom() + tip + 8;
+    notCausal();
+  }
+  p.restore();
+}
+
+void MatrixFurniture::tag(QPointF at, Qt::Alignment side, const QString& text, const QColor& colour) const {
+  QPainter& p = m_painter;
+  p.save();
+  p.setFont(m_small);
+  const QFontMetricsF metrics(m_small);
+  const QSizeF size(metrics.horizontalAdvance(text) + 8, metrics.height() + 2);
+  QRectF box(at.x() - size.width() / 2, at.y(), size.width(), size.height());
+  if ((side & Qt::AlignLeft) != 0) box.moveTopRight({at.x(), at.y() - size.height() / 2});
+  p.setRenderHint(QPainter::Antialiasing);
+  p.setPen(Qt::NoPen);
+  p.setBrush(colour);
+  p.drawRoundedRect(box, 3, 3);
+  p.setPen(colour.lightness() > 140 ? QColor(16, 16, 20) : QColor(Qt::white));
+  p.drawText(box, Qt::AlignCenter, text);
+  p.restore();
+}
+
+}  // namespace dhsa

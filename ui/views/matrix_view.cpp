@@ -1,0 +1,597 @@
+// State, sampling and painting; matrix_view_input.cpp has mouse, keyboard and speech.
+#include "ui/views/matrix_view.h"
+
+#include <QPaintEvent>
+#include <QPainter>
+#include <algorithm>
+#include <cmath>
+
+#include "ui/views/axis_ticks.h"
+#include "ui/views/spoken_value.h"
+
+namespace dhsa {
+
+namespace {
+
+constexpr double kLeastView = 8;             // tokens
+constexpr double kCoarsePixels = 1'200'000;  // more than these are sampled at half resolution while moving
+
+}  // namespace
+
+MatrixView::MatrixView(QWidget* parent) : QWidget(parent) {
+  setFocusPolicy(Qt::StrongFocus);
+  setMouseTracking(true);
+  setAttribute(Qt::WA_OpaquePaintEvent);
+  setAccessibleName(tr("Attention matrix"));
+  setAccessibleDescription(tr(
+      "Query tokens down, key tokens across. Arrow keys move from cell to cell, plus and minus zoom, Home shows all."));
+  setSpokenValue(this, tr("No cell"));
+  m_theme = ViewTheme::of(palette());
+  m_pool.setMaxThreadCount(1);
+  m_pool.setExpiryTimeout(-1);
+  m_settle.setSingleShot(true);
+  m_settle.setInterval(120);
+  connect(&m_settle, &QTimer::timeout, this, [this] {
+    if (m_coarse) touchSamples();
+  });
+  m_refineDelay.setSingleShot(true);
+  m_refineDelay.setInterval(60);
+  connect(&m_refineDelay, &QTimer::timeout, this, &MatrixView::startRefining);
+}
+
+MatrixView::~MatrixView() {
+  stopRefining();
+  m_pool.waitForDone();
+}
+
+qint64 MatrixView::tokens() const { return m_picture.tokens(); }
+
+void MatrixView::setLayers(MatrixLayer a, MatrixLayer b) {
+  const qint64 before = tokens();
+  m_picture.setLayers(std::move(a), std::move(b));
+  m_overviewStale = true;
+  if (tokens() != before) {
+    m_selectedRow = -1;
+    m_selectedKeys = {};
+    m_crosshair = m_cursor = {};
+    m_view = {};
+    fitView();
+  }
+  refreshGeometry();
+  touchSamples();
+  if (m_crosshair.valid()) say(m_crosshair);
+}
+
+void MatrixView::setBoundaries(Boundaries boundaries) {
+  m_boundaries = std::move(boundaries);
+  refreshGeometry();
+  touchSamples();
+}
+
+void MatrixView::setWindow(qint64 window) {
+  m_window = window;
+  touchStill();
+}
+
+void MatrixView::setTokenText(TokenText text) { m_tokenText = std::move(text); }
+
+void MatrixView::setBusy(bool busy, const QString& what) {
+  m_busy = busy;
+  m_busyText = what;
+  update();
+}
+
+void MatrixView::setCompareMode(CompareMode mode) {
+  if (m_mode == mode) return;
+  m_mode = mode;
+  m_overviewStale = true;
+  refreshGeometry();
+  touchSamples();
+}
+
+void MatrixView::setReducer(Reducer reducer) {
+  if (m_reducer == reducer) return;
+  m_reducer = reducer;
+  m_overviewStale = true;
+  touchColours();
+  if (m_crosshair.valid()) say(m_crosshair);
+}
+
+void MatrixView::setColours(const ColourSettings& settings) {
+  if (m_colours == settings) return;
+  m_colours = settings;
+  m_overviewStale = true;
+  touchColours();
+}
+
+void MatrixView::setSkipKeys(qint64 keys) {
+  keys = std::max<qint64>(0, keys);
+  if (m_skipKeys == keys) return;
+  m_skipKeys = keys;
+  m_overviewStale = true;
+  touchSamples();
+}
+
+void MatrixView::setSplitPosition(double share) {
+  share = std::clamp(share, 0.0, 1.0);
+  if (m_split == share) return;
+  m_split = share;
+  touchStill();
+  Q_EMIT splitPositionChanged(share);
+}
+
+void MatrixView::setSquare(bool square) {
+  if (m_square == square) return;
+  m_square = square;
+  refreshGeometry();
+  setView(m_view);
+  touchSamples();
+}
+
+void MatrixView::setStripsVisible(bool visible) {
+  m_strips = visible;
+  refreshGeometry();
+  touchSamples();
+}
+
+void MatrixView::setChunksVisible(bool visible) {
+  m_chunks = visible;
+  refreshGeometry();
+  touchSamples();
+}
+
+void MatrixView::setMinimapVisible(bool visible) {
+  m_minimap = visible;
+  refreshGeometry();
+  touchStill();
+}
+
+QRectF MatrixView::clampedView(QRectF view) const {
+  const auto whole = static_cast<double>(tokens());
+  if (whole <= 0) return {};
+  const double least = std::min(kLeastView, whole);
+  double width = std::clamp(view.width(), least, whole);
+  double height = std::clamp(view.height(), least, whole);
+  if (m_square) width = height = std::max(width, height);
+  const double x = std::clamp(view.x() + (view.width() - width) / 2, 0.0, whole - width);
+  const double y = std::clamp(view.y() + (view.height() - height) / 2, 0.0, whole - height);
+  return {x, y, width, height};
+}
+
+void MatrixView::setView(const QRectF& view) {
+  const QRectF clamped = clampedView(view);
+  if (clamped == m_view) return;
+  m_view = clamped;
+  refreshGeometry();
+  touchSamples();
+  Q_EMIT viewChanged(m_view);
+}
+
+void MatrixView::fitView() {
+  const auto whole = static_cast<double>(tokens());
+  setView({0, 0, whole, whole});
+}
+
+void MatrixView::zoom(double factor, QPointF centre) {
+  if (tokens() == 0) return;
+  int panel = panelAt(centre);
+  if (panel < 0) {
+    panel = 0;
+    centre = QRectF(m_geometry.plot[0]).center();
+  }
+  const double key = keyAt(centre, panel);
+  const double row = rowAt(centre, panel);
+  const auto whole = static_cast<double>(tokens());
+  const double least = std::min(kLeastView, whole);
+  const double width = std::clamp(m_view.width() / factor, least, whole);
+  const double height = std::clamp(m_view.height() / factor, least, whole);
+  const QRectF plot = m_geometry.plot[panel];
+  setView({key - (centre.x() - plot.left()) / plot.width() * width,
+           row - (centre.y() - plot.top()) / plot.height() * height, width, height});
+  interact();
+}
+
+void MatrixView::ensureVisible(MatrixCell cell) {
+  QRectF view = m_view;
+  const auto shift = [](double at, double begin, double size) {
+    const double margin = std::min(size / 8, 4.0);
+    if (at < begin + margin) return at - margin - begin;
+    if (at + 1 > begin + size - margin) return at + 1 + margin - begin - size;
+    return 0.0;
+  };
+  if (cell.key >= 0) view.translate(shift(static_cast<double>(cell.key), view.x(), view.width()), 0);
+  if (cell.row >= 0) view.translate(0, shift(static_cast<double>(cell.row), view.y(), view.height()));
+  setView(view);
+}
+
+AxisMap MatrixView::keyMap(int panel) const {
+  const QRect& plot = m_geometry.plot[panel];
+  return {m_view.left(), m_view.right(), static_cast<double>(plot.left()), static_cast<double>(plot.right() + 1)};
+}
+
+AxisMap MatrixView::rowMap(int panel) const {
+  const QRect& plot = m_geometry.plot[panel];
+  return {m_view.top(), m_view.bottom(), static_cast<double>(plot.top()), static_cast<double>(plot.bottom() + 1)};
+}
+
+Viewport MatrixView::viewport() const { return {m_view.top(), m_view.bottom(), m_view.left(), m_view.right()}; }
+
+QSize MatrixView::sampleSize() const {
+  const QSizeF plot = QSizeF(m_geometry.plot[0].size()) * devicePixelRatioF();
+  return {std::max(1, static_cast<int>(std::lround(plot.width()))),
+          std::max(1, static_cast<int>(std::lround(plot.height())))};
+}
+
+int MatrixView::panelAt(QPointF position) const {
+  for (int panel = 0; panel < m_geometry.panels; ++panel)
+    if (QRectF(m_geometry.plot[panel]).contains(position)) return panel;
+  return -1;
+}
+
+double MatrixView::keyAt(QPointF position, int panel) const { return keyMap(panel).toToken(position.x()); }
+double MatrixView::rowAt(QPointF position, int panel) const { return rowMap(panel).toToken(position.y()); }
+
+std::optional<MatrixCell> MatrixView::cellAt(QPointF position) const {
+  const int panel = panelAt(position);
+  if (panel < 0 || tokens() == 0) return std::nullopt;
+  return MatrixCell{std::clamp<qint64>(static_cast<qint64>(std::floor(rowAt(position, panel))), 0, tokens() - 1),
+                    std::clamp<qint64>(static_cast<qint64>(std::floor(keyAt(position, panel))), 0, tokens() - 1)};
+}
+
+QRectF MatrixView::cellRect(MatrixCell cell, int panel) const {
+  const AxisMap keys = keyMap(panel);
+  const AxisMap rows = rowMap(panel);
+  return QRectF(
+      QPointF(keys.toPixel(static_cast<double>(cell.key)), rows.toPixel(static_cast<double>(cell.row))),
+      QPointF(keys.toPixel(static_cast<double>(cell.key + 1)), rows.toPixel(static_cast<double>(cell.row + 1))));
+}
+
+void MatrixView::refreshGeometry() {
+  MatrixLayoutOptions options;
+  options.panels = mode() == CompareMode::SideBySide ? 2 : 1;
+  options.square = m_square;
+  options.strips = m_strips;
+  options.chunks = m_chunks && m_boundaries != nullptr;
+  const auto whole = static_cast<double>(tokens());
+  options.minimap = m_minimap && whole > 0 && m_view.width() * m_view.height() < 0.8 * whole * whole;
+  m_geometry = layoutMatrix(rect(), font(), options);
+}
+
+void MatrixView::touchSamples() {
+  m_samplesStale = true;
+  stopRefining();
+  touchColours();
+}
+
+void MatrixView::touchColours() {
+  m_coloursStale = true;
+  touchStill();
+}
+
+void MatrixView::touchStill() {
+  m_stillStale = true;
+  update();
+}
+
+void MatrixView::interact() { m_settle.start(); }
+
+void MatrixView::resizeEvent(QResizeEvent*) {
+  refreshGeometry();
+  touchSamples();
+}
+
+void MatrixView::changeEvent(QEvent* event) {
+  if (event->type() == QEvent::PaletteChange || event->type() == QEvent::FontChange ||
+      event->type() == QEvent::StyleChange) {
+    m_theme = ViewTheme::of(palette());
+    m_overviewStale = true;
+    refreshGeometry();
+    touchSamples();
+  }
+  QWidget::changeEvent(event);
+}
+
+void MatrixView::refresh() {
+  const double ratio = devicePixelRatioF();
+  if (m_still.devicePixelRatio() != ratio || m_still.deviceIndependentSize().toSize() != size()) {
+    m_still = QPixmap(size() * ratio);
+    m_still.setDevicePixelRatio(ratio);
+    m_samplesStale = m_coloursStale = m_stillStale = true;
+  }
+  if (tokens() > 0 && m_samplesStale) {
+    QSize size = sampleSize();
+    m_coarse = m_settle.isActive() && static_cast<double>(size.width()) * size.height() > kCoarsePixels;
+    if (m_coarse) size /= 2;
+    m_picture.sample(viewport(), size, m_skipKeys, mode());
+    if (m_picture.refines(viewport(), sampleSize(), mode())) m_refineDelay.start();
+  }
+  if (tokens() > 0 && m_coloursStale) m_picture.paint(m_colours, m_reducer, mode(), m_theme);
+  m_samplesStale = m_coloursStale = false;
+  if (m_stillStale) drawStill();
+  m_stillStale = false;
+}
+
+void MatrixView::stopRefining() {
+  m_refineDelay.stop();
+  if (m_refining) m_refining->cancel();
+  m_refining.reset();
+}
+
+void MatrixView::startRefining() {
+  if (m_samplesStale || tokens() == 0) return;
+  auto cancel = std::make_shared<CancelToken>();
+  m_refining = cancel;
+  const CompareMode shown = mode();
+  m_pool.start(
+      [this, cancel, shown, layers = m_picture.layers(), view = viewport(), size = sampleSize(), skip = m_skipKeys] {
+        auto grids = std::make_shared<MatrixPicture::Grids>();
+        try {
+          *grids = MatrixPicture::refined(layers, view, size, skip, shown, cancel.get());
+        } catch (const std::exception&) {
+          return;  // cancelled, or out of memory: the coarse picture stays
+        }
+        QMetaObject::invokeMethod(
+            this,
+            [this, cancel, shown, grids] {
+              if (cancel != m_refining || cancel->cancelled()) return;
+              m_picture.takeRefined(std::move(*grids), shown);
+              touchColours();
+              if (m_crosshair.valid()) say(m_crosshair);
+            },
+            Qt::QueuedConnection);
+      });
+}
+
+void MatrixView::drawTitles(QPainter& painter) const {
+  painter.setPen(m_theme.text);
+  const QFontMetricsF metrics(font());
+  const CompareMode shown = mode();
+  const auto text = [&](const QRect& area, const QString& words) {
+    painter.drawText(area, Qt::AlignLeft | Qt::AlignVCenter, metrics.elidedText(words, Qt::ElideMiddle, area.width()));
+  };
+  QFont bold = font();
+  bold.setBold(true);
+  if (shown == CompareMode::A || shown == CompareMode::B) {
+    painter.setFont(bold);
+    text(m_geometry.title[0], m_picture.layer(shown == CompareMode::B ? 1 : 0).title);
+    return;
+  }
+  for (const int side : {0, 1}) {
+    QRect area = m_geometry.title[shown == CompareMode::SideBySide ? side : 0];
+    if (shown != CompareMode::SideBySide) {
+      area.setWidth(area.width() / 2 - 8);
+      if (side == 1) area.translate(area.width() + 16, 0);
+    }
+    // The letter carries the line style of its profile.
+    painter.setFont(bold);
+    painter.setPen(m_theme.text);
+    const QString letter = side == 0 ? tr("A") : tr("B");
+    painter.drawText(area, Qt::AlignLeft | Qt::AlignVCenter, letter);
+    const double x = area.left() + QFontMetricsF(bold).horizontalAdvance(letter) + 5;
+    painter.setPen(QPen(side == 0 ? m_theme.seriesA : m_theme.seriesB, 2, side == 0 ? Qt::SolidLine : Qt::DashLine));
+    painter.drawLine(QPointF(x, area.center().y() + 1), QPointF(x + 18, area.center().y() + 1));
+    painter.setFont(font());
+    painter.setPen(m_theme.text);
+    text(area.adjusted(static_cast<int>(x - area.left()) + 24, 0, 0, 0), m_picture.layer(side).title);
+  }
+}
+
+void MatrixView::drawStill() {
+  QPainter painter(&m_still);
+  painter.fillRect(rect(), m_theme.window);
+  painter.setFont(font());
+  if (tokens() == 0) {
+    painter.setPen(m_theme.quiet);
+    painter.drawText(rect(), Qt::AlignCenter, tr("No matrix to show yet"));
+    return;
+  }
+  const CompareMode shown = mode();
+  const MatrixFurniture furniture(painter, m_theme, font());
+  const std::span<const std::int32_t> boundaries =
+      m_chunks && m_boundaries ? std::span<const std::int32_t>(*m_boundaries) : std::span<const std::int32_t>();
+  drawTitles(painter);
+  for (int panel = 0; panel < m_geometry.panels; ++panel) {
+    const QRect plot = m_geometry.plot[panel];
+    painter.fillRect(plot, m_theme.neutral);
+    painter.fillRect(plot, m_theme.hatchBrush());
+    const auto draw = [&](int side) {
+      if (!m_picture.image(side).isNull()) painter.drawImage(QRectF(plot), m_picture.image(side));
+    };
+    if (shown == CompareMode::SideBySide) {
+      draw(panel);
+    } else if (shown == CompareMode::Split) {
+      draw(0);
+      painter.save();
+      painter.setClipRect(QRectF(plot.left() + m_split * plot.width(), plot.top(), plot.width(), plot.height()));
+      painter.fillRect(plot, m_theme.neutral);
+      painter.fillRect(plot, m_theme.hatchBrush());
+      draw(1);
+      painter.restore();
+    } else {
+      draw(shown == CompareMode::B ? 1 : 0);
+    }
+    furniture.cellGrid(plot, keyMap(panel), rowMap(panel));
+    furniture.chunkGrid(plot, keyMap(panel), rowMap(panel), boundaries, m_window);
+    painter.setPen(QPen(m_theme.frame, 1));
+    painter.setBrush(Qt::NoBrush);
+    painter.drawRect(plot.adjusted(-1, -1, 0, 0));
+    furniture.keyAxis(m_geometry.keyAxis[panel], keyMap(panel), boundaries, !boundaries.empty());
+  }
+  furniture.rowAxis(m_geometry.rowAxis, rowMap(0), boundaries, !boundaries.empty());
+  if (!m_geometry.rowStrip.isNull()) {
+    std::array<std::vector<float>, 2> keys, rows;
+    for (const int side : {0, 1}) {
+      if (!MatrixPicture::usesSide(shown, side) || !m_picture.layer(side).source) continue;
+      keys[static_cast<std::size_t>(side)] = m_picture.keyProfile(side);
+      rows[static_cast<std::size_t>(side)] = m_picture.rowProfile(side);
+    }
+    const MatrixFurniture::Series key_series[2] = {{keys[0], m_theme.seriesA, true, Qt::SolidLine},
+                                                   {keys[1], m_theme.seriesB, false, Qt::DashLine}};
+    const MatrixFurniture::Series row_series[2] = {{rows[0], m_theme.seriesA, true, Qt::SolidLine},
+                                                   {rows[1], m_theme.seriesB, false, Qt::DashLine}};
+    for (int panel = 0; panel < m_geometry.panels; ++panel)
+      furniture.strip(m_geometry.keyStrip[panel], Qt::Horizontal,
+                      shown == CompareMode::SideBySide ? std::span(key_series + panel, 1) : std::span(key_series));
+    furniture.strip(m_geometry.rowStrip, Qt::Vertical, row_series);
+  }
+  const QString unit = m_picture.layer(shown == CompareMode::B ? 1 : 0).unit;
+  furniture.colourBar(m_geometry.legend, m_picture, shown, unit);
+  if (!m_geometry.minimap.isNull()) drawMinimap(painter);
+}
+
+void MatrixView::drawMinimap(QPainter& painter) const {
+  auto* self = const_cast<MatrixView*>(this);  // the overview is a cache
+  const QRect box = m_geometry.minimap;
+  const auto side = static_cast<int>(std::lround(box.width() * devicePixelRatioF()));
+  if (m_overviewStale || m_overview.width() != side) {
+    self->m_overview =
+        m_picture.overview(mode() == CompareMode::B ? 1 : 0, side, m_colours, m_reducer, m_skipKeys, m_theme);
+    self->m_overviewStale = false;
+  }
+  painter.fillRect(box.adjusted(-3, -3, 3, 3), m_theme.window);
+  painter.fillRect(box, m_theme.neutral);
+  painter.drawImage(QRectF(box), m_overview);
+  painter.setBrush(Qt::NoBrush);
+  painter.setPen(QPen(m_theme.frame, 1));
+  painter.drawRect(box.adjusted(-3, -3, 2, 2));
+  const double scale = box.width() / static_cast<double>(tokens());
+  QRectF shown(box.left() + m_view.x() * scale, box.top() + m_view.y() * scale, m_view.width() * scale,
+               m_view.height() * scale);
+  // Never too small to see.
+  if (shown.width() < 5) shown.adjust(-(5 - shown.width()) / 2, 0, (5 - shown.width()) / 2, 0);
+  if (shown.height() < 5) shown.adjust(0, -(5 - shown.height()) / 2, 0, (5 - shown.height()) / 2);
+  painter.setPen(QPen(m_theme.dark ? Qt::black : Qt::white, 3.5));
+  painter.drawRect(shown);
+  painter.setPen(QPen(m_theme.selection, 1.6));
+  painter.drawRect(shown);
+}
+
+void MatrixView::drawOverlay(QPainter& painter) const {
+  const MatrixFurniture furniture(painter, m_theme, font());
+  const QColor casing = m_theme.dark ? QColor(0, 0, 0, 170) : QColor(255, 255, 255, 190);
+  for (int panel = 0; panel < m_geometry.panels; ++panel) {
+    const QRectF plot = m_geometry.plot[panel];
+    const AxisMap keys = keyMap(panel);
+    const AxisMap rows = rowMap(panel);
+    painter.save();
+    painter.setClipRect(plot);
+    if (!m_selectedKeys.empty()) {
+      const double from = keys.toPixel(static_cast<double>(m_selectedKeys.begin));
+      const double to = std::max(keys.toPixel(static_cast<double>(m_selectedKeys.end)), from + 1);
+      QColor veil = m_theme.selection;
+      veil.setAlpha(46);
+      painter.fillRect(QRectF(from, plot.top(), to - from, plot.height()), veil);
+      for (const double x : {from, to}) {
+        painter.setPen(QPen(casing, 3));
+        painter.drawLine(QPointF(x, plot.top()), QPointF(x, plot.bottom()));
+        painter.setPen(QPen(m_theme.selection, 1.4, Qt::DashLine));
+        painter.drawLine(QPointF(x, plot.top()), QPointF(x, plot.bottom()));
+      }
+    }
+    if (m_selectedRow >= 0) {
+      const double from = rows.toPixel(static_cast<double>(m_selectedRow));
+      const double to = rows.toPixel(static_cast<double>(m_selectedRow + 1));
+      if (to - from >= 5) {
+        for (const double y : {from, to}) {
+          painter.setPen(QPen(casing, 3));
+          painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y));
+          painter.setPen(QPen(m_theme.selection, 1.4));
+          painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y));
+        }
+      } else {
+        const double y = (from + to) / 2;
+        painter.setPen(QPen(casing, 3.4));
+        painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y));
+        painter.setPen(QPen(m_theme.selection, 1.6));
+        painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y));
+      }
+    }
+    if (m_crosshair.valid()) {
+      const QRectF cell = cellRect(m_crosshair, panel);
+      const QPointF centre = cell.center();
+      const QLineF lines[2] = {{centre.x(), plot.top(), centre.x(), plot.bottom()},
+                               {plot.left(), centre.y(), plot.right(), centre.y()}};
+      painter.setPen(QPen(QColor(0, 0, 0, 150), 2));
+      painter.drawLines(lines, 2);
+      painter.setPen(QPen(QColor(255, 255, 255, 235), 1));
+      painter.drawLines(lines, 2);
+      if (cell.width() >= 6) {
+        painter.setPen(QPen(Qt::black, 3));
+        painter.drawRect(cell);
+        painter.setPen(QPen(Qt::white, 1.4));
+        painter.drawRect(cell);
+      }
+    }
+    painter.restore();
+    if (mode() == CompareMode::Split) {
+      const double x = plot.left() + m_split * plot.width();
+      painter.setPen(QPen(casing, 4));
+      painter.drawLine(QPointF(x, plot.top()), QPointF(x, plot.bottom()));
+      painter.setPen(QPen(m_theme.text, 1.6));
+      painter.drawLine(QPointF(x, plot.top()), QPointF(x, plot.bottom()));
+      painter.setRenderHint(QPainter::Antialiasing);
+      painter.setBrush(m_theme.window);
+      painter.drawRoundedRect(QRectF(x - 5, plot.bottom() - 46, 10, 30), 4, 4);
+      painter.drawLine(QPointF(x - 1.5, plot.bottom() - 38), QPointF(x - 1.5, plot.bottom() - 24));
+      painter.drawLine(QPointF(x + 1.5, plot.bottom() - 38), QPointF(x + 1.5, plot.bottom() - 24));
+      painter.setRenderHint(QPainter::Antialiasing, false);
+      furniture.tag({x - 14, plot.bottom() - 68}, Qt::AlignTop, tr("A"), m_theme.seriesA);
+      furniture.tag({x + 14, plot.bottom() - 68}, Qt::AlignTop, tr("B"), m_theme.seriesB);
+    }
+    // Indices at the axes: the selection's in its colour, the crosshair's in the text colour.
+    const double ticks = m_geometry.keyAxis[panel].top() + (m_chunks && m_boundaries ? 15 : 1);
+    const auto keyTag = [&](qint64 key, const QColor& colour) {
+      const double x = keys.toPixel(static_cast<double>(key) + 0.5);
+      if (x >= plot.left() && x <= plot.right() + 1)
+        furniture.tag({x, ticks}, Qt::AlignTop, indexLabel(static_cast<double>(key)), colour);
+    };
+    const auto rowTag = [&](qint64 row, const QColor& colour) {
+      const double y = rows.toPixel(static_cast<double>(row) + 0.5);
+      if (panel == 0 && y >= plot.top() && y <= plot.bottom() + 1)
+        furniture.tag({plot.left() - (m_chunks && m_boundaries ? 15.0 : 1.0), y}, Qt::AlignLeft,
+                      indexLabel(static_cast<double>(row)), colour);
+    };
+    if (m_selectedRow >= 0) rowTag(m_selectedRow, m_theme.selection);
+    if (m_crosshair.valid()) {
+      keyTag(m_crosshair.key, m_theme.text);
+      if (m_crosshair.row != m_selectedRow) rowTag(m_crosshair.row, m_theme.text);
+    }
+  }
+  if (m_busy) {
+    QColor veil = m_theme.window;
+    veil.setAlpha(150);
+    painter.fillRect(rect(), veil);
+    if (!m_busyText.isEmpty()) {
+      const QRectF plot = m_geometry.plot[0];
+      const QRectF words = painter.fontMetrics().boundingRect(m_busyText).adjusted(-12, -6, 12, 6);
+      QRectF box(QPointF(), words.size());
+      box.moveCenter(plot.center());
+      painter.setRenderHint(QPainter::Antialiasing);
+      painter.setPen(QPen(m_theme.frame, 1));
+      painter.setBrush(m_theme.window);
+      painter.drawRoundedRect(box, 5, 5);
+      painter.setPen(m_theme.text);
+      painter.drawText(box, Qt::AlignCenter, m_busyText);
+    }
+  }
+  if (hasFocus()) {
+    painter.setRenderHint(QPainter::Antialiasing, false);
+    painter.setBrush(Qt::NoBrush);
+    painter.setPen(QPen(palette().color(QPalette::Highlight), 1));
+    painter.drawRect(rect().adjusted(0, 0, -1, -1));
+  }
+}
+
+void MatrixView::paintEvent(QPaintEvent* event) {
+  refresh();
+  QPainter painter(this);
+  const QRect part = event->rect();
+  const double ratio = m_still.devicePixelRatio();
+  painter.drawPixmap(QRectF(part), m_still,
+                     QRectF(part.x() * ratio, part.y() * ratio, part.width() * ratio, part.height() * ratio));
+  if (tokens() > 0) drawOverlay(painter);
+}
+
+QString MatrixView::reducerText() const { return m_picture.reducerText(m_reducer, mode()); }
+
+}  // namespace dhsa
