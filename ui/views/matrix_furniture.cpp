@@ -16,7 +16,7 @@ constexpr int kBand = 14;  // chunk numbers
 constexpr int kTick = 4;
 constexpr int kStrip = 46;
 constexpr int kLegend = 104;
-constexpr double kLeastGrid = 5.0;  // pixels between chunk boundaries below which lines would hide the map
+constexpr double kLeastGrid = 7.0;  // pixels between chunk boundaries below which lines would hide the map
 
 std::pair<std::size_t, std::size_t> inView(std::span<const std::int32_t> boundaries, const AxisMap& axis) {
   const auto first = std::upper_bound(boundaries.begin(), boundaries.end(), axis.begin);
@@ -79,53 +79,93 @@ MatrixGeometry layoutMatrix(const QRect& area, const QFont& font, const MatrixLa
   return g;
 }
 
+void MatrixFurniture::chunkBand(double length, double depth, const AxisMap& axis,
+                                std::span<const std::int32_t> boundaries) const {
+  // Drawn along x from axis.low; the row axis turns the painter.
+  QPainter& p = m_painter;
+  const QRectF box(axis.low, 0, length, depth);
+  p.save();
+  p.setClipRect(box);
+  const auto [first, last] = inView(boundaries, axis);
+  const double mean = length / std::max<double>(1, static_cast<double>(last - first));
+  if (mean < 2.5) p.fillRect(box, mixed(m_theme.chunkTint[0], m_theme.chunkTint[1], 0.5));
+  const QFontMetricsF metrics(m_small);
+  // Every n-th chunk is numbered, so that numbers keep clear of each other.
+  const double room = metrics.horizontalAdvance(QString::number(last)) + 12;
+  std::size_t every = 1;
+  for (const std::size_t step : {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000}) {
+    every = step;
+    if (static_cast<double>(step) * mean >= room) break;
+  }
+  for (std::size_t c = first; mean >= 2.5 && c < last && c + 1 < boundaries.size(); ++c) {
+    const double from = axis.toPixel(boundaries[c]);
+    p.fillRect(QRectF(from, 0, axis.toPixel(boundaries[c + 1]) - from, depth), m_theme.chunkTint[c % 2]);
+  }
+  p.setPen(m_theme.dark ? QColor(245, 245, 250) : QColor(36, 36, 44));
+  for (std::size_t c = (first + every - 1) / every * every; c < last && c + 1 < boundaries.size(); c += every) {
+    const double low = std::max(axis.toPixel(boundaries[c]), axis.low);
+    const double high = std::min(axis.toPixel(boundaries[c + 1]), axis.high);
+    const QString number = QString::number(c);
+    const double width = metrics.horizontalAdvance(number);
+    const double at = std::clamp((low + high - width) / 2, axis.low + 1, axis.high - width - 1);
+    p.drawText(QPointF(at, (depth + metrics.ascent() - metrics.descent()) / 2), number);
+  }
+  p.restore();
+}
+
+std::vector<AxisLabel> MatrixFurniture::keyLabels(const QRect& area, const AxisMap& axis, bool band) const {
+  const QFontMetricsF metrics(m_small);
+  std::vector<AxisLabel> labels;
+  const double y = area.top() + (band ? kBand : 0) + kTick;
+  const double widest = metrics.horizontalAdvance(indexLabel(axis.end));
+  for (const double tick : indexTicks(axis.begin, axis.end - 0.5, static_cast<int>(area.width() / (widest + 32)))) {
+    const double x = axis.toPixel(tick + (axis.pixelsPerToken() > 6 ? 0.5 : 0.0));
+    if (x < axis.low - 0.5 || x > axis.high + 0.5) continue;
+    const QString text = indexLabel(tick);
+    const double width = metrics.horizontalAdvance(text);
+    labels.push_back(
+        {x, {std::clamp(x - width / 2, axis.low - 4, axis.high - width + 4), y, width, metrics.height()}, text});
+  }
+  return labels;
+}
+
+std::vector<AxisLabel> MatrixFurniture::rowLabels(const QRect& area, const AxisMap& axis, bool band) const {
+  const QFontMetricsF metrics(m_small);
+  std::vector<AxisLabel> labels;
+  const double x = area.right() + 1 - (band ? kBand : 0) - kTick - 3;
+  const double widest = metrics.horizontalAdvance(indexLabel(axis.end));
+  for (const double tick : indexTicks(axis.begin, axis.end - 0.5, static_cast<int>(area.height() / (widest + 32)))) {
+    const double y = axis.toPixel(tick + (axis.pixelsPerToken() > 6 ? 0.5 : 0.0));
+    if (y < axis.low - 0.5 || y > axis.high + 0.5) continue;
+    const QString text = indexLabel(tick);
+    const double width = metrics.horizontalAdvance(text);
+    labels.push_back({y,
+                      {x - width, std::clamp(y - metrics.height() / 2, axis.low - 4, axis.high - metrics.height() + 4),
+                       width, metrics.height()},
+                      text});
+  }
+  return labels;
+}
+
 void MatrixFurniture::keyAxis(const QRect& area, const AxisMap& axis, std::span<const std::int32_t> boundaries,
                               bool band) const {
   QPainter& p = m_painter;
   p.save();
   p.setFont(m_small);
   const QFontMetricsF metrics(m_small);
-  double y = area.top();
   if (band) {
-    const QRectF box(area.left(), y + 1, area.width(), kBand - 1);
-    p.setClipRect(box);
-    if (boundaries.size() >= 2) {
-      const auto [first, last] = inView(boundaries, axis);
-      const double mean = area.width() / std::max<double>(1, static_cast<double>(last - first));
-      if (mean < 2.5) {
-        p.fillRect(box, mixed(m_theme.chunkTint[0], m_theme.chunkTint[1], 0.5));
-      } else {
-        for (std::size_t c = first; c < last && c + 1 < boundaries.size(); ++c) {
-          const double from = axis.toPixel(boundaries[c]);
-          const double to = axis.toPixel(boundaries[c + 1]);
-          p.fillRect(QRectF(from, box.top(), to - from, box.height()), m_theme.chunkTint[c % 2]);
-          const QString number = QString::number(c);
-          const double low = std::max(from, box.left());
-          const double high = std::min(to, box.right());
-          if (metrics.horizontalAdvance(number) + 3 < high - low) {
-            p.setPen(m_theme.dark ? QColor(245, 245, 250) : QColor(40, 40, 48));
-            p.drawText(QRectF(low, box.top(), high - low, box.height()), Qt::AlignCenter, number);
-          }
-        }
-      }
-    }
-    p.setClipping(false);
-    y += kBand;
+    p.save();
+    p.translate(0, area.top() + 1);
+    chunkBand(area.width(), kBand - 1, axis, boundaries);
+    p.restore();
   }
-  p.setPen(QPen(m_theme.frame, 1));
-  const int about = std::max(2, area.width() / 78);
-  for (const double tick : indexTicks(axis.begin, std::min(axis.end, axis.end - 0.5), about)) {
-    const double x = axis.toPixel(tick + (axis.pixelsPerToken() > 6 ? 0.5 : 0.0));
-    if (x < axis.low - 0.5 || x > axis.high + 0.5) continue;
+  for (const AxisLabel& label : keyLabels(area, axis, band)) {
     p.setPen(QPen(m_theme.frame, 1));
-    p.drawLine(QPointF(x, y), QPointF(x, y + kTick));
+    p.drawLine(QPointF(label.place, label.box.top() - kTick), QPointF(label.place, label.box.top()));
     p.setPen(m_theme.quiet);
-    const QString label = indexLabel(tick);
-    const double width = metrics.horizontalAdvance(label);
-    const double from = std::clamp(x - width / 2, axis.low - 4, axis.high - width + 4);
-    p.drawText(QPointF(from, y + kTick + metrics.ascent()), label);
+    p.drawText(label.box, Qt::AlignCenter | Qt::TextDontClip, label.text);
   }
-  y += kTick + metrics.height() + 1;
+  const double y = area.top() + (band ? kBand : 0) + kTick + metrics.height() + 1;
   p.setPen(m_theme.text);
   p.drawText(QRectF(area.left(), y, area.width(), metrics.height() + 4), Qt::AlignHCenter | Qt::AlignTop,
              band ? tr("key token   (band: chunk)") : tr("key token"));
@@ -138,46 +178,20 @@ void MatrixFurniture::rowAxis(const QRect& area, const AxisMap& axis, std::span<
   p.save();
   p.setFont(m_small);
   const QFontMetricsF metrics(m_small);
-  double x = area.right() + 1;
   if (band) {
-    const QRectF box(x - kBand, area.top(), kBand - 1, area.height());
-    p.setClipRect(box);
-    if (boundaries.size() >= 2) {
-      const auto [first, last] = inView(boundaries, axis);
-      const double mean = area.height() / std::max<double>(1, static_cast<double>(last - first));
-      if (mean < 2.5) {
-        p.fillRect(box, mixed(m_theme.chunkTint[0], m_theme.chunkTint[1], 0.5));
-      } else {
-        for (std::size_t c = first; c < last && c + 1 < boundaries.size(); ++c) {
-          const double from = axis.toPixel(boundaries[c]);
-          const double to = axis.toPixel(boundaries[c + 1]);
-          p.fillRect(QRectF(box.left(), from, box.width(), to - from), m_theme.chunkTint[c % 2]);
-          const QString number = QString::number(c);
-          const double low = std::max(from, box.top());
-          const double high = std::min(to, box.bottom());
-          if (metrics.horizontalAdvance(number) + 3 > high - low) continue;
-          p.save();
-          p.translate(box.center().x(), (low + high) / 2);
-          p.rotate(-90);
-          p.setPen(m_theme.dark ? QColor(245, 245, 250) : QColor(40, 40, 48));
-          p.drawText(QRectF((low - high) / 2, -box.width() / 2, high - low, box.width()), Qt::AlignCenter, number);
-          p.restore();
-        }
-      }
-    }
-    p.setClipping(false);
-    x -= kBand;
+    // A quarter turn, so that the band runs downwards.
+    p.save();
+    p.translate(area.right(), 0);
+    p.rotate(90);
+    chunkBand(area.height(), kBand - 1, axis, boundaries);
+    p.restore();
   }
-  const int about = std::max(2, area.height() / 52);
-  for (const double tick : indexTicks(axis.begin, std::min(axis.end, axis.end - 0.5), about)) {
-    const double y = axis.toPixel(tick + (axis.pixelsPerToken() > 6 ? 0.5 : 0.0));
-    if (y < axis.low - 0.5 || y > axis.high + 0.5) continue;
+  for (const AxisLabel& label : rowLabels(area, axis, band)) {
+    const double x = label.box.right() + 3;
     p.setPen(QPen(m_theme.frame, 1));
-    p.drawLine(QPointF(x - kTick, y), QPointF(x, y));
+    p.drawLine(QPointF(x, label.place), QPointF(x + kTick, label.place));
     p.setPen(m_theme.quiet);
-    const QString label = indexLabel(tick);
-    const double base = std::clamp(y + metrics.ascent() / 2 - 1, axis.low + metrics.ascent() - 3, axis.high);
-    p.drawText(QPointF(x - kTick - 3 - metrics.horizontalAdvance(label), base), label);
+    p.drawText(label.box, Qt::AlignCenter | Qt::TextDontClip, label.text);
   }
   p.setPen(m_theme.text);
   p.translate(area.left() + metrics.height() / 2 + 1, area.center().y());
@@ -193,8 +207,14 @@ void MatrixFurniture::chunkGrid(const QRect& plot, const AxisMap& keys, const Ax
   QPainter& p = m_painter;
   p.save();
   p.setClipRect(plot);
-  p.setPen(QPen(m_theme.grid, 1));
+  // Lines fade as they crowd, so that the map stays in front.
+  const auto pen = [&](double spacing) {
+    QColor line = m_theme.grid;
+    line.setAlphaF(static_cast<float>(line.alphaF() * std::clamp((spacing - kLeastGrid) / 40.0, 0.15, 1.0)));
+    return QPen(line, 1);
+  };
   const auto [key_first, key_last] = inView(boundaries, keys);
+  p.setPen(pen(plot.width() / std::max(1.0, static_cast<double>(key_last - key_first))));
   if (plot.width() >= kLeastGrid * static_cast<double>(key_last - key_first)) {
     for (std::size_t c = key_first; c < key_last; ++c) {
       const double token = boundaries[c];
@@ -206,6 +226,7 @@ void MatrixFurniture::chunkGrid(const QRect& plot, const AxisMap& keys, const Ax
     }
   }
   const auto [row_first, row_last] = inView(boundaries, rows);
+  p.setPen(pen(plot.height() / std::max(1.0, static_cast<double>(row_last - row_first))));
   if (plot.height() >= kLeastGrid * static_cast<double>(row_last - row_first)) {
     for (std::size_t c = row_first; c < row_last; ++c) {
       const double token = boundaries[c];
@@ -239,19 +260,22 @@ void MatrixFurniture::cellGrid(const QRect& plot, const AxisMap& keys, const Axi
   p.restore();
 }
 
-void MatrixFurniture::strip(const QRect& area, Qt::Orientation along, std::span<const Series> series) const {
+void MatrixFurniture::strip(const QRect& area, Qt::Orientation along, std::span<const Series> series, ColourScale scale,
+                            std::span<const Series> sharing) const {
   QPainter& p = m_painter;
   p.save();
   p.fillRect(area, m_theme.plot);
   float most = 0;
   float least = 0;
-  for (const Series& s : series)
+  for (const Series& s : sharing.empty() ? series : sharing)
     for (const float v : s.values) {
       if (std::isnan(v)) continue;
       most = std::max(most, v);
       least = std::min(least, v);
     }
   const double span = std::max(1e-30, static_cast<double>(most) - static_cast<double>(least));
+  const bool bent = scale != ColourScale::Linear && least >= 0 && most > 0;
+  const ValueScale height_of(scale, 0, static_cast<double>(most), false);
   p.setRenderHint(QPainter::Antialiasing);
   p.setClipRect(area);
   const bool across = along == Qt::Horizontal;
@@ -261,7 +285,7 @@ void MatrixFurniture::strip(const QRect& area, Qt::Orientation along, std::span<
     if (s.values.empty()) continue;
     const double step = length / static_cast<double>(s.values.size());
     const auto point = [&](double place, double value) {
-      const double d = (value - static_cast<double>(least)) / span * depth;
+      const double d = (bent ? height_of.position(value) : (value - static_cast<double>(least)) / span) * depth;
       return across ? QPointF(area.left() + place, area.bottom() + 1 - d)
                     : QPointF(area.left() + d, area.top() + place);
     };
@@ -299,12 +323,12 @@ void MatrixFurniture::strip(const QRect& area, Qt::Orientation along, std::span<
   p.setRenderHint(QPainter::Antialiasing, false);
   p.setPen(QPen(mixed(m_theme.frame, m_theme.window, 0.4), 1));
   p.drawRect(area.adjusted(0, 0, -1, -1));
-  if (across) {
+  if (across && most > 0 && (sharing.empty() || series.data() == sharing.data())) {
     p.setFont(m_small);
     p.setPen(m_theme.quiet);
     const QFontMetricsF metrics(m_small);
     const QString label = valueLabel(static_cast<double>(most));
-    p.drawText(QPointF(area.right() - metrics.horizontalAdvance(label) - 3, area.top() + metrics.ascent() + 1), label);
+    p.drawText(QPointF(area.left() - metrics.horizontalAdvance(label) - 5, area.top() + metrics.ascent() - 2), label);
   }
   p.restore();
 }
@@ -428,7 +452,8 @@ void MatrixFurniture::colourBar(const QRect& area, const MatrixPicture& picture,
   p.restore();
 }
 
-void MatrixFurniture::tag(QPointF at, Qt::Alignment side, const QString& text, const QColor& colour) const {
+void MatrixFurniture::tag(QPointF at, Qt::Alignment side, const QString& text, const QColor& colour,
+                          std::span<const AxisLabel> hidden) const {
   QPainter& p = m_painter;
   p.save();
   p.setFont(m_small);
@@ -436,6 +461,8 @@ void MatrixFurniture::tag(QPointF at, Qt::Alignment side, const QString& text, c
   const QSizeF size(metrics.horizontalAdvance(text) + 8, metrics.height() + 2);
   QRectF box(at.x() - size.width() / 2, at.y(), size.width(), size.height());
   if ((side & Qt::AlignLeft) != 0) box.moveTopRight({at.x(), at.y() - size.height() / 2});
+  for (const AxisLabel& label : hidden)
+    if (label.box.intersects(box)) p.fillRect(label.box.adjusted(-1, 0, 1, 0), m_theme.window);
   p.setRenderHint(QPainter::Antialiasing);
   p.setPen(Qt::NoPen);
   p.setBrush(colour);

@@ -47,6 +47,12 @@ struct MatrixLayoutOptions {
 [[nodiscard]] MatrixGeometry layoutMatrix(const QRect& area, const QFont& font, const MatrixLayoutOptions& options);
 [[nodiscard]] QFont smallFont(const QFont& font);
 
+struct AxisLabel {
+  double place = 0;  // pixel of the tick
+  QRectF box;
+  QString text;
+};
+
 // Draws onto one painter with one theme and font.
 class MatrixFurniture {
   Q_DECLARE_TR_FUNCTIONS(MatrixFurniture)
@@ -54,6 +60,8 @@ class MatrixFurniture {
   MatrixFurniture(QPainter& painter, const ViewTheme& theme, const QFont& font)
       : m_painter(painter), m_theme(theme), m_font(font), m_small(smallFont(font)) {}
 
+  [[nodiscard]] std::vector<AxisLabel> keyLabels(const QRect& area, const AxisMap& axis, bool band) const;
+  [[nodiscard]] std::vector<AxisLabel> rowLabels(const QRect& area, const AxisMap& axis, bool band) const;
   void keyAxis(const QRect& area, const AxisMap& axis, std::span<const std::int32_t> boundaries, bool band) const;
   void rowAxis(const QRect& area, const AxisMap& axis, std::span<const std::int32_t> boundaries, bool band) const;
   // Lines at chunk boundaries, inside the causal band only; nothing where they would be too dense to tell apart.
@@ -66,11 +74,17 @@ class MatrixFurniture {
     bool filled = true;
     Qt::PenStyle style = Qt::SolidLine;
   };
-  void strip(const QRect& area, Qt::Orientation along, std::span<const Series> series) const;
+  // `scale` bends heights as it bends colours, unless values are negative. Strips that are `sharing` have one range,
+  // written at the first of them.
+  void strip(const QRect& area, Qt::Orientation along, std::span<const Series> series,
+             ColourScale scale = ColourScale::Linear, std::span<const Series> sharing = {}) const;
   void colourBar(const QRect& area, const MatrixPicture& picture, CompareMode mode, const QString& unit) const;
-  void tag(QPointF at, Qt::Alignment side, const QString& text, const QColor& colour) const;
+  // A label on coloured ground; axis labels it would half cover are hidden whole.
+  void tag(QPointF at, Qt::Alignment side, const QString& text, const QColor& colour,
+           std::span<const AxisLabel> hidden = {}) const;
 
  private:
+  void chunkBand(double length, double depth, const AxisMap& axis, std::span<const std::int32_t> boundaries) const;
   void swatch(const QRectF& box, const QBrush& fill, int hatch) const;
   QPainter& m_painter;
   const ViewTheme& m_theme;

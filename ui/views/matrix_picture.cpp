@@ -237,7 +237,7 @@ std::vector<CompositeKey> MatrixPicture::compositeKeys(const ViewTheme& theme) {
   return {{tr("kept by both"), theme.dark ? QColor(150, 156, 168) : QColor(112, 118, 130), 0},
           {tr("only A"), QColor::fromRgb(theme.dark ? okabe_ito::skyBlue : okabe_ito::blue), 1},
           {tr("only B"), QColor::fromRgb(okabe_ito::orange), 2},
-          {tr("only A and only B"), QColor::fromRgb(okabe_ito::reddishPurple), 3}};
+          {tr("only A + only B"), QColor::fromRgb(okabe_ito::reddishPurple), 3}};
 }
 
 void MatrixPicture::paintComposite(Reducer reducer, const ViewTheme& theme) {
@@ -317,14 +317,18 @@ std::vector<float> MatrixPicture::rowProfile(int side) const {
   const SampleGrid& grid = m_grids[at(side)];
   const auto width = static_cast<std::size_t>(grid.width);
   std::vector<float> profile(static_cast<std::size_t>(grid.height));
+  const auto& source = m_layers[at(side)].source;
+  const bool largest = source && source->kind() == MatrixSource::Kind::kProbability;
   for (std::size_t y = 0; y < profile.size(); ++y) {
     float sum = 0;
     float cells = 0;
+    float most = std::numeric_limits<float>::quiet_NaN();
     for (std::size_t i = y * width; i < (y + 1) * width; ++i) {
       sum += grid.cells[i] > 0 ? grid.mean[i] * grid.cells[i] : 0.0F;
       cells += grid.cells[i];
+      if (largest) most = std::fmax(most, grid.max[i]);
     }
-    profile[y] = cells > 0 ? sum / cells : std::numeric_limits<float>::quiet_NaN();
+    profile[y] = largest ? most : cells > 0 ? sum / cells : std::numeric_limits<float>::quiet_NaN();
   }
   return profile;
 }

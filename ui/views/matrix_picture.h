@@ -64,7 +64,8 @@ class MatrixPicture {
   [[nodiscard]] bool compositeOfMasks() const { return m_sets[0] != nullptr; }
   [[nodiscard]] static std::vector<CompositeKey> compositeKeys(const ViewTheme& theme);
 
-  // Means over the rows in view for every pixel column, and over the keys for every pixel row.
+  // Means over the rows in view for every pixel column, and over the keys for every pixel row; of probabilities, whose
+  // row means say nothing, the largest of the row.
   [[nodiscard]] std::vector<float> keyProfile(int side) const;
   [[nodiscard]] std::vector<float> rowProfile(int side) const;
   // One side's full extent in a small square image, for the minimap.

@@ -351,13 +351,30 @@ void MatrixView::drawTitles(QPainter& painter) const {
   };
   QFont bold = font();
   bold.setBold(true);
+  // How cells became pixels stands with the picture, also in a screenshot.
+  const QString reduced = reducerText();
+  QRect note = m_geometry.title[m_geometry.panels - 1];
+  if (!m_geometry.legend.isNull()) note.setRight(m_geometry.legend.right());
+  const QFont small = smallFont(font());
+  const int note_width = static_cast<int>(QFontMetricsF(small).horizontalAdvance(reduced)) + 12;
+  const bool room = note.width() > 2 * note_width;
+  if (room) {
+    painter.setFont(small);
+    painter.setPen(m_theme.quiet);
+    painter.drawText(note, Qt::AlignRight | Qt::AlignVCenter, reduced);
+  }
+  painter.setPen(m_theme.text);
+  const int last_width = room ? note.right() - note_width : note.right();
   if (shown == CompareMode::A || shown == CompareMode::B) {
     painter.setFont(bold);
-    text(m_geometry.title[0], m_picture.layer(shown == CompareMode::B ? 1 : 0).title);
+    QRect area = m_geometry.title[0];
+    area.setRight(std::max(last_width, area.left()));
+    text(area, m_picture.layer(shown == CompareMode::B ? 1 : 0).title);
     return;
   }
   for (const int side : {0, 1}) {
     QRect area = m_geometry.title[shown == CompareMode::SideBySide ? side : 0];
+    if (shown != CompareMode::SideBySide || side == 1) area.setRight(std::max(last_width, area.left()));
     if (shown != CompareMode::SideBySide) {
       area.setWidth(area.width() / 2 - 8);
       if (side == 1) area.translate(area.width() + 16, 0);
@@ -431,10 +448,13 @@ void MatrixView::drawStill() {
                                                    {rows[1], m_theme.seriesB, false, Qt::DashLine}};
     for (int panel = 0; panel < m_geometry.panels; ++panel)
       furniture.strip(m_geometry.keyStrip[panel], Qt::Horizontal,
-                      shown == CompareMode::SideBySide ? std::span(key_series + panel, 1) : std::span(key_series));
-    furniture.strip(m_geometry.rowStrip, Qt::Vertical, row_series);
+                      shown == CompareMode::SideBySide ? std::span(key_series + panel, 1) : std::span(key_series),
+                      m_colours.scale, key_series);
+    furniture.strip(m_geometry.rowStrip, Qt::Vertical, row_series, m_colours.scale);
   }
-  const QString unit = m_picture.layer(shown == CompareMode::B ? 1 : 0).unit;
+  const MatrixLayer& named = m_picture.layer(shown == CompareMode::B ? 1 : 0);
+  QString unit = named.unit;
+  if (unit.isEmpty() && named.source->kind() == MatrixSource::Kind::kMask) unit = tr("kept share");
   furniture.colourBar(m_geometry.legend, m_picture, shown, unit);
   if (!m_geometry.minimap.isNull()) drawMinimap(painter);
 }
@@ -474,7 +494,7 @@ void MatrixView::drawOverlay(QPainter& painter) const {
     const AxisMap keys = keyMap(panel);
     const AxisMap rows = rowMap(panel);
     painter.save();
-    painter.setClipRect(plot);
+    painter.setClipRegion(QRegion(m_geometry.plot[panel]) - m_geometry.minimap.adjusted(-3, -3, 3, 3));
     if (!m_selectedKeys.empty()) {
       const double from = keys.toPixel(static_cast<double>(m_selectedKeys.begin));
       const double to = std::max(keys.toPixel(static_cast<double>(m_selectedKeys.end)), from + 1);
@@ -538,18 +558,21 @@ void MatrixView::drawOverlay(QPainter& painter) const {
       furniture.tag({x - 14, plot.bottom() - 68}, Qt::AlignTop, tr("A"), m_theme.seriesA);
       furniture.tag({x + 14, plot.bottom() - 68}, Qt::AlignTop, tr("B"), m_theme.seriesB);
     }
+    const bool band = m_chunks && m_boundaries;
+    const auto key_labels = furniture.keyLabels(m_geometry.keyAxis[panel], keys, band);
+    const auto row_labels = furniture.rowLabels(m_geometry.rowAxis, rows, band);
     // Indices at the axes: the selection's in its colour, the crosshair's in the text colour.
     const double ticks = m_geometry.keyAxis[panel].top() + (m_chunks && m_boundaries ? 15 : 1);
     const auto keyTag = [&](qint64 key, const QColor& colour) {
       const double x = keys.toPixel(static_cast<double>(key) + 0.5);
       if (x >= plot.left() && x <= plot.right() + 1)
-        furniture.tag({x, ticks}, Qt::AlignTop, indexLabel(static_cast<double>(key)), colour);
+        furniture.tag({x, ticks}, Qt::AlignTop, indexLabel(static_cast<double>(key)), colour, key_labels);
     };
     const auto rowTag = [&](qint64 row, const QColor& colour) {
       const double y = rows.toPixel(static_cast<double>(row) + 0.5);
       if (panel == 0 && y >= plot.top() && y <= plot.bottom() + 1)
         furniture.tag({plot.left() - (m_chunks && m_boundaries ? 15.0 : 1.0), y}, Qt::AlignLeft,
-                      indexLabel(static_cast<double>(row)), colour);
+                      indexLabel(static_cast<double>(row)), colour, row_labels);
     };
     if (m_selectedRow >= 0) rowTag(m_selectedRow, m_theme.selection);
     if (m_crosshair.valid()) {

@@ -326,7 +326,10 @@ bool MatrixView::event(QEvent* event) {
       text = describe(*cell).replace(QStringLiteral(" · "), QStringLiteral("\n"));
       text += QLatin1Char('\n') + tr("shown: %1").arg(reducerText());
     } else if (m_geometry.rowStrip.contains(help->pos())) {
-      text = tr("Mean of each row over the keys in view. Click to select a row.");
+      const auto& source = m_picture.layer(mode() == CompareMode::B ? 1 : 0).source;
+      text = source && source->kind() == MatrixSource::Kind::kProbability
+                 ? tr("Largest probability of each row among the keys in view. Click to select a row.")
+                 : tr("Mean of each row over the keys in view. Click to select a row.");
     } else if (m_geometry.keyStrip[0].contains(help->pos()) || m_geometry.keyStrip[1].contains(help->pos())) {
       text = tr("Mean of each key over the rows in view. Drag to select keys.");
     }
