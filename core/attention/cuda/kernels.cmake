@@ -1,0 +1,13 @@
+# CUDA sources of the whole core; included by core/CMakeLists.txt. They see raw pointers only, never libtorch.
+if(DHSA_CUDA)
+  enable_language(CUDA)
+  find_package(CUDAToolkit REQUIRED)
+  file(GLOB_RECURSE DHSA_CUDA_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/*.cu)
+  add_library(dhsa_cuda_kernels STATIC ${DHSA_CUDA_SOURCES})
+  set_target_properties(dhsa_cuda_kernels PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON)
+  target_include_directories(dhsa_cuda_kernels PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_options(dhsa_cuda_kernels PRIVATE --expt-relaxed-constexpr)
+  target_link_libraries(dhsa_cuda_kernels PUBLIC CUDA::cudart)
+  target_link_libraries(dhsa_core PRIVATE dhsa_cuda_kernels)
+  target_compile_definitions(dhsa_core PUBLIC DHSA_CUDA)
+endif()
