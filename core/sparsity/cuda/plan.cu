@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(kThreads) window_sum_kernel(const __nv_bfloat1
 __global__ void key_shift_kernel(const float2* sums, int rows, int w, float* score) {
   const int t = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (t >= rows) return;
-  float r = -1.0F;
+  float r = -INFINITY;  // no candidate
   if (t >= w - 1 && t < rows - w) {
     const float norms = sqrtf(sums[t].x) * sqrtf(sums[t + w].x);
     r = 1.0F - (norms > 0 ? sums[t].y / norms : 0.0F);
@@ -96,10 +96,10 @@ __global__ void __launch_bounds__(kNmsThreads) boundary_kernel(const float* scor
   using Scan = cub::BlockScan<int, kNmsThreads>;
   extern __shared__ __align__(16) unsigned char raw[];
   const int tid = static_cast<int>(threadIdx.x);
-  const int fixed = instruction_tokens > 0 && instruction_tokens < rows ? rows - instruction_tokens - 1 : -1;
-  const int last = fixed >= 0 ? fixed : rows - 1;  // b = last + 1 is there anyway; later candidates are skipped
+  const int fixed = instruction_tokens > 0 && instruction_tokens < rows ? rows - instruction_tokens : -1;
+  const int last = fixed >= 0 ? fixed : rows - 1;  // later candidates are skipped
   for (int t = tid; t < rows; t += kNmsThreads) {
-    const bool candidate = t < last && score[t] >= 0.0F && (threshold <= 0.0F || score[t] > threshold) &&
+    const bool candidate = t <= last && score[t] > -INFINITY && (threshold <= 0.0F || score[t] > threshold) &&
                            !(fixed >= 0 && fixed - t <= reach);
     state[t] = candidate ? kOpen : kOut;
   }
@@ -151,7 +151,7 @@ __global__ void __launch_bounds__(kNmsThreads) boundary_kernel(const float* scor
   for (int i = 0; i < kNmsItems; ++i) {
     const int at = tid * kNmsItems + i;
     index[i] = at < all ? list[at] : 0x7fffffff;
-    key[i] = at < all ? score[index[i]] : -2.0F;
+    key[i] = at < all ? score[index[i]] : -INFINITY;
   }
   __syncthreads();
   Sort(*reinterpret_cast<typename Sort::TempStorage*>(raw)).SortDescending(key, index);
@@ -160,9 +160,13 @@ __global__ void __launch_bounds__(kNmsThreads) boundary_kernel(const float* scor
   for (int i = 0; i < kNmsItems; ++i) {
     const int at = tid * kNmsItems + i;
     index[i] = at < keep ? index[i] + 1 : (at == keep && fixed >= 0 ? fixed + 1 : 0x7fffffff);
+    if (index[i] >= rows) index[i] = 0x7fffffff;  // b = rows is there anyway
   }
+  mine = 0;
+  for (int i = 0; i < kNmsItems; ++i) mine += index[i] != 0x7fffffff;
+  int inner = 0;
+  Scan(scan_storage).ExclusiveSum(mine, before, inner);
   IndexSort(*reinterpret_cast<typename IndexSort::TempStorage*>(raw)).Sort(index);
-  const int inner = keep + (fixed >= 0 ? 1 : 0);
   for (int i = 0; i < kNmsItems; ++i) {
     const int at = tid * kNmsItems + i;
     if (at < inner) boundaries[1 + at] = index[i];

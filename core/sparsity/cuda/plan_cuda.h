@@ -58,10 +58,10 @@ struct PlanBuffers {
 // nullptr if this shape can be planned on the device, else why not.
 [[nodiscard]] const char* plan_refusal(const PlanShape& shape);
 
-// r_j = 1 - cos(mean of the w keys up to j, mean of the w keys after j); -1 where a window leaves the sequence.
+// r_j = 1 - cos(mean of the w keys up to j, mean of the w keys after j); -infinity where a window leaves the sequence.
 [[nodiscard]] const char* key_shift_scores(const PlanShape& shape, const DeviceHeads& k, const PlanBuffers& buffers,
                                            Stream stream);
-// Boundaries by descending score, more than nms_distance apart, at most `chunks`.
+// Boundaries by descending score (-infinity: no candidate), more than nms_distance apart, at most `chunks`.
 [[nodiscard]] const char* choose_boundaries(const PlanShape& shape, const PlanBuffers& buffers, Stream stream);
 // Representations, S_c, selection and ranges, from boundaries already there.
 [[nodiscard]] const char* select_keys(const PlanShape& shape, const DeviceHeads& q, const DeviceHeads& k,
