@@ -10,11 +10,13 @@
 
 #include "core/base/memory.h"
 #include "core/model/gemma2_internal.h"
+#include "core/model/on_cuda_internal.h"
 
 namespace dhsa {
 namespace {
 
 constexpr std::int64_t kRowBlock = 512;
+constexpr std::int64_t kCudaRowBlock = 4096;
 constexpr std::int64_t kLogitRows = 64;                           // rows of logits computed at a time
 constexpr std::int64_t kPanelValues = std::int64_t{1} << 21U;     // 8 MiB of float32: stays in the last cache
 constexpr std::int64_t kLibraryScratch = std::int64_t{4} << 20U;  // packing buffers of the matrix library, kernels
@@ -25,7 +27,7 @@ std::int64_t panel_values(const Gemma2Config& config) {
 
 }  // namespace
 
-bool cuda_available() { return false; }
+bool cuda_available() { return on_cuda::available(); }
 
 std::string size_text(std::int64_t bytes) {
   const auto value = static_cast<double>(bytes);
@@ -39,8 +41,11 @@ LayerInfo layer_info(const Gemma2Config& config, int layer) {
 
 std::shared_ptr<const Gemma2> Gemma2::load(const std::filesystem::path& folder, const ModelOptions& options,
                                            const CancelToken* cancel) {
-  if (options.device == Device::kCuda && !cuda_available()) {
-    throw Error("This program cannot use a GPU here: it was built without CUDA or no device is present. Use the CPU.");
+  if (options.device == Device::kCuda) {
+    on_cuda::require();
+    if (options.compute != DType::kBFloat16) {
+      throw Error("The GPU computes in bfloat16 only: choose it (--dtype bfloat16), or the CPU for float32.");
+    }
   }
   Gemma2Config config = read_config(folder / "config.json");
   Weights weights = load_weights(folder, config, options, cancel);
@@ -48,10 +53,12 @@ std::shared_ptr<const Gemma2> Gemma2::load(const std::filesystem::path& folder, 
 }
 
 std::int64_t Gemma2Model::row_block(const PrefillOptions& options) const {
-  return options.row_block > 0 ? options.row_block : kRowBlock;
+  if (options.row_block > 0) return options.row_block;
+  return options_.device == Device::kCuda ? kCudaRowBlock : kRowBlock;
 }
 
 bool Gemma2Model::needs_panel() const {
+  if (options_.device == Device::kCuda) return false;
   if (options_.compute == DType::kBFloat16) return !ops::fast_bfloat16();
   return weights_.embedding.scalar_type() == at::kBFloat16;
 }
@@ -107,7 +114,7 @@ std::int64_t Gemma2Model::activation_bytes(std::int64_t tokens, const PrefillOpt
 PrefillEstimate Gemma2Model::estimate(std::int64_t tokens, const PrefillOptions& options) const {
   PrefillEstimate estimate;
   estimate.activations = activation_bytes(tokens, options);
-  estimate.available = available_bytes();
+  estimate.available = options_.device == Device::kCuda ? on_cuda::memory().free : available_bytes();
   std::int64_t fits = 0;
   std::int64_t too_many = std::numeric_limits<std::int32_t>::max();
   while (too_many - fits > 1) {
@@ -162,7 +169,7 @@ void Gemma2Model::add_mlp(const LayerWeights& layer, PrefillBuffers& buffers, at
 
 void Gemma2Model::logits_of(const at::Tensor& normed, at::Tensor& panel, float* out) const {
   const std::int64_t rows = normed.size(0);
-  if (rows > 1 && !panel.defined() && weights_.embedding.scalar_type() != at::kFloat) {
+  if (rows > 1 && !panel.defined() && weights_.embedding.scalar_type() != at::kFloat && !normed.is_cuda()) {
     panel = ops::empty({panel_values(config_)}, at::kFloat, weights_.embedding);
   }
   for (std::int64_t begin = 0; begin < rows; begin += kLogitRows) {
@@ -181,8 +188,9 @@ void Gemma2Model::logits(std::span<const float> final_hidden, std::int64_t rows,
   if (rows == 0) return;
   at::Tensor panel;
   // from_blob wants a mutable pointer; the tensor is only read.
-  logits_of(at::from_blob(const_cast<float*>(final_hidden.data()), {rows, config_.hidden_size}, at::kFloat), panel,
-            out);
+  const at::Tensor host =
+      at::from_blob(const_cast<float*>(final_hidden.data()), {rows, config_.hidden_size}, at::kFloat);
+  logits_of(options_.device == Device::kCuda ? on_cuda::to_device(host) : host, panel, out);
 }
 
 }  // namespace dhsa

@@ -19,8 +19,8 @@ struct StageReport {
   std::int64_t resident_bytes = 0;  // process (CPU) or allocator (CUDA) memory in use at its end
 };
 
-// One attention layer, alive only during the call. Views are host memory; on CUDA their data is null for layers that did
-// not want it. The plan is always there.
+// One attention layer, alive only during the call. Views are host memory; on CUDA their data is null for layers that
+// did not want it. The plan is always there.
 struct AttendedLayer {
   const LayerInfo& layer;
   const HeadsView& q;

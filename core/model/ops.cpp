@@ -7,6 +7,7 @@
 
 #include "core/base/parallel.h"
 #include "core/model/cpu/ops_kernels.h"
+#include "core/model/on_cuda_internal.h"
 #include "core/model/ops_internal.h"
 
 namespace dhsa::ops {
@@ -97,6 +98,7 @@ HeadsView view(const at::Tensor& tensor) {
 }
 
 void embed(std::span<const std::int32_t> ids, const at::Tensor& table, float scale, at::Tensor& x) {
+  if (x.is_cuda()) return on_cuda::embed(ids, table, scale, x);
   const std::int64_t hidden = table.size(1);
   for_rows(static_cast<std::int64_t>(ids.size()), hidden, [&](std::int64_t begin, std::int64_t count) {
     for (std::int64_t r = begin; r < begin + count; ++r) {
@@ -108,6 +110,7 @@ void embed(std::span<const std::int32_t> ids, const at::Tensor& table, float sca
 }
 
 void rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, at::Tensor& out) {
+  if (x.is_cuda()) return on_cuda::rms_norm(x, weight, eps, out);
   const std::int64_t n = x.size(1);
   for_rows(x.size(0), n, [&](std::int64_t begin, std::int64_t count) {
     ops_kernels().rms_norm(reinterpret_cast<const float*>(row(x, begin)), weight.data_ptr<float>(), n, count,
@@ -116,6 +119,7 @@ void rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, at::Ten
 }
 
 void add_normed(const at::Tensor& branch, const at::Tensor& weight, double eps, at::Tensor& x) {
+  if (x.is_cuda()) return on_cuda::add_normed(branch, weight, eps, x);
   const std::int64_t n = x.size(1);
   for_rows(x.size(0), n, [&](std::int64_t begin, std::int64_t count) {
     ops_kernels().add_normed(row(branch, begin), is_bf16(branch), weight.data_ptr<float>(), n, count,
@@ -132,6 +136,10 @@ at::Tensor rope_angles(std::int64_t first, std::int64_t n, std::int64_t dim, dou
     inverse[static_cast<std::size_t>(d)] = 1.0F / std::pow(static_cast<float>(theta), exponent);
   }
   at::Tensor angles = empty({n, dim}, at::kFloat, like);
+  if (angles.is_cuda()) {
+    on_cuda::rope_angles(inverse, first, angles);
+    return angles;
+  }
   for_rows(n, 8 * dim, [&](std::int64_t begin, std::int64_t count) {
     for (std::int64_t r = begin; r < begin + count; ++r) {
       auto* out = reinterpret_cast<float*>(row(angles, r));
@@ -146,6 +154,7 @@ at::Tensor rope_angles(std::int64_t first, std::int64_t n, std::int64_t dim, dou
 }
 
 void split_and_rotate(const at::Tensor& qkv, const at::Tensor& angles, at::Tensor& q, at::Tensor& k, at::Tensor& v) {
+  if (q.is_cuda()) return on_cuda::split_and_rotate(qkv, angles, q, k, v);
   const std::int64_t dim = q.size(2);
   const std::int64_t heads = q.size(0);
   const std::int64_t kv_heads = k.size(0);
@@ -171,6 +180,7 @@ void split_and_rotate(const at::Tensor& qkv, const at::Tensor& angles, at::Tenso
 }
 
 void geglu(const at::Tensor& gate_up, at::Tensor& out) {
+  if (out.is_cuda()) return on_cuda::geglu(gate_up, out);
   const std::int64_t n = out.size(1);
   for_rows(out.size(0), 2 * n, [&](std::int64_t begin, std::int64_t count) {
     ops_kernels().geglu(row(gate_up, begin), is_bf16(gate_up), n, count, row(out, begin));
@@ -187,6 +197,7 @@ bool fast_bfloat16() {
 }
 
 void linear(const at::Tensor& x, const at::Tensor& weight, at::Tensor& panel, at::Tensor& out) {
+  if (x.is_cuda()) return on_cuda::linear(x, weight, out);
   if (x.size(0) <= kFewRows) return linear_few_rows(x, weight, out);
   const bool same = x.scalar_type() == weight.scalar_type();
   if (same && (!is_bf16(x) || fast_bfloat16())) {
@@ -211,6 +222,7 @@ void softcap(double cap, std::span<float> logits) {
 }
 
 void attend_one(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const ScoreRule& rule, at::Tensor& out) {
+  if (q.is_cuda()) return on_cuda::attend_one(q, k, v, rule, out);
   const std::int64_t heads = q.size(0);
   const std::int64_t group = heads / k.size(0);
   const std::int64_t dim = q.size(2);

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "core/attention/attend.h"
 #include "core/base/memory.h"
 #include "core/model/gemma2_internal.h"
+#include "core/model/on_cuda_internal.h"
 
 namespace dhsa {
 namespace {
@@ -26,6 +28,10 @@ class PrefillRun {
         options_(options),
         observer_(options.observer != nullptr ? options.observer : &silent_),
         buffers_(model.allocate(tokens_, options)) {
+    if (model.options().device == Device::kCuda) {
+      clock_.emplace();
+      on_device_.emplace(planner_, tokens_);
+    }
     if (options.keep_cache) {
       result_.cache =
           std::make_shared<KvCache>(config_, tokens_, ops::scalar_type(model.options().compute), buffers_.x);
@@ -52,11 +58,24 @@ class PrefillRun {
   void stage(Stage stage, int layer, const Work& work) {
     check();
     observer_->stage_begins(stage, layer);
+    if (clock_) {
+      clock_->begin(stage, layer);
+      work();
+      clock_->end();
+      report(clock_->finished(false));
+      return;
+    }
     const Clock::time_point start = Clock::now();
     work();
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    result_.seconds += seconds;
-    if (options_.observer != nullptr) observer_->stage_ends({stage, layer, seconds, resident_bytes()});
+    report({{stage, layer, seconds, options_.observer != nullptr ? resident_bytes() : 0}});
+  }
+
+  void report(const std::vector<StageReport>& reports) {
+    for (const StageReport& each : reports) {
+      result_.seconds += each.seconds;
+      observer_->stage_ends(each);
+    }
   }
 
   void check() const {
@@ -74,7 +93,8 @@ class PrefillRun {
 
   void tell_hidden(int index, const at::Tensor& states) {
     if (!observer_->wants_hidden(index)) return;
-    observer_->hidden(index, ops::view(states.unsqueeze(0)));
+    const at::Tensor host = states.cpu();  // itself where it is there already
+    observer_->hidden(index, ops::view(host.unsqueeze(0)));
   }
 
   void run_layer(int index) {
@@ -125,6 +145,7 @@ class PrefillRun {
     const HeadsView k_view = ops::view(k);
     const HeadsView v_view = ops::view(v);
     at::Tensor by_head = buffers_.attended.view({tokens_, config_.heads, config_.head_dim}).transpose(0, 1);
+    if (on_device_) return attend_on_device(info, k, v, by_head);
     const MutableHeadsView out = ops::mutable_view(by_head);
     Plan plan;
     stage(Stage::kPlan, info.index, [&] { plan = planner_.plan(q_view, k_view, info, options_.cancel); });
@@ -132,6 +153,21 @@ class PrefillRun {
           [&] { attend(q_view, k_view, v_view, plan.mask, model_.score_rule(), out, options_.cancel); });
     const HeadsView output = out;
     observer_->attended({info, q_view, k_view, v_view, output, plan});
+  }
+
+  void attend_on_device(const LayerInfo& info, const at::Tensor& k, const at::Tensor& v, at::Tensor& by_head) {
+    stage(Stage::kPlan, info.index, [&] { on_device_->plan(buffers_.q, k, info, options_.cancel); });
+    stage(Stage::kAttend, info.index, [&] { on_device_->attend(buffers_.q, k, v, model_.score_rule(), by_head); });
+    if (options_.observer == nullptr) return;
+    const Plan plan = on_device_->host_plan();
+    if (!observer_->wants_attention(info.index)) {
+      HeadsView q_view = ops::view(buffers_.q), kv_view = ops::view(k);
+      q_view.data = kv_view.data = nullptr;
+      observer_->attended({info, q_view, kv_view, kv_view, q_view, plan});
+      return;
+    }
+    const at::Tensor host_q = buffers_.q.cpu(), host_k = k.cpu(), host_v = v.cpu(), host_out = by_head.cpu();
+    observer_->attended({info, ops::view(host_q), ops::view(host_k), ops::view(host_v), ops::view(host_out), plan});
   }
 
   void finish() {
@@ -156,15 +192,19 @@ class PrefillRun {
       result_.logits.resize(static_cast<std::size_t>(count * config_.vocab_size));
       model_.logits_of(normed, buffers_.panel, result_.logits.data());
       if (all_rows) {
-        if (options_.keep_final_hidden) {
-          result_.final_hidden.resize(static_cast<std::size_t>(tokens_ * hidden));
+        if (options_.keep_final_hidden) result_.final_hidden.resize(static_cast<std::size_t>(tokens_ * hidden));
+        if (options_.keep_final_hidden && !on_device_) {
           all = at::from_blob(result_.final_hidden.data(), {tokens_, hidden}, at::kFloat);
         } else {
           all = ops::empty({tokens_, hidden}, at::kFloat, buffers_.x);
         }
         ops::rms_norm(buffers_.x, model_.weights().final_norm, config_.rms_norm_eps, all);
+        if (options_.keep_final_hidden && on_device_) {
+          at::from_blob(result_.final_hidden.data(), {tokens_, hidden}, at::kFloat).copy_(all);
+        }
       }
     });
+    if (clock_) report(clock_->finished(true));
     if (all_rows) tell_hidden(final_layer, all);
     if (result_.cache != nullptr) {
       const auto row = result_.logits.end() - config_.vocab_size;
@@ -182,6 +222,8 @@ class PrefillRun {
   PrefillObserver silent_;
   PrefillObserver* observer_;
   PrefillBuffers buffers_;
+  std::optional<on_cuda::StageClock> clock_;  // both on CUDA only
+  std::optional<on_cuda::LayerAttention> on_device_;
   PrefillResult result_;
 };
 
@@ -213,11 +255,12 @@ PrefillResult Gemma2Model::prefill(std::span<const std::int32_t> ids, Planner& p
                     "to at most {} tokens.",
                     tokens, size_text(need.activations), size_text(need.available), need.longest));
   }
-  reset_peak_resident();
-  const std::int64_t start = resident_bytes();
+  const bool cuda = options_.device == Device::kCuda;
+  cuda ? on_cuda::reset_peak() : reset_peak_resident();
+  const std::int64_t start = cuda ? on_cuda::memory().allocated : resident_bytes();
   PrefillResult result = PrefillRun(*this, ids, planner, options).run();
   result.start_bytes = start;
-  result.peak_bytes = peak_resident_bytes();
+  result.peak_bytes = cuda ? on_cuda::memory().peak : peak_resident_bytes();
   return result;
 }
 

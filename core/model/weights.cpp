@@ -12,6 +12,7 @@
 #include "core/base/parallel.h"
 #include "core/files/safetensors.h"
 #include "core/model/cpu/ops_kernels.h"
+#include "core/model/on_cuda_internal.h"
 #include "core/model/weights_internal.h"
 
 namespace dhsa {
@@ -161,12 +162,13 @@ void release_pages(std::span<const std::byte> bytes) {
 
 class Loader {
  public:
-  Loader(const CheckedFolder& folder, const CancelToken* cancel) : folder_(folder), cancel_(cancel) {}
+  Loader(const CheckedFolder& folder, Device device, const CancelToken* cancel)
+      : folder_(folder), device_(device), cancel_(cancel) {}
 
   at::Tensor vector(const std::string& name) const {
     at::Tensor tensor = at::empty({folder_.info(name).shape[0]}, at::kFloat);
     copy(name, tensor.data_ptr(), false);
-    return tensor;
+    return placed(tensor);
   }
 
   // Matrices with the same number of columns, one below the other.
@@ -187,10 +189,14 @@ class Loader {
       copy(name, at, type == at::kBFloat16);
       at += folder_.info(name).shape[0] * columns * tensor.element_size();
     }
-    return tensor;
+    return placed(tensor);
   }
 
  private:
+  [[nodiscard]] at::Tensor placed(const at::Tensor& host) const {
+    return device_ == Device::kCuda ? on_cuda::to_device(host) : host;
+  }
+
   void copy(const std::string& name, void* to, bool to_bf16) const {
     const SafetensorsFile& file = folder_.file_of(name);
     const TensorInfo& info = folder_.info(name);
@@ -216,6 +222,7 @@ class Loader {
   }
 
   const CheckedFolder& folder_;
+  Device device_;
   const CancelToken* cancel_;
 };
 
@@ -230,14 +237,15 @@ Weights load_weights(const std::filesystem::path& folder, const Gemma2Config& co
   const CheckedFolder checked(folder, config, options.compute);
   Weights weights;
   weights.bytes = checked.bytes();
-  if (const std::int64_t free = available_bytes(); weights.bytes > free) {
+  const bool cuda = options.device == Device::kCuda;
+  if (const std::int64_t free = cuda ? on_cuda::memory().free : available_bytes(); weights.bytes > free) {
     throw Error(
         fmt::format("The weights of {} take {:.1f} GB of memory and {:.1f} GB are free: close other programs, "
                     "choose bfloat16 or a smaller model.",
                     folder.string(), static_cast<double>(weights.bytes) / 1e9, static_cast<double>(free) / 1e9));
   }
   weights.fingerprint = fingerprint_of(checked);
-  const Loader loader(checked, cancel);
+  const Loader loader(checked, options.device, cancel);
   weights.embedding = loader.stacked({"embed_tokens.weight"});
   weights.final_norm = loader.vector("norm.weight");
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {

@@ -58,7 +58,14 @@ class Planner {
   // q [H, L, D], k [Hkv, L, D] after RoPE, before any scale. Deterministic; independent of the thread count.
   [[nodiscard]] virtual Plan plan(const HeadsView& q, const HeadsView& k, const LayerInfo& layer,
                                   const CancelToken* cancel) = 0;
+  // False: the mask depends on lengths alone, and plan() looks at the shapes of q and k only.
+  [[nodiscard]] virtual bool reads_tensors() const { return true; }
+  // Not null: this is DHSA in a form that a GPU can plan by itself, with these parameters.
+  [[nodiscard]] virtual const SparsityParameters* device_parameters() const { return nullptr; }
 };
+
+// [N_c] boundaries to look for: (L / B_q) * beta, at least one.
+[[nodiscard]] std::int64_t target_chunks(const SparsityParameters& parameters, std::int64_t tokens);
 
 // Planner for parameters.method. `predictor` may be null unless boundaries are learned. Throws Error on bad parameters.
 [[nodiscard]] std::unique_ptr<Planner> make_planner(const SparsityParameters& parameters, DocumentInfo document,

@@ -1,5 +1,8 @@
-# CUDA sources of the whole core; included by core/CMakeLists.txt. They see raw pointers only, never libtorch.
+# CUDA sources of the whole core; included by core/CMakeLists.txt. The .cu files see raw pointers only, never libtorch;
+# the .cpp files beside them hand libtorch's device memory to them.
 if(DHSA_CUDA)
+  file(GLOB_RECURSE DHSA_CUDA_HOST_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/*/cuda/*.cpp)
+  target_sources(dhsa_core PRIVATE ${DHSA_CUDA_HOST_SOURCES})
   enable_language(CUDA)
   find_package(CUDAToolkit REQUIRED)
   file(GLOB_RECURSE DHSA_CUDA_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/*.cu)

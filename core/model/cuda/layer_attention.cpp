@@ -33,8 +33,8 @@ at::Tensor upload(const std::vector<T>& values) {
 template <class T>
 std::vector<T> download(const T* device, std::size_t count) {
   const auto bytes = static_cast<std::int64_t>(count * sizeof(T));
-  const at::Tensor tensor = at::from_blob(const_cast<T*>(device), {bytes},
-                                          at::TensorOptions().dtype(at::kByte).device(at::kCUDA));
+  const at::Tensor tensor =
+      at::from_blob(const_cast<T*>(device), {bytes}, at::TensorOptions().dtype(at::kByte).device(at::kCUDA));
   const at::Tensor host = tensor.cpu();
   std::vector<T> values(count);
   std::memcpy(values.data(), host.data_ptr(), count * sizeof(T));
@@ -83,14 +83,10 @@ struct UploadedMask {
     ranges = upload(std::vector<KeyRange>(from.all_ranges().begin(), from.all_ranges().end()));
     tiles = upload(blocks);
     tile_count = static_cast<int>(blocks.size());
-    mask = {static_cast<int>(from.rows()),
-            from.heads(),
-            static_cast<int>(from.groups()),
-            static_cast<int>(from.window()),
-            data<std::int32_t>(start),
-            data<std::int32_t>(count),
-            data<std::int32_t>(ranges),
-            data<std::int32_t>(offsets)};
+    mask = {static_cast<int>(from.rows()),   from.heads(),
+            static_cast<int>(from.groups()), static_cast<int>(from.window()),
+            data<std::int32_t>(start),       data<std::int32_t>(count),
+            data<std::int32_t>(ranges),      data<std::int32_t>(offsets)};
   }
 };
 
@@ -107,13 +103,16 @@ struct LayerAttention::State {
     bool mask_ready = false;
   };
 
+  State(Planner& asked, std::int64_t length) : planner(asked), tokens(length), parameters(asked.device_parameters()) {}
+
   Planner& planner;
   std::int64_t tokens;
   const SparsityParameters* parameters;  // of a method the device can plan; else null
   std::optional<DevicePlan> device[2];   // global and local layers: their budgets differ
   std::optional<UploadedMask> uploaded[2];
-  Plan host;                             // the last plan made on the host
-  bool on_device = false;                // where the last plan was made
+  std::optional<Plan> by_length[2];  // plans of planners that look at lengths only
+  Plan host;                         // the last plan made on the host
+  bool on_device = false;            // where the last plan was made
   bool shared = false;
   int kind = 0;
 
@@ -144,7 +143,7 @@ struct LayerAttention::State {
     plan.shape = shape;
     const std::size_t bytes = cuda::plan_layout(shape, nullptr, plan.buffers);
     plan.memory = at::empty({static_cast<std::int64_t>(bytes)}, like.options().dtype(at::kByte));
-    cuda::plan_layout(shape, static_cast<std::byte*>(plan.memory.data_ptr()), plan.buffers);
+    (void)cuda::plan_layout(shape, static_cast<std::byte*>(plan.memory.data_ptr()), plan.buffers);
     std::vector<std::int32_t> rows = fixed_groups(shape.rows - shape.instruction_tokens, shape.query_block);
     for (std::int64_t g = shape.planned_groups(); g < shape.groups(); ++g) {
       rows.push_back(std::min(shape.rows, rows.back() + shape.query_block));
@@ -186,9 +185,8 @@ struct LayerAttention::State {
       host = planner.plan(ops::view(q), ops::view(k), layer, cancel);  // looks at the shapes only
     }
     uploaded[kind].emplace(host.mask);
-    if (!planner.reads_tensors()) masks[kind] = host;
+    if (!planner.reads_tensors()) by_length[kind] = host;
   }
-  std::optional<Plan> masks[2];  // plans of planners that look at lengths only
 
   [[nodiscard]] Plan download_plan() const {
     const DevicePlan& from = *device[kind];
@@ -234,7 +232,7 @@ struct LayerAttention::State {
 };
 
 LayerAttention::LayerAttention(Planner& planner, std::int64_t tokens)
-    : state_(std::make_unique<State>(State{planner, tokens, planner.device_parameters()})) {}
+    : state_(std::make_unique<State>(planner, tokens)) {}
 LayerAttention::~LayerAttention() = default;
 
 void LayerAttention::plan(const at::Tensor& q, const at::Tensor& k, const LayerInfo& layer, const CancelToken* cancel) {
@@ -278,7 +276,7 @@ void LayerAttention::attend(const at::Tensor& q, const at::Tensor& k, const at::
 Plan LayerAttention::host_plan() {
   const State& s = *state_;
   if (s.on_device) return s.download_plan();
-  return s.masks[s.kind] ? *s.masks[s.kind] : s.host;
+  return s.by_length[s.kind] ? *s.by_length[s.kind] : s.host;
 }
 
 }  // namespace dhsa::on_cuda

@@ -80,8 +80,8 @@ void add_normed(const at::Tensor& branch, const at::Tensor& weight, double eps, 
 
 void rope_angles(std::span<const float> inverse_frequency, std::int64_t first, at::Tensor& angles) {
   const at::Tensor host =
-      at::from_blob(const_cast<float*>(inverse_frequency.data()),
-                    {static_cast<std::int64_t>(inverse_frequency.size())}, at::TensorOptions().dtype(at::kFloat));
+      at::from_blob(const_cast<float*>(inverse_frequency.data()), {static_cast<std::int64_t>(inverse_frequency.size())},
+                    at::TensorOptions().dtype(at::kFloat));
   const at::Tensor device = to_device(host);
   check(cuda::rope_angles(device.data_ptr<float>(), first, angles.data_ptr<float>(), angles.size(0),
                           static_cast<int>(angles.size(1)), stream()));
