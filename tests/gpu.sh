@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Builds for CUDA, runs every test of the core and the parity tests on the device, then measures prefill. Needs nvcc, a
+# GPU and a CUDA libtorch; packages that the machine lacks may lie unpacked under .gpu/usr.
+# Usage: tests/gpu.sh [build|test|bench ...]   (default: all three, in that order)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+steps=("${@:-}")
+[[ -n "${steps[0]}" ]] || steps=(build test bench)
+out=${OUT:-build/gpu}
+mkdir -p "$out"
+export LD_LIBRARY_PATH=$PWD/.gpu/usr/lib/x86_64-linux-gnu:${LD_LIBRARY_PATH:-}
+arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)
+[[ $arch == 90 ]] && arch=90a
+
+for step in "${steps[@]}"; do
+  case $step in
+    build)
+      torch=$(python3 -c 'import torch; print(torch.utils.cmake_prefix_path)' 2>/dev/null || true)
+      cmake -S . -B build/gpu -G Ninja -DCMAKE_BUILD_TYPE=Release -DDHSA_BUILD_UI=OFF -DDHSA_CUDA=ON \
+        -DCMAKE_PREFIX_PATH="$torch;$PWD/.gpu/usr" -DCMAKE_CUDA_ARCHITECTURES="$arch"
+      cmake --build build/gpu
+      ;;
+    test)
+      ctest --test-dir build/gpu --output-on-failure -R '^cuda$'
+      ;;
+    bench)
+      model=$(mktemp -d)
+      trap 'rm -rf "$model"' EXIT
+      build/gpu/bin/dhsa synth-model --shape gemma2-2b --out "$model/2b"
+      build/gpu/bin/dhsa bench prefill --device cuda --dtype bfloat16 --model "$model/2b" --allow-long \
+        --lengths 8192,16384,32768 --json "$out/prefill.json"
+      ;;
+    *) echo "tests/gpu.sh: unknown step '$step'" >&2; exit 2 ;;
+  esac
+done
