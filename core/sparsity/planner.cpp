@@ -23,6 +23,7 @@ class DensePlanner : public Planner {
     plan.mask = KeyMask::dense(q.rows, layer.window);
     return plan;
   }
+  [[nodiscard]] bool reads_tensors() const override { return false; }
 };
 
 // StreamingLLM: the first tokens and the most recent ones.
@@ -49,6 +50,7 @@ class WindowPlanner : public Planner {
     plan.seconds.selection = watch.lap();
     return plan;
   }
+  [[nodiscard]] bool reads_tensors() const override { return false; }
 
  private:
   SparsityParameters parameters_;
@@ -70,6 +72,8 @@ class SharedMasks : public Planner {
     plan.shared = true;
     return plan;
   }
+  // The device shares masks by itself.
+  [[nodiscard]] const SparsityParameters* device_parameters() const override { return planner_->device_parameters(); }
 
  private:
   std::unique_ptr<Planner> planner_;
@@ -92,6 +96,8 @@ class Checked : public Planner {
     }
     return planner_->plan(q, k, layer, cancel);
   }
+  [[nodiscard]] bool reads_tensors() const override { return planner_->reads_tensors(); }
+  [[nodiscard]] const SparsityParameters* device_parameters() const override { return planner_->device_parameters(); }
 
  private:
   std::unique_ptr<Planner> planner_;

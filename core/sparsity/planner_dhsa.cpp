@@ -73,6 +73,13 @@ class DhsaPlanner : public Planner {
     return plan;
   }
 
+  [[nodiscard]] const SparsityParameters* device_parameters() const override {
+    const bool published = parameters_.scores == ChunkScoring::kMean && parameters_.score_rows == 0 &&
+                           parameters_.selection == Selection::kBudget &&
+                           parameters_.query_grouping == QueryGrouping::kFixed;
+    return published && parameters_.boundaries == BoundarySource::kKeyShift ? &parameters_ : nullptr;
+  }
+
  private:
   [[nodiscard]] Boundaries find_boundaries(const HeadsView& q, const HeadsView& k, const LayerInfo& layer,
                                            const CancelToken* cancel) const {
@@ -82,9 +89,7 @@ class DhsaPlanner : public Planner {
     BoundaryRule rule;
     rule.nms_distance = parameters_.nms_distance;
     rule.instruction_tokens = instruction;
-    const double target =
-        static_cast<double>(tokens) / static_cast<double>(parameters_.query_block) * parameters_.chunks_per_block;
-    rule.most = std::max<std::int64_t>(1, static_cast<std::int64_t>(std::min(target, static_cast<double>(tokens))));
+    rule.most = target_chunks(parameters_, tokens);
     if (parameters_.boundary_threshold > 0) rule.threshold = parameters_.boundary_threshold;
 
     switch (parameters_.boundaries) {
@@ -168,6 +173,12 @@ class BlockSparsePlanner : public Planner {
 };
 
 }  // namespace
+
+std::int64_t target_chunks(const SparsityParameters& parameters, std::int64_t tokens) {
+  const double target =
+      static_cast<double>(tokens) / static_cast<double>(parameters.query_block) * parameters.chunks_per_block;
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::min(target, static_cast<double>(tokens))));
+}
 
 std::unique_ptr<Planner> make_dhsa_planner(const SparsityParameters& parameters, DocumentInfo document,
                                            std::shared_ptr<const BoundaryPredictor> predictor) {

@@ -11,6 +11,7 @@
 #include "core/attention/cuda/attend_cuda.h"
 #include "core/model/on_cuda_internal.h"
 #include "core/model/ops_internal.h"
+#include "core/sparsity/chunk_scores.h"
 #include "core/sparsity/cuda/plan_cuda.h"
 
 namespace dhsa::on_cuda {
@@ -123,7 +124,7 @@ struct LayerAttention::State {
     shape.heads = static_cast<int>(q.size(0));
     shape.kv_heads = static_cast<int>(k.size(0));
     shape.dim = static_cast<int>(q.size(2));
-    shape.mask_heads = p.mask_heads == MaskHeads::kPerKvHead ? shape.kv_heads : 1;
+    shape.mask_heads = static_cast<int>(mask_head_count(p.mask_heads, q.size(0), k.size(0)));
     shape.window = static_cast<int>(layer.window);
     shape.budget = static_cast<int>(layer.local() ? std::min(p.budget, layer.window) : std::min(p.budget, tokens));
     shape.sink_tokens = static_cast<int>(std::min(p.sink_tokens, tokens));

@@ -236,22 +236,28 @@ __global__ void __launch_bounds__(kThreads) select_kernel(PlanShape shape, PlanB
   const bool instruction = group >= planned;
   const int row_begin = instruction ? planned_rows + (group - planned) * shape.query_block : group * shape.query_block;
   const int row_end = min(instruction ? shape.rows : planned_rows, row_begin + shape.query_block);
-  if (instruction) {  // dense rows
+  const bool window_fits = shape.window > 0 && shape.budget >= shape.window;
+  if (instruction || window_fits || shape.budget >= row_end) {  // dense rows
     if (tid == 0) {
       ranges[0] = shape.window > 0 ? max(0, row_begin - shape.window + 1) : 0;
+      if (!instruction && !window_fits && shape.window > 0) ranges[0] = max(0, row_end - shape.window);
       ranges[1] = row_end;
       offsets[0] = 0;
       b.count[slot] = 1;
     }
-    return;
+    if (instruction) return;
   }
 
-  const int lowest = shape.window > 0 ? max(0, row_end - shape.window) : 0;  // allowed keys: [lowest, row_end)
-  const int local_begin = max(lowest, row_end - shape.local_tokens);
-  const int sink_end = min(local_begin, lowest + shape.sink_tokens);
+  // Allowed keys: [lowest, row_end). Every row keeps itself, so the group's own rows are part of what the budget pays.
+  const int lowest = shape.window > 0 ? max(0, row_end - shape.window) : 0;
+  const int budget = min(shape.budget, row_end - lowest);
+  const int local_begin = row_end - min(max(shape.local_tokens, row_end - row_begin), budget);
+  const int sink_end =
+      lowest + min(min(shape.sink_tokens, budget - (row_end - local_begin)), max(0, local_begin - lowest));
   const int chunks = *b.chunk_count;
   const float* query = b.group_queries + (static_cast<std::int64_t>(head) * planned + group) * shape.dim;
-  const float* keys = b.chunk_keys + static_cast<std::int64_t>(head) * most_chunks * shape.dim;
+  const float* keys =
+      b.chunk_keys + static_cast<std::int64_t>(head * shape.key_heads() / shape.mask_heads) * most_chunks * shape.dim;
   float* scores = b.chunk_scores + (static_cast<std::int64_t>(head) * planned + group) * most_chunks;
   for (int c = tid >> 5; c < kCapacity; c += kThreads / 32) {
     float dot = 0;
@@ -268,6 +274,7 @@ __global__ void __launch_bounds__(kThreads) select_kernel(PlanShape shape, PlanB
     }
   }
   __syncthreads();
+  if (window_fits || shape.budget >= row_end) return;
 
   // Tokens of chunk c that are still to be chosen: between the sinks and the local tokens.
   const auto middle_begin = [&](int c) { return max(b.boundaries[c], sink_end); };
@@ -288,7 +295,7 @@ __global__ void __launch_bounds__(kThreads) select_kernel(PlanShape shape, PlanB
   }
   Scan(storage.scan).ExclusiveSum(size, before);
   __syncthreads();
-  const int want = max(0, shape.budget - (row_end - local_begin) - (sink_end - lowest));
+  const int want = budget - (row_end - local_begin) - (sink_end - lowest);
 #pragma unroll
   for (int i = 0; i < kItems; ++i) {
     if (size[i] > 0) kept[chunk[i]] = min(size[i], max(0, want - before[i]));
@@ -370,7 +377,7 @@ std::size_t plan_layout(const PlanShape& s, std::byte* base, PlanBuffers& b) {
   take(b.chunk_scores, heads * planned * chunks);
   take(b.window_sums, rows * 2);
   take(b.state, rows);
-  take(b.chunk_keys, heads * chunks * dim);
+  take(b.chunk_keys, static_cast<std::size_t>(s.key_heads()) * chunks * dim);
   take(b.group_queries, heads * planned * dim);
   take(b.start, heads * groups);
   take(b.count, heads * groups);
@@ -414,8 +421,9 @@ const char* select_keys(const PlanShape& s, const DeviceHeads& q, const DeviceHe
                         Stream stream) {
   const auto at = static_cast<cudaStream_t>(stream);
   const auto heads = static_cast<unsigned>(s.mask_heads);
-  chunk_key_kernel<<<dim3(static_cast<unsigned>(s.most_chunks()), heads), kThreads, 0, at>>>(
-      static_cast<const __nv_bfloat16*>(k.data), k.head_stride, k.row_stride, s.kv_heads / s.mask_heads, s.dim,
+  chunk_key_kernel<<<dim3(static_cast<unsigned>(s.most_chunks()), static_cast<unsigned>(s.key_heads())), kThreads, 0,
+                     at>>>(
+      static_cast<const __nv_bfloat16*>(k.data), k.head_stride, k.row_stride, s.kv_heads / s.key_heads(), s.dim,
       s.sqrt_mean, b.boundaries, b.chunk_count, s.most_chunks(), b.chunk_keys);
   if (s.planned_groups() > 0) {
     group_query_kernel<<<dim3(static_cast<unsigned>(s.planned_groups()), heads), kThreads, 0, at>>>(

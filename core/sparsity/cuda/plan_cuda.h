@@ -15,7 +15,7 @@ struct PlanShape {
   int heads = 0;
   int kv_heads = 0;
   int dim = 0;
-  int mask_heads = 1;  // 1, or kv_heads
+  int mask_heads = 1;  // 1, kv_heads or heads
   int window = 0;      // sliding window of the layer, 0: none
   int budget = 0;      // already min(N_b, W)
   int sink_tokens = 0;
@@ -35,6 +35,8 @@ struct PlanShape {
   [[nodiscard]] constexpr int groups() const {
     return planned_groups() + (instruction_tokens + query_block - 1) / query_block;
   }
+  // Heads that chunks have representations for.
+  [[nodiscard]] constexpr int key_heads() const { return mask_heads < kv_heads ? mask_heads : kv_heads; }
   [[nodiscard]] constexpr int most_chunks() const { return chunks + 2; }
 };
 
@@ -46,7 +48,7 @@ struct PlanBuffers {
   float* chunk_scores = nullptr;        // [mask_heads, planned_groups, most_chunks]
   float* window_sums = nullptr;         // [rows, 2] scratch
   std::int8_t* state = nullptr;         // [rows] scratch
-  float* chunk_keys = nullptr;          // [mask_heads, most_chunks, dim] scratch
+  float* chunk_keys = nullptr;          // [key_heads, most_chunks, dim] scratch
   float* group_queries = nullptr;       // [mask_heads, planned_groups, dim] scratch
   std::int32_t* start = nullptr;        // the mask: [mask_heads * groups]
   std::int32_t* count = nullptr;        // [mask_heads * groups]
