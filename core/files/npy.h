@@ -17,6 +17,7 @@ struct NpyArray {
   std::vector<std::int64_t> shape;
   std::vector<std::byte> bytes;
 
+  // T: float, double, std::int32_t, std::int64_t, std::uint8_t or bool. Without a shape, one axis.
   template <class T>
   [[nodiscard]] static NpyArray of(std::span<const T> values, std::vector<std::int64_t> shape = {});
   template <class T>
@@ -29,6 +30,7 @@ void write_npy(const std::filesystem::path& path, const NpyArray& array);
 [[nodiscard]] NpyArray read_npy(const std::filesystem::path& path);
 // Deterministic bytes: entries in map order, stored, fixed time stamp, CRC-32; ZIP64 where sizes need it.
 void write_npz(const std::filesystem::path& path, const std::map<std::string, NpyArray>& arrays);
+[[nodiscard]] std::map<std::string, NpyArray> parse_npz(std::span<const std::byte> bytes, const std::string& where);
 [[nodiscard]] std::map<std::string, NpyArray> read_npz(const std::filesystem::path& path);
 
 }  // namespace dhsa
