@@ -18,7 +18,7 @@ for step in "${steps[@]}"; do
       torch=$(python3 -c 'import torch; print(torch.utils.cmake_prefix_path)' 2>/dev/null || true)
       cmake -S . -B build/gpu -G Ninja -DCMAKE_BUILD_TYPE=Release -DDHSA_BUILD_UI=OFF -DDHSA_CUDA=ON \
         -DCMAKE_PREFIX_PATH="$torch;$PWD/.gpu/usr" -DCMAKE_CUDA_ARCHITECTURES="$arch"
-      cmake --build build/gpu
+      cmake --build build/gpu -- -k 0
       ;;
     test)
       ctest --test-dir build/gpu --output-on-failure -R '^cuda$'

@@ -1,6 +1,7 @@
 #include "core/sparsity/parameters.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
