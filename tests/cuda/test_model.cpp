@@ -25,7 +25,7 @@ std::vector<float> logits_of(const Gemma2& model, const std::vector<std::int32_t
   return model.prefill(ids, *planner, options).logits;
 }
 
-// bfloat16 activations against float32: logits (softcapped at 30) within 0.35, on average within 0.05, and the same
+// bfloat16 activations against float32: logits (softcapped at 30) within 0.6, on average within 0.05, and the same
 // top token at 95 % of positions.
 void expect_close(const SparsityParameters& parameters) {
   const std::vector<std::int32_t> ids = fixture_tokens();
@@ -53,7 +53,7 @@ void expect_close(const SparsityParameters& parameters) {
   }
   std::printf("logits: mean error %.4f, worst %.3f, same top token %d of %zu\n", sum / static_cast<double>(a.size()),
               worst, same, positions.size());
-  EXPECT_LT(worst, 0.35);
+  EXPECT_LT(worst, 0.6);
   EXPECT_LT(sum / static_cast<double>(a.size()), 0.05);
   EXPECT_GE(same, static_cast<int>(0.95 * static_cast<double>(positions.size())));
 }
