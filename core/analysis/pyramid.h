@@ -155,6 +155,10 @@ class ScoreSource : public MatrixSource {
 };
 [[nodiscard]] std::shared_ptr<const MatrixSource> score_source(const Plan& plan, int mask_head, bool upsampled);
 
+// Per token, the largest S_t any query group gives it (that of its chunk): what the method thinks the token is worth
+// before anything is chosen. [L]; NaN where no group scores the chunk. Throws Error where the plan has no scores.
+[[nodiscard]] std::vector<float> predicted_importance(const Plan& plan, int mask_head = 0);
+
 // Dense and sparse attention probabilities of one layer, averaged over chosen query heads.
 struct AttentionInput {
   HeadsView q;             // [H, L, D]

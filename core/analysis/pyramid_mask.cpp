@@ -210,16 +210,36 @@ void ScoreSource::sample(const Viewport& view, int width, int height, const Samp
   blocks_.sample(view, width, height, options.skip_keys, grid);
 }
 
-std::shared_ptr<const MatrixSource> score_source(const Plan& plan, int mask_head, bool upsampled) {
+namespace {
+
+std::span<const float> scores_of(const Plan& plan, int mask_head) {
   const PlanTrace& trace = plan.trace;
   if (trace.chunk_scores.empty() || trace.boundaries.size() < 2)
     throw Error("This method scores no chunks, so there is no chunk similarity to show.");
   const std::size_t size = static_cast<std::size_t>(plan.mask.groups()) * (trace.boundaries.size() - 1);
-  if (trace.chunk_scores.size() < (static_cast<std::size_t>(mask_head) + 1) * size)
+  if (mask_head < 0 || trace.chunk_scores.size() < (static_cast<std::size_t>(mask_head) + 1) * size)
     throw Error(fmt::format("The plan holds no chunk scores for list {} of the mask.", mask_head));
-  return std::make_shared<ScoreSource>(
-      std::span(trace.chunk_scores).subspan(static_cast<std::size_t>(mask_head) * size, size), plan.mask.group_rows(),
-      trace.boundaries, upsampled, plan.mask.window());
+  return std::span(trace.chunk_scores).subspan(static_cast<std::size_t>(mask_head) * size, size);
+}
+
+}  // namespace
+
+std::shared_ptr<const MatrixSource> score_source(const Plan& plan, int mask_head, bool upsampled) {
+  return std::make_shared<ScoreSource>(scores_of(plan, mask_head), plan.mask.group_rows(), plan.trace.boundaries,
+                                       upsampled, plan.mask.window());
+}
+
+std::vector<float> predicted_importance(const Plan& plan, int mask_head) {
+  const std::span<const float> scores = scores_of(plan, mask_head);
+  const auto& boundaries = plan.trace.boundaries;
+  const std::size_t chunks = boundaries.size() - 1;
+  std::vector<float> importance(static_cast<std::size_t>(boundaries.back()));
+  for (std::size_t c = 0; c < chunks; ++c) {
+    float most = kNotCausal;
+    for (std::size_t at = c; at < scores.size(); at += chunks) most = std::fmax(most, scores[at]);
+    std::fill(importance.begin() + boundaries[c], importance.begin() + boundaries[c + 1], most);
+  }
+  return importance;
 }
 
 }  // namespace dhsa

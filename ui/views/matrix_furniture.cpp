@@ -148,7 +148,7 @@ std::vector<AxisLabel> MatrixFurniture::rowLabels(const QRect& area, const AxisM
 }
 
 void MatrixFurniture::keyAxis(const QRect& area, const AxisMap& axis, std::span<const std::int32_t> boundaries,
-                              bool band) const {
+                              bool band, const QString& title) const {
   QPainter& p = m_painter;
   p.save();
   p.setFont(m_small);
@@ -166,9 +166,10 @@ void MatrixFurniture::keyAxis(const QRect& area, const AxisMap& axis, std::span<
     p.drawText(label.box, Qt::AlignCenter | Qt::TextDontClip, label.text);
   }
   const double y = area.top() + (band ? kBand : 0) + kTick + metrics.height() + 1;
+  const QString words = title.isEmpty() ? tr("key token") : title;
   p.setPen(m_theme.text);
   p.drawText(QRectF(area.left(), y, area.width(), metrics.height() + 4), Qt::AlignHCenter | Qt::AlignTop,
-             band ? tr("key token   (band: chunk)") : tr("key token"));
+             band ? tr("%1   (band: chunk)").arg(words) : words);
   p.restore();
 }
 

@@ -62,7 +62,8 @@ class MatrixFurniture {
 
   [[nodiscard]] std::vector<AxisLabel> keyLabels(const QRect& area, const AxisMap& axis, bool band) const;
   [[nodiscard]] std::vector<AxisLabel> rowLabels(const QRect& area, const AxisMap& axis, bool band) const;
-  void keyAxis(const QRect& area, const AxisMap& axis, std::span<const std::int32_t> boundaries, bool band) const;
+  void keyAxis(const QRect& area, const AxisMap& axis, std::span<const std::int32_t> boundaries, bool band,
+               const QString& title = {}) const;
   void rowAxis(const QRect& area, const AxisMap& axis, std::span<const std::int32_t> boundaries, bool band) const;
   // Lines at chunk boundaries, inside the causal band only; nothing where they would be too dense to tell apart.
   void chunkGrid(const QRect& plot, const AxisMap& keys, const AxisMap& rows, std::span<const std::int32_t> boundaries,

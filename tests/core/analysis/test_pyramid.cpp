@@ -306,6 +306,21 @@ TEST(ScoreSource, UpsamplesByGroupsAndChunks) {
   EXPECT_THROW(ScoreSource(std::span(scores).first(4), group_rows, boundaries, true), Error);
 }
 
+TEST(PredictedImportance, IsTheLargestScoreOfATokensChunk) {
+  Plan plan;
+  plan.mask = KeyMask::dense(10, 0, 5);
+  plan.trace.boundaries = {0, 3, 10};
+  plan.trace.chunk_scores = {1, NAN, 4, -2, 7, 8, 5, 9};  // two mask heads, two groups, two chunks
+  const std::vector<float> first{4, 4, 4, -2, -2, -2, -2, -2, -2, -2};
+  const std::vector<float> second{7, 7, 7, 9, 9, 9, 9, 9, 9, 9};
+  EXPECT_EQ(predicted_importance(plan), first);
+  EXPECT_EQ(predicted_importance(plan, 1), second);
+  EXPECT_THROW((void)predicted_importance(plan, 2), Error);
+  EXPECT_EQ(score_source(plan, 1, true)->at(7, 2), 5.0F);
+  plan.trace.chunk_scores.clear();
+  EXPECT_THROW((void)predicted_importance(plan), Error);
+}
+
 struct Attention {
   std::int64_t tokens, dim;
   int heads, kv_heads;
