@@ -37,10 +37,27 @@ class CapturedLayer {
 [[nodiscard]] std::int64_t capture_bytes(const Gemma2Config& config, DType type, std::int64_t tokens,
                                          std::int64_t layers);
 
+// What is worth keeping of every plan, in O(chunks): a token-exact mask itself may take hundreds of megabytes.
+struct PlanSummary {
+  bool shared = false;
+  std::int64_t window = 0;
+  int mask_heads = 0;
+  std::int64_t query_groups = 0;
+  std::int64_t key_ranges = 0;
+  double kept_pairs = 0;    // mean over mask heads
+  double causal_pairs = 0;  // the same
+  std::int64_t mask_bytes = 0;
+  std::vector<std::int32_t> boundaries;
+  PlanSeconds seconds;
+  [[nodiscard]] double density() const noexcept { return causal_pairs > 0 ? kept_pairs / causal_pairs : 1.0; }
+};
+[[nodiscard]] PlanSummary summarise(const Plan& plan);
+
 struct RunTrace {
   std::int64_t tokens = 0;
   int layers = 0;
   std::vector<StageReport> stages;                             // in order of completion
+  std::vector<PlanSummary> summaries;                          // [layers]
   std::vector<std::shared_ptr<const Plan>> plans;              // [layers], null where not kept
   std::vector<std::shared_ptr<const CapturedLayer>> captured;  // [layers], null where not captured
   double seconds = 0;

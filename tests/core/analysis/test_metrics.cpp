@@ -1,0 +1,397 @@
+// Mask metrics against a direct computation in double precision that shares nothing with the library but its inputs.
+#include "core/analysis/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <set>
+
+#include "core/base/parallel.h"
+
+namespace dhsa {
+namespace {
+
+struct Case {
+  std::int64_t heads, kv_heads, rows, dim, window;
+  int mask_heads;
+  float softcap;
+};
+
+struct Layer {
+  explicit Layer(const Case& c, float spread = 1.0F)
+      : shape(c),
+        q(static_cast<std::size_t>(c.heads * c.rows * c.dim)),
+        k(static_cast<std::size_t>(c.kv_heads * c.rows * c.dim)),
+        v(k.size()) {
+    std::mt19937 random(static_cast<unsigned>(c.rows * 31 + c.dim + c.mask_heads));
+    std::normal_distribution<float> normal(0.0F, spread);
+    for (auto* data : {&q, &k, &v}) {
+      for (float& x : *data) x = normal(random);
+    }
+    info.index = 3;
+    info.window = c.window;
+    info.scale = 0.3F;
+    info.softcap = c.softcap;
+  }
+  [[nodiscard]] HeadsView qv() const { return heads_view(q.data(), shape.heads, shape.rows, shape.dim); }
+  [[nodiscard]] HeadsView kv() const { return heads_view(k.data(), shape.kv_heads, shape.rows, shape.dim); }
+  [[nodiscard]] HeadsView vv() const { return heads_view(v.data(), shape.kv_heads, shape.rows, shape.dim); }
+
+  // Dense weights of one row in double, zero outside causality and window.
+  [[nodiscard]] std::vector<double> attention(std::int64_t head, std::int64_t row) const {
+    const std::int64_t kv_head = head / (shape.heads / shape.kv_heads);
+    std::vector<double> a(static_cast<std::size_t>(shape.rows), 0.0);
+    double total = 0;
+    for (std::int64_t j = 0; j <= row; ++j) {
+      if (shape.window > 0 && j <= row - shape.window) continue;
+      double score = 0;
+      for (std::int64_t d = 0; d < shape.dim; ++d) {
+        score += static_cast<double>(q[static_cast<std::size_t>((head * shape.rows + row) * shape.dim + d)]) *
+                 static_cast<double>(k[static_cast<std::size_t>((kv_head * shape.rows + j) * shape.dim + d)]);
+      }
+      score *= static_cast<double>(info.scale);
+      if (info.softcap > 0)
+        score = static_cast<double>(info.softcap) * std::tanh(score / static_cast<double>(info.softcap));
+      a[static_cast<std::size_t>(j)] = std::exp(score);
+      total += a[static_cast<std::size_t>(j)];
+    }
+    for (double& x : a) x /= total;
+    return a;
+  }
+
+  Case shape;
+  std::vector<float> q, k, v;
+  LayerInfo info;
+};
+
+KeyMask random_mask(const Case& c, std::int64_t block) {
+  std::mt19937 random(static_cast<unsigned>(c.rows + c.mask_heads));
+  KeyMask::Builder builder(fixed_groups(c.rows, block), c.mask_heads, c.window);
+  for (int head = 0; head < c.mask_heads; ++head) {
+    for (std::int64_t begin = 0; begin < c.rows; begin += block) {
+      std::vector<KeyRange> ranges;
+      for (int i = 0; i < 3; ++i) {
+        const auto at = static_cast<std::int32_t>(random() % static_cast<unsigned>(std::min(begin + block, c.rows)));
+        ranges.push_back({at, std::min(at + 4, static_cast<std::int32_t>(c.rows))});
+      }
+      builder.add(ranges);
+    }
+  }
+  return builder.finish();
+}
+
+struct Expected {
+  double mass = 0, worst_head = 1, worst_rows = 0, oracle = 0, iou = 0, error = 0;
+};
+
+Expected brute_force(const Layer& layer, const KeyMask& mask, std::int64_t step, std::int64_t begin, std::int64_t end) {
+  const Case& c = layer.shape;
+  Expected expected;
+  std::vector<double> all;
+  double oracle = 0, intersection = 0, united = 0;
+  for (std::int64_t head = 0; head < c.heads; ++head) {
+    const auto mask_head = static_cast<int>(head / (c.heads / c.mask_heads));
+    const std::int64_t kv_head = head / (c.heads / c.kv_heads);
+    double head_mass = 0, error = 0, norm = 0;
+    int rows = 0;
+    for (std::int64_t row = end - 1; row >= begin; row -= step, ++rows) {
+      const std::vector<double> a = layer.attention(head, row);
+      std::vector<std::pair<double, std::int64_t>> order;
+      std::set<std::int64_t> kept;
+      double mass = 0;
+      for (std::int64_t j = 0; j <= row; ++j) {
+        if (c.window > 0 && j <= row - c.window) continue;
+        order.emplace_back(-a[static_cast<std::size_t>(j)], j);
+        if (mask.kept(mask_head, row, j)) {
+          kept.insert(j);
+          mass += a[static_cast<std::size_t>(j)];
+        }
+      }
+      std::sort(order.begin(), order.end());
+      double common = 0;
+      for (std::size_t i = 0; i < kept.size(); ++i) {
+        oracle -= order[i].first;
+        common += kept.contains(order[i].second) ? 1 : 0;
+      }
+      intersection += common;
+      united += 2 * static_cast<double>(kept.size()) - common;
+      all.push_back(mass);
+      head_mass += mass;
+      for (std::int64_t d = 0; d < c.dim; ++d) {
+        double dense = 0, sparse = 0;
+        for (std::int64_t j = 0; j <= row; ++j) {
+          const double term =
+              a[static_cast<std::size_t>(j)] *
+              static_cast<double>(layer.v[static_cast<std::size_t>((kv_head * c.rows + j) * c.dim + d)]);
+          dense += term;
+          if (kept.contains(j)) sparse += term / mass;
+        }
+        error += (dense - sparse) * (dense - sparse);
+        norm += dense * dense;
+      }
+    }
+    expected.worst_head = std::min(expected.worst_head, head_mass / rows);
+    expected.error += std::sqrt(error / norm) / static_cast<double>(c.heads);
+  }
+  double total = 0;
+  for (const double mass : all) total += mass;
+  expected.mass = total / static_cast<double>(all.size());
+  expected.oracle = total / oracle;
+  expected.iou = intersection / united;
+  std::sort(all.begin(), all.end());
+  const std::size_t worst = std::max<std::size_t>(1, all.size() / 100);
+  for (std::size_t i = 0; i < worst; ++i) expected.worst_rows += all[i] / static_cast<double>(worst);
+  return expected;
+}
+
+void expect_close(const MaskMetrics& metrics, const Expected& expected) {
+  EXPECT_NEAR(metrics.retained_mass, expected.mass, 1e-6);
+  EXPECT_NEAR(metrics.worst_head_mass, expected.worst_head, 1e-6);
+  EXPECT_NEAR(metrics.worst_rows_mass, expected.worst_rows, 1e-6);
+  EXPECT_NEAR(metrics.of_oracle, expected.oracle, 1e-6);
+  EXPECT_NEAR(metrics.iou, expected.iou, 1e-9);
+  EXPECT_NEAR(metrics.output_error, expected.error, 1e-5);
+}
+
+class MaskMetricsCase : public testing::TestWithParam<Case> {};
+
+TEST_P(MaskMetricsCase, AgreesWithDoublePrecision) {
+  const Layer layer(GetParam());
+  const KeyMask mask = random_mask(GetParam(), 7);
+  const std::int64_t rows = GetParam().rows;
+  expect_close(measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info),
+               brute_force(layer, mask, 1, 0, rows));
+  MetricOptions some;
+  some.row_step = 3;
+  expect_close(measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info, some),
+               brute_force(layer, mask, 3, 0, rows));
+  if (rows > 4) {
+    some.row_begin = rows / 3;
+    some.row_end = rows - 1;
+    expect_close(measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info, some),
+                 brute_force(layer, mask, 3, rows / 3, rows - 1));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(OddSizes, MaskMetricsCase,
+                         testing::Values(Case{1, 1, 1, 8, 0, 1, 50.0F}, Case{2, 1, 2, 8, 0, 1, 0.0F},
+                                         Case{4, 2, 37, 8, 0, 1, 50.0F}, Case{4, 2, 61, 16, 0, 2, 2.0F},
+                                         Case{4, 2, 53, 24, 13, 4, 50.0F}, Case{6, 3, 131, 8, 32, 3, 0.0F},
+                                         Case{2, 2, 257, 8, 1, 1, 50.0F}));
+
+TEST(MaskMetrics, ManyKeysCrossTiles) {
+  const Case c{2, 1, 4500, 8, 0, 1, 50.0F};
+  const Layer layer(c);
+  const KeyMask mask = random_mask(c, 300);
+  MetricOptions few;
+  few.row_step = 401;
+  expect_close(measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info, few),
+               brute_force(layer, mask, 401, 0, c.rows));
+}
+
+TEST(MaskMetrics, DenseMaskKeepsEverything) {
+  const Case c{4, 2, 45, 8, 11, 1, 50.0F};
+  const Layer layer(c);
+  const MaskMetrics metrics =
+      measure_mask(layer.qv(), layer.kv(), layer.vv(), KeyMask::dense(c.rows, c.window), layer.info);
+  EXPECT_EQ(metrics.density, 1.0);
+  EXPECT_EQ(metrics.retained_mass, 1.0);
+  EXPECT_EQ(metrics.worst_head_mass, 1.0);
+  EXPECT_EQ(metrics.worst_rows_mass, 1.0);
+  EXPECT_EQ(metrics.of_oracle, 1.0);
+  EXPECT_EQ(metrics.iou, 1.0);
+  EXPECT_LT(metrics.output_error, 1e-6);
+}
+
+// With equal scores everywhere any choice of k keys is an oracle's.
+TEST(MaskMetrics, TiesAreNoFault) {
+  const Case c{1, 1, 40, 8, 0, 1, 0.0F};
+  Layer layer(c);
+  std::fill(layer.q.begin(), layer.q.end(), 0.0F);
+  const MaskMetrics metrics = measure_mask(layer.qv(), layer.kv(), layer.vv(), random_mask(c, 5), layer.info);
+  EXPECT_EQ(metrics.iou, 1.0);
+  EXPECT_NEAR(metrics.of_oracle, 1.0, 1e-12);
+  EXPECT_LT(metrics.retained_mass, 1.0);
+}
+
+// Scores at both ends of the softcap: exponents of plus and minus 50 in one row.
+TEST(MaskMetrics, ExtremeScoresStayFinite) {
+  const Case c{2, 1, 33, 8, 0, 1, 50.0F};
+  const Layer layer(c, 60.0F);
+  const KeyMask mask = random_mask(c, 7);
+  const MaskMetrics metrics = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info);
+  const Expected expected = brute_force(layer, mask, 1, 0, c.rows);
+  EXPECT_NEAR(metrics.retained_mass, expected.mass, 1e-4);
+  EXPECT_TRUE(std::isfinite(metrics.output_error));
+}
+
+TEST(MaskMetrics, StridedAndBfloat16Views) {
+  const Case c{4, 2, 41, 8, 16, 2, 50.0F};
+  Layer layer(c);
+  for (auto* data : {&layer.q, &layer.k, &layer.v}) {
+    for (float& x : *data) x = bfloat16_to_float(float_to_bfloat16(x));
+  }
+  const KeyMask mask = random_mask(c, 7);
+  const MaskMetrics expected = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info);
+
+  // [rows, heads, dim + 3] in both types: what a fused projection leaves behind.
+  const auto spread = [&](const HeadsView& view, auto convert, DType type, auto& storage) {
+    const std::int64_t row = view.heads * (view.dim + 3);
+    storage.resize(static_cast<std::size_t>(view.rows * row));
+    std::vector<float> one(static_cast<std::size_t>(view.dim));
+    for (std::int64_t h = 0; h < view.heads; ++h) {
+      for (std::int64_t i = 0; i < view.rows; ++i) {
+        view.load_row(h, i, one.data());
+        for (std::int64_t d = 0; d < view.dim; ++d) {
+          storage[static_cast<std::size_t>(i * row + h * (view.dim + 3) + d)] =
+              convert(one[static_cast<std::size_t>(d)]);
+        }
+      }
+    }
+    return HeadsView{storage.data(), type, view.heads, view.rows, view.dim, view.dim + 3, row};
+  };
+  std::vector<float> fq, fk, fv;
+  std::vector<std::uint16_t> bq, bk, bv;
+  const auto same = [](float x) { return x; };
+  const MaskMetrics strided =
+      measure_mask(spread(layer.qv(), same, DType::kFloat32, fq), spread(layer.kv(), same, DType::kFloat32, fk),
+                   spread(layer.vv(), same, DType::kFloat32, fv), mask, layer.info);
+  const MaskMetrics narrow =
+      measure_mask(spread(layer.qv(), float_to_bfloat16, DType::kBFloat16, bq),
+                   spread(layer.kv(), float_to_bfloat16, DType::kBFloat16, bk),
+                   spread(layer.vv(), float_to_bfloat16, DType::kBFloat16, bv), mask, layer.info);
+  for (const MaskMetrics& metrics : {strided, narrow}) {
+    EXPECT_NEAR(metrics.retained_mass, expected.retained_mass, 1e-6);
+    EXPECT_NEAR(metrics.output_error, expected.output_error, 1e-6);
+    EXPECT_NEAR(metrics.of_oracle, expected.of_oracle, 1e-6);
+  }
+}
+
+TEST(MaskMetrics, DoNotDependOnThreads) {
+  const Case c{4, 2, 300, 16, 0, 2, 50.0F};
+  const Layer layer(c);
+  const KeyMask mask = random_mask(c, 16);
+  set_compute_threads(1);
+  const MaskMetrics one = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info);
+  const TokenImportance importance_one = token_importance(layer.qv(), layer.kv(), mask, layer.info);
+  set_compute_threads(0);
+  const MaskMetrics all = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info);
+  const TokenImportance importance_all = token_importance(layer.qv(), layer.kv(), mask, layer.info);
+  EXPECT_EQ(one.retained_mass, all.retained_mass);
+  EXPECT_EQ(one.output_error, all.output_error);
+  EXPECT_EQ(one.of_oracle, all.of_oracle);
+  EXPECT_EQ(importance_one.received_mass, importance_all.received_mass);
+}
+
+TEST(MaskMetrics, RefusesWhatDoesNotFit) {
+  const Case c{4, 2, 20, 8, 0, 1, 50.0F};
+  Layer layer(c);
+  EXPECT_THROW(static_cast<void>(measure_mask(layer.qv(), layer.kv(), layer.vv(), KeyMask::dense(19), layer.info)),
+               Error);
+  MetricOptions none;
+  none.row_step = 0;
+  EXPECT_THROW(
+      static_cast<void>(measure_mask(layer.qv(), layer.kv(), layer.vv(), KeyMask::dense(20), layer.info, none)), Error);
+  none.row_step = 1;
+  none.row_begin = 20;
+  EXPECT_THROW(
+      static_cast<void>(measure_mask(layer.qv(), layer.kv(), layer.vv(), KeyMask::dense(20), layer.info, none)), Error);
+  layer.k[5] = std::nanf("");
+  EXPECT_THROW(static_cast<void>(measure_mask(layer.qv(), layer.kv(), layer.vv(), KeyMask::dense(20), layer.info)),
+               Error);
+}
+
+TEST(MaskMetrics, Cancels) {
+  const Case c{4, 2, 64, 8, 0, 1, 50.0F};
+  const Layer layer(c);
+  CancelToken cancel;
+  cancel.cancel();
+  MetricOptions options;
+  options.cancel = &cancel;
+  EXPECT_THROW(
+      static_cast<void>(measure_mask(layer.qv(), layer.kv(), layer.vv(), KeyMask::dense(64), layer.info, options)),
+      Cancelled);
+}
+
+TEST(DenseRows, AgreeWithDoublePrecisionInAnyOrder) {
+  const Case c{4, 2, 67, 8, 20, 1, 5.0F};
+  const Layer layer(c);
+  const std::vector<std::int64_t> rows = {66, 0, 19, 20, 21, 5, 40};
+  std::vector<float> out(rows.size() * static_cast<std::size_t>(c.rows), -1.0F);
+  dense_rows(layer.qv(), layer.kv(), 3, rows, layer.info, out.data());
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    const std::vector<double> expected = layer.attention(3, rows[r]);
+    for (std::size_t j = 0; j < expected.size(); ++j) {
+      ASSERT_NEAR(out[r * expected.size() + j], expected[j], 1e-6) << "row " << rows[r] << " key " << j;
+    }
+  }
+  const std::vector<std::int64_t> outside = {67};
+  EXPECT_THROW(dense_rows(layer.qv(), layer.kv(), 3, outside, layer.info, out.data()), Error);
+  EXPECT_THROW(dense_rows(layer.qv(), layer.kv(), 4, rows, layer.info, out.data()), Error);
+}
+
+TEST(TokenImportance, CountsWhatRowsSee) {
+  for (const std::int64_t step : {1, 4}) {
+    const Case c{4, 2, 50, 8, 17, 2, 50.0F};
+    const Layer layer(c);
+    const KeyMask mask = random_mask(c, 7);
+    const TokenImportance importance = token_importance(layer.qv(), layer.kv(), mask, layer.info, step);
+    std::vector<double> mass(50, 0.0), kept(50, 0.0), seen(50, 0.0);
+    for (std::int64_t row = 49; row >= 0; row -= step) {
+      for (std::int64_t head = 0; head < 4; ++head) {
+        const std::vector<double> a = layer.attention(head, row);
+        for (std::size_t j = 0; j < 50; ++j) mass[j] += a[j] / 4;
+      }
+      for (std::int64_t j = std::max<std::int64_t>(0, row - 16); j <= row; ++j) {
+        seen[static_cast<std::size_t>(j)] += 1;
+        for (int head = 0; head < 2; ++head) kept[static_cast<std::size_t>(j)] += mask.kept(head, row, j) ? 0.5 : 0.0;
+      }
+    }
+    for (std::size_t j = 0; j < 50; ++j) {
+      EXPECT_NEAR(importance.received_mass[j], seen[j] > 0 ? mass[j] / seen[j] : 0.0, 1e-6) << j;
+      EXPECT_NEAR(importance.retention[j], seen[j] > 0 ? kept[j] / seen[j] : 0.0, 1e-6) << j;
+    }
+  }
+}
+
+TEST(LogitAgreement, AgreesWithDoublePrecision) {
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal(0.0F, 4.0F);
+  constexpr std::int64_t kVocab = 37;
+  std::vector<float> dense(3 * kVocab), sparse(3 * kVocab);
+  for (float& x : dense) x = normal(random);
+  for (float& x : sparse) x = normal(random);
+  std::copy(dense.begin(), dense.begin() + kVocab, sparse.begin());
+  dense[kVocab] = 90.0F;  // exp would overflow without the shift
+  sparse[kVocab] = 80.0F;
+  dense[2 * kVocab + 1] = 40.0F;
+  sparse[2 * kVocab + 2] = 40.0F;
+  double expected = 0;
+  for (int row = 0; row < 3; ++row) {
+    double p_sum = 0, s_sum = 0, kl = 0;
+    for (int t = 0; t < kVocab; ++t) {
+      p_sum += std::exp(static_cast<double>(dense[static_cast<std::size_t>(row * kVocab + t)]) - 90);
+      s_sum += std::exp(static_cast<double>(sparse[static_cast<std::size_t>(row * kVocab + t)]) - 90);
+    }
+    for (int t = 0; t < kVocab; ++t) {
+      const double lp = static_cast<double>(dense[static_cast<std::size_t>(row * kVocab + t)]) - 90 - std::log(p_sum);
+      const double ls = static_cast<double>(sparse[static_cast<std::size_t>(row * kVocab + t)]) - 90 - std::log(s_sum);
+      kl += std::exp(lp) * (lp - ls);
+    }
+    expected += kl / 3;
+  }
+  LogitAgreement agreement;  // in two pieces
+  agreement.add(std::span(dense).first(kVocab), std::span(sparse).first(kVocab), kVocab);
+  EXPECT_EQ(agreement.mean_kl(), 0.0);
+  EXPECT_EQ(agreement.same_top(), 1.0);
+  agreement.add(std::span(dense).subspan(kVocab), std::span(sparse).subspan(kVocab), kVocab);
+  EXPECT_EQ(agreement.positions(), 3);
+  EXPECT_NEAR(agreement.mean_kl(), expected, 1e-9 * expected);
+  EXPECT_NEAR(agreement.same_top(), 2.0 / 3.0, 1e-12);
+  EXPECT_THROW(agreement.add(std::span(dense).first(5), std::span(sparse).first(6), 5), Error);
+}
+
+}  // namespace
+}  // namespace dhsa
