@@ -1,0 +1,345 @@
+#include "core/evaluate/benchmark.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/logical_or.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/tanh.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "core/base/memory.h"
+
+namespace dhsa {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+// Random [heads, tokens, dim] of the wanted type.
+struct RandomTensor {
+  RandomTensor(std::int64_t heads, std::int64_t tokens, std::int64_t dim, DType type, unsigned seed)
+      : storage(static_cast<std::size_t>(heads * tokens * dim * bytes_of(type))) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    const std::int64_t values = heads * tokens * dim;
+    for (std::int64_t i = 0; i < values; ++i) {
+      const float value = normal(random);
+      if (type == DType::kFloat32) {
+        reinterpret_cast<float*>(storage.data())[i] = value;
+      } else {
+        reinterpret_cast<std::uint16_t*>(storage.data())[i] = float_to_bfloat16(value);
+      }
+    }
+    view = {storage.data(), type, heads, tokens, dim, tokens * dim, dim};
+  }
+  std::vector<std::uint8_t> storage;
+  MutableHeadsView view;
+};
+
+// What one round of one method took.
+struct Sample {
+  double planning = 0;
+  double attention = 0;
+};
+
+struct Case {
+  std::string name;
+  std::function<Sample()> once;
+  std::vector<Sample> samples;
+  std::int64_t extra_bytes = 0;
+};
+
+// Rounds in which every case runs once, so that a slower spell of the machine meets them all.
+void alternate(std::vector<Case>& cases, const std::string& what, const BenchOptions& options) {
+  const int rounds = options.warm_up + options.repeats;
+  int done = 0;
+  for (int round = 0; round < rounds; ++round) {
+    for (Case& one : cases) {
+      if (options.cancel != nullptr) options.cancel->check();
+      if (options.progress) {
+        options.progress(fmt::format("{}, {}", what, one.name),
+                         static_cast<double>(done++) / static_cast<double>(rounds * static_cast<int>(cases.size())));
+      }
+      reset_peak_resident();
+      const std::int64_t before = resident_bytes();
+      const Sample sample = one.once();
+      one.extra_bytes = std::max(one.extra_bytes, peak_resident_bytes() - before);
+      if (round >= options.warm_up) one.samples.push_back(sample);
+    }
+  }
+}
+
+Spread spread_by(const std::vector<Sample>& samples, double (*value)(const Sample&)) {
+  std::vector<double> values;
+  for (const Sample& sample : samples) values.push_back(value(sample));
+  return spread_of(std::move(values));
+}
+
+double total_of(const Sample& sample) { return sample.planning + sample.attention; }
+
+Spread ratios(const std::vector<Sample>& base, const std::vector<Sample>& samples) {
+  std::vector<double> values;
+  for (std::size_t i = 0; i < samples.size(); ++i) values.push_back(total_of(base[i]) / total_of(samples[i]));
+  return spread_of(std::move(values));
+}
+
+// Fused dense first, then the choices that are not dense themselves.
+std::vector<MethodChoice> with_dense(std::span<const MethodChoice> choices) {
+  MethodChoice dense{dhsa::name_of(Method::kDense), {}};
+  dense.parameters.method = Method::kDense;
+  std::vector<MethodChoice> all = {dense};
+  for (const MethodChoice& choice : choices) {
+    if (choice.parameters.method != Method::kDense) all.push_back(choice);
+  }
+  return all;
+}
+
+void check_options(std::int64_t tokens, const BenchOptions& options) {
+  if (tokens < 1 || options.repeats < 1 || options.warm_up < 0) {
+    throw Error(
+        fmt::format("A benchmark needs at least 1 token and 1 repeat; got {} and {}.", tokens, options.repeats));
+  }
+}
+
+// A line end now and then, so that sentence boundaries have something to find.
+DocumentInfo random_document(std::int64_t tokens) {
+  DocumentInfo document{tokens, {}};
+  for (std::int32_t i = 24; i < tokens; i += 25) document.sentence_ends.push_back(i);
+  return document;
+}
+
+at::Tensor tensor_of(const HeadsView& view, std::int64_t head) {
+  auto* data = const_cast<float*>(static_cast<const float*>(view.data)) + view.offset(head, 0);
+  return at::from_blob(data, {view.rows, view.dim}, {view.row_stride, 1}, at::TensorOptions().dtype(at::kFloat));
+}
+
+}  // namespace
+
+Spread spread_of(std::vector<double> values) {
+  if (values.empty()) return {};
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  const double median = values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+  return {median, values.front(), values.back()};
+}
+
+void to_json(nlohmann::json& json, const Spread& spread) {
+  json = {{"median", spread.median}, {"lowest", spread.lowest}, {"highest", spread.highest}};
+}
+
+AttentionShape attention_shape(const std::string& name) {
+  if (name == "demo") return {name, 4, 2, 64, {0.125F, 50.0F}};
+  if (name == "gemma2-2b") return {name, 8, 4, 256, {0.0625F, 50.0F}};
+  if (name == "gemma2-9b") return {name, 16, 8, 256, {0.0625F, 50.0F}};
+  if (name == "gemma2-27b") return {name, 32, 16, 128, {1.0F / 12.0F, 50.0F}};
+  throw Error(fmt::format("There is no shape \"{}\"; there are demo, gemma2-2b, gemma2-9b, gemma2-27b.", name));
+}
+
+void attend_naive_torch(const HeadsView& q, const HeadsView& k, const HeadsView& v, std::int64_t window,
+                        const ScoreRule& rule, const MutableHeadsView& out) {
+  const at::Tensor rows = at::arange(q.rows, at::TensorOptions().dtype(at::kLong)).unsqueeze(1);
+  const at::Tensor keys = rows.t();
+  at::Tensor hidden = keys.gt(rows);
+  if (window > 0) hidden = at::logical_or(hidden, keys.le(rows.sub(window)));
+  for (std::int64_t head = 0; head < q.heads; ++head) {
+    const std::int64_t kv_head = head / (q.heads / k.heads);
+    at::Tensor scores = at::matmul(tensor_of(q, head), tensor_of(k, kv_head).t()).mul(rule.scale);
+    if (rule.softcap > 0) scores = at::tanh(scores.div(rule.softcap)).mul(rule.softcap);
+    scores = scores.masked_fill(hidden, -std::numeric_limits<float>::infinity());
+    tensor_of(out, head).copy_(at::matmul(at::softmax(scores, -1), tensor_of(v, kv_head)));
+  }
+}
+
+std::vector<AttentionTiming> bench_attention(const AttentionShape& shape, std::int64_t tokens, std::int64_t window,
+                                             DType type, std::span<const MethodChoice> choices, bool naive,
+                                             const BenchOptions& options) {
+  check_options(tokens, options);
+  // Three score matrices of one head and the mask are alive at once.
+  if (naive && 14 * tokens * tokens > available_bytes() / 2) {
+    throw Error(fmt::format("Naive attention over {} tokens needs about {} MiB for its score matrices; leave it out.",
+                            tokens, 14 * tokens * tokens >> 20));
+  }
+  const RandomTensor q(shape.heads, tokens, shape.dim, type, 1);
+  const RandomTensor k(shape.kv_heads, tokens, shape.dim, type, 2);
+  const RandomTensor v(shape.kv_heads, tokens, shape.dim, type, 3);
+  RandomTensor out(shape.heads, tokens, shape.dim, type, 4);
+  const LayerInfo layer{0, window, shape.rule.scale, shape.rule.softcap};
+  const DocumentInfo document = random_document(tokens);
+
+  const std::vector<MethodChoice> all = with_dense(choices);
+  std::vector<KeyMask> masks(all.size());
+  std::vector<Case> cases;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    static_cast<void>(make_planner(all[i].parameters, document));  // refuses bad parameters before the first round
+    cases.push_back({all[i].name,
+                     [&, i] {
+                       const std::unique_ptr<Planner> planner = make_planner(all[i].parameters, document);
+                       Sample sample;
+                       Clock::time_point begin = Clock::now();
+                       Plan plan = planner->plan(q.view, k.view, layer, options.cancel);
+                       sample.planning = since(begin);
+                       begin = Clock::now();
+                       attend(q.view, k.view, v.view, plan.mask, shape.rule, out.view, options.cancel);
+                       sample.attention = since(begin);
+                       masks[i] = std::move(plan.mask);
+                       return sample;
+                     },
+                     {},
+                     0});
+  }
+  if (naive && type == DType::kFloat32) {
+    cases.push_back({kNaiveTorch,
+                     [&] {
+                       const Clock::time_point begin = Clock::now();
+                       attend_naive_torch(q.view, k.view, v.view, window, shape.rule, out.view);
+                       return Sample{0, since(begin)};
+                     },
+                     {},
+                     0});
+  }
+  alternate(cases, fmt::format("{} at {} tokens", shape.name, tokens), options);
+
+  std::vector<AttentionTiming> timings;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const Case& one = cases[i];
+    AttentionTiming timing;
+    timing.method = one.name;
+    timing.total = spread_by(one.samples, total_of);
+    timing.planning = spread_by(one.samples, [](const Sample& s) { return s.planning; });
+    timing.attention = spread_by(one.samples, [](const Sample& s) { return s.attention; });
+    timing.speed_up = ratios(cases.front().samples, one.samples);
+    const KeyMask& mask = masks[i < masks.size() ? i : 0];  // naive computes for the pairs dense keeps, and the others
+    timing.density = mask.density();
+    timing.gflop =
+        static_cast<double>(mask.kept_pairs()) / mask.heads() * static_cast<double>(4 * shape.dim * shape.heads) / 1e9;
+    timing.gflops = timing.gflop / timing.attention.median;
+    timing.extra_bytes = one.extra_bytes;
+    timings.push_back(timing);
+  }
+  return timings;
+}
+
+void to_json(nlohmann::json& json, const AttentionTiming& timing) {
+  json = {{"method", timing.method},
+          {"total_seconds", timing.total},
+          {"planning_seconds", timing.planning},
+          {"attention_seconds", timing.attention},
+          {"speed_up_over_fused_dense", timing.speed_up},
+          {"density", timing.density},
+          {"gflop", timing.gflop},
+          {"gflops", timing.gflops},
+          {"extra_bytes", timing.extra_bytes}};
+}
+
+namespace {
+
+// Adds up stages; keeps nothing of the plans but their density.
+class StageMeter : public PrefillObserver {
+ public:
+  void prefill_begins(std::int64_t /*tokens*/, int /*layers*/) override { *this = StageMeter(); }
+  void stage_ends(const StageReport& report) override {
+    seconds[static_cast<std::size_t>(report.stage)] += report.seconds;
+  }
+  void attended(const AttendedLayer& layer) override {
+    kept += static_cast<double>(layer.plan.mask.kept_pairs()) / layer.plan.mask.heads();
+    causal += static_cast<double>(layer.plan.mask.causal_pairs()) / layer.plan.mask.heads();
+  }
+  std::vector<double> seconds = std::vector<double>(kStageCount, 0.0);
+  double kept = 0;
+  double causal = 0;
+};
+
+}  // namespace
+
+std::vector<PrefillTiming> bench_prefill(const Gemma2& model, std::int64_t tokens,
+                                         std::span<const MethodChoice> choices,
+                                         std::shared_ptr<const BoundaryPredictor> predictor,
+                                         const BenchOptions& options) {
+  check_options(tokens, options);
+  std::mt19937 random(7);
+  std::uniform_int_distribution<std::int32_t> any(3, static_cast<std::int32_t>(model.config().vocab_size) - 1);
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(tokens));
+  for (std::int32_t& id : ids) id = any(random);
+  ids.front() = model.config().bos_token;
+  const DocumentInfo document = random_document(tokens);
+
+  const std::vector<MethodChoice> all = with_dense(choices);
+  struct Kept {
+    std::vector<std::vector<double>> stages;
+    double density = 1;
+    std::int64_t peak_bytes = 0;
+    std::int64_t extra_bytes = 0;
+  };
+  std::vector<Kept> kept(all.size());
+  std::vector<Case> cases;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    static_cast<void>(make_planner(all[i].parameters, document, predictor));
+    cases.push_back({all[i].name,
+                     [&, i] {
+                       const std::unique_ptr<Planner> planner = make_planner(all[i].parameters, document, predictor);
+                       StageMeter meter;
+                       PrefillOptions prefill;
+                       prefill.observer = &meter;
+                       prefill.cancel = options.cancel;
+                       const PrefillResult result = model.prefill(ids, *planner, prefill);
+                       Kept& k = kept[i];
+                       k.stages.push_back(meter.seconds);
+                       k.density = meter.causal > 0 ? meter.kept / meter.causal : 1;
+                       k.peak_bytes = std::max(k.peak_bytes, result.peak_bytes);
+                       k.extra_bytes = std::max(k.extra_bytes, result.peak_bytes - result.start_bytes);
+                       const double planning = meter.seconds[static_cast<std::size_t>(Stage::kPlan)];
+                       return Sample{planning, result.seconds - planning};
+                     },
+                     {},
+                     0});
+  }
+  alternate(cases, fmt::format("prefill of {} tokens", tokens), options);
+
+  std::vector<PrefillTiming> timings;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    PrefillTiming timing;
+    timing.method = cases[i].name;
+    timing.seconds = spread_by(cases[i].samples, total_of);
+    timing.speed_up = ratios(cases.front().samples, cases[i].samples);
+    timing.tokens_per_second = static_cast<double>(tokens) / timing.seconds.median;
+    for (int stage = 0; stage < kStageCount; ++stage) {
+      std::vector<double> values;
+      for (std::size_t round = static_cast<std::size_t>(options.warm_up); round < kept[i].stages.size(); ++round) {
+        values.push_back(kept[i].stages[round][static_cast<std::size_t>(stage)]);
+      }
+      timing.stage_seconds.push_back(spread_of(std::move(values)).median);
+    }
+    timing.planning_share = timing.stage_seconds[static_cast<std::size_t>(Stage::kPlan)] / timing.seconds.median;
+    timing.density = kept[i].density;
+    timing.peak_bytes = kept[i].peak_bytes;
+    timing.extra_bytes = kept[i].extra_bytes;
+    timings.push_back(timing);
+  }
+  return timings;
+}
+
+void to_json(nlohmann::json& json, const PrefillTiming& timing) {
+  json = {{"method", timing.method},
+          {"seconds", timing.seconds},
+          {"speed_up_over_dense", timing.speed_up},
+          {"tokens_per_second", timing.tokens_per_second},
+          {"planning_share", timing.planning_share},
+          {"density", timing.density},
+          {"peak_bytes", timing.peak_bytes},
+          {"extra_bytes", timing.extra_bytes}};
+  for (int stage = 0; stage < static_cast<int>(timing.stage_seconds.size()); ++stage) {
+    json["stage_seconds"][name_of(static_cast<Stage>(stage))] = timing.stage_seconds[static_cast<std::size_t>(stage)];
+  }
+}
+
+}  // namespace dhsa

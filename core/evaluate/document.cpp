@@ -1,0 +1,198 @@
+#include "core/evaluate/document.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/files/atomic_write.h"
+
+namespace dhsa {
+namespace {
+
+// Length of the well-formed UTF-8 character at `at` (no overlong forms, no surrogates), 0 if there is none.
+std::size_t utf8_length(std::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t i) -> unsigned {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  const unsigned first = byte(at);
+  if (first < 0x80) return 1;
+  std::size_t length = 0;
+  unsigned least = 0x80;
+  unsigned most = 0xbf;  // of the second byte
+  if (first >= 0xc2 && first <= 0xdf) {
+    length = 2;
+  } else if (first >= 0xe0 && first <= 0xef) {
+    length = 3;
+    if (first == 0xe0) least = 0xa0;
+    if (first == 0xed) most = 0x9f;
+  } else if (first >= 0xf0 && first <= 0xf4) {
+    length = 4;
+    if (first == 0xf0) least = 0x90;
+    if (first == 0xf4) most = 0x8f;
+  } else {
+    return 0;
+  }
+  if (byte(at + 1) < least || byte(at + 1) > most) return 0;
+  for (std::size_t i = 2; i < length; ++i) {
+    if (byte(at + i) < 0x80 || byte(at + i) > 0xbf) return 0;
+  }
+  return length;
+}
+
+bool continues(char c) { return (static_cast<unsigned char>(c) & 0xc0U) == 0x80U; }
+
+// Keeps tokens [0, head) and the last `tail`; the text follows.
+void keep_ends(Document& document, std::int64_t head, std::int64_t tail) {
+  Encoding& encoding = document.encoding;
+  const auto first = static_cast<std::size_t>(head);
+  const std::size_t second = encoding.ids.size() - static_cast<std::size_t>(tail);
+  const std::int64_t text_first = encoding.spans[first].begin;
+  const std::int64_t text_second =
+      tail > 0 ? encoding.spans[second].begin : static_cast<std::int64_t>(document.text.size());
+  document.text.erase(static_cast<std::size_t>(text_first), static_cast<std::size_t>(text_second - text_first));
+  encoding.ids.erase(encoding.ids.begin() + head, encoding.ids.end() - tail);
+  encoding.spans.erase(encoding.spans.begin() + head, encoding.spans.end() - tail);
+  for (std::size_t i = first; i < encoding.spans.size(); ++i) {
+    encoding.spans[i].begin -= text_second - text_first;
+    encoding.spans[i].end -= text_second - text_first;
+  }
+}
+
+void cut_to_context(Document& document, std::int64_t context) {
+  const std::int64_t question = document.question_tokens;
+  const bool keep_question = question > 0 && question <= context / 2;
+  keep_ends(document, context - (keep_question ? question : 0), keep_question ? question : 0);
+  if (keep_question) {
+    document.notes.push_back(
+        fmt::format("The text has {} tokens, more than the model's context of {}: its first {} tokens and the question "
+                    "at its end ({} tokens) are used, the {} in between are left out; --allow-long runs it whole.",
+                    document.whole_tokens, context, context - question, question, document.whole_tokens - context));
+  } else {
+    document.question_tokens = 0;
+    document.notes.push_back(
+        fmt::format("The text has {} tokens, more than the model's context of {}: only its first {} tokens are used, "
+                    "the last {} are left out; --allow-long runs it whole.",
+                    document.whole_tokens, context, context, document.whole_tokens - context));
+  }
+}
+
+}  // namespace
+
+std::int64_t replace_invalid_utf8(std::string& text) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t length = utf8_length(text, at);
+    if (length == 0) break;
+    at += length;
+  }
+  if (at == text.size()) return 0;
+  std::string fixed = text.substr(0, at);
+  std::int64_t replaced = 0;
+  while (at < text.size()) {
+    const std::size_t length = utf8_length(text, at);
+    if (length == 0) {
+      fixed += "\xef\xbf\xbd";
+      ++replaced;
+      ++at;
+    } else {
+      fixed.append(text, at, length);
+      at += length;
+    }
+  }
+  text = std::move(fixed);
+  return replaced;
+}
+
+std::size_t characters(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return !continues(c); }));
+}
+
+std::string_view first_characters(std::string_view text, std::size_t most) {
+  std::size_t at = 0;
+  for (; at < text.size(); ++at) {
+    if (!continues(text[at]) && most-- == 0) break;
+  }
+  return text.substr(0, at);
+}
+
+std::string_view last_characters(std::string_view text, std::size_t most) {
+  std::size_t at = text.size();
+  while (at > 0 && most > 0) {
+    --at;
+    if (!continues(text[at])) --most;
+  }
+  return text.substr(at);
+}
+
+Document make_document(std::string name, std::string text, const Tokenizer& tokenizer, const DocumentOptions& options) {
+  Document document;
+  document.name = std::move(name);
+  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);  // a byte order mark is not part of the text
+  if (text.empty()) throw Error(fmt::format("The text {} is empty; there is nothing to run.", document.name));
+  const std::int64_t replaced = replace_invalid_utf8(text);
+  if (replaced > 0) {
+    document.notes.push_back(fmt::format("{} {} of {} not valid UTF-8 and shown as U+FFFD.", replaced,
+                                         replaced == 1 ? "byte" : "bytes",
+                                         document.name + (replaced == 1 ? " is" : " are")));
+  }
+  document.text = std::move(text);
+  document.encoding = tokenizer.encode(document.text);
+  document.whole_tokens = document.tokens();
+  document.question_tokens = question_tokens(document.text, document.encoding);
+  if (options.context > 0 && document.whole_tokens > options.context) {
+    if (options.allow_long) {
+      document.notes.push_back(
+          fmt::format("The text has {} tokens, more than the model's context of {}: it is run whole "
+                      "as asked, and answers may suffer.",
+                      document.whole_tokens, options.context));
+    } else {
+      cut_to_context(document, options.context);
+    }
+  }
+  document.sentence_ends = sentence_ends(document.text, document.encoding);
+  return document;
+}
+
+std::string read_text(const std::filesystem::path& path) { return read_file(path, kLargestText); }
+
+void check_vocabulary(const Gemma2Config& config, const Tokenizer& tokenizer) {
+  if (tokenizer.size() > config.vocab_size) {
+    throw Error(
+        fmt::format("The tokenizer knows {} pieces but the model only {}: tokenizer.model and config.json do not "
+                    "belong together.",
+                    tokenizer.size(), config.vocab_size));
+  }
+  if (tokenizer.bos() != config.bos_token) {
+    throw Error(
+        fmt::format("The tokenizer begins a text with token {} but config.json says bos_token_id {}: they do not "
+                    "belong together.",
+                    tokenizer.bos(), config.bos_token));
+  }
+}
+
+std::string excerpt(const Document& document, std::int64_t begin, std::int64_t end, std::size_t most) {
+  if (begin >= end) return {};
+  const std::int64_t from = document.encoding.spans[static_cast<std::size_t>(begin)].begin;
+  const std::int64_t to = document.encoding.spans[static_cast<std::size_t>(end - 1)].end;
+  std::string_view text =
+      std::string_view(document.text)
+          .substr(static_cast<std::size_t>(from), static_cast<std::size_t>(std::max<std::int64_t>(0, to - from)));
+  static constexpr std::string_view kGap = " ... ";
+  std::string line;
+  if (characters(text) <= most) {
+    line = text;
+  } else if (most <= kGap.size()) {
+    line = first_characters(text, most);
+  } else {
+    const std::size_t kept = most - kGap.size();
+    line = fmt::format("{}{}{}", first_characters(text, kept - kept / 2), kGap, last_characters(text, kept / 2));
+  }
+  // Control characters would upset a terminal and a table.
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+  return line;
+}
+
+}  // namespace dhsa
