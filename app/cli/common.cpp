@@ -1,0 +1,333 @@
+#include "app/cli/common.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+
+#include "app/cli/table.h"
+#include "core/attention/attend.h"
+#include "core/base/parallel.h"
+#include "core/base/resources.h"
+#include "core/sparsity/boundary_predictor.h"
+
+namespace dhsa::cli {
+namespace {
+
+std::string joined(const std::vector<std::string>& parts, const char* between) {
+  return fmt::format("{}", fmt::join(parts, between));
+}
+
+std::string number(double value) { return fmt::format("{:.10g}", value); }
+
+// Help of one parameter: what it does, unit, default and bounds.
+std::string parameter_help(const ParameterInfo& info, const SparsityParameters& standing) {
+  std::string help = info.help.substr(0, info.help.find_last_not_of('.') + 1);
+  std::vector<std::string> facts;
+  if (info.kind == ParameterInfo::Kind::kChoice) facts.push_back(joined(info.choices, ", "));
+  if (!info.unit.empty()) facts.push_back(info.unit);
+  const ParameterValue value = get_parameter(standing, info.key);
+  if (info.kind == ParameterInfo::Kind::kCount || info.kind == ParameterInfo::Kind::kReal) {
+    facts.push_back(fmt::format("{} to {}", number(info.minimum), number(info.maximum)));
+    facts.push_back("default " + (std::holds_alternative<double>(value)
+                                      ? number(std::get<double>(value))
+                                      : std::to_string(std::get<std::int64_t>(value))));
+  } else if (info.kind == ParameterInfo::Kind::kChoice) {
+    facts.push_back("default " + std::get<std::string>(value));
+  }
+  if (info.used_by.size() == 1) facts.push_back(fmt::format("{} only", dhsa::name_of(info.used_by.front())));
+  if (!facts.empty()) help += fmt::format(" [{}]", joined(facts, "; "));
+  return help;
+}
+
+std::string all_of_input() {
+  std::string text;
+  std::vector<char> buffer(std::size_t{1} << 16U);
+  while (true) {
+    const ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+    interrupt().check();
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw Error("Standard input cannot be read.");
+    if (got == 0) return text;
+    text.append(buffer.data(), static_cast<std::size_t>(got));
+    if (text.size() > kLargestText) {
+      throw Error(fmt::format("The text on standard input is longer than {}; give a shorter one.",
+                              bytes(static_cast<std::int64_t>(kLargestText))));
+    }
+  }
+}
+
+}  // namespace
+
+void ModelOptionsText::add_to(CLI::App& app, bool with_folder) {
+  if (with_folder) {
+    app.add_option("--model", folder, "Folder of a Gemma 2 model in the Hugging Face layout [default: the demo model]")
+        ->type_name("DIR")
+        ->group("Model");
+  }
+  app.add_option("--device", device, "Where to compute [cpu, cuda; default cpu]")->type_name("NAME")->group("Model");
+  app.add_option(
+         "--dtype", dtype,
+         "Type of activations, queries, keys and values [float32, bfloat16; default float32 on cpu, bfloat16 on "
+         "cuda]")
+      ->type_name("TYPE")
+      ->group("Model");
+  app.add_option("--threads", threads, "Threads to compute with [0 to 1024; default 0: one per processor]")
+      ->type_name("N")
+      ->group("Model");
+}
+
+std::filesystem::path ModelOptionsText::path() const {
+  return folder.empty() ? resource_path("models/demo") : std::filesystem::path(folder);
+}
+
+ModelOptions ModelOptionsText::options() const {
+  ModelOptions options;
+  if (device == "cuda") {
+    options.device = Device::kCuda;
+    if (!cuda_available()) {
+      throw Error(
+          "No CUDA device can be used: this program was built without CUDA or no device is there; use --device cpu.");
+    }
+  } else if (device != "cpu") {
+    throw Error(fmt::format("--device: \"{}\" is not a device; use cpu or cuda.", device));
+  }
+  if (dtype == "bfloat16" || (dtype == "auto" && options.device == Device::kCuda)) {
+    options.compute = DType::kBFloat16;
+  } else if (dtype != "float32" && dtype != "auto") {
+    throw Error(fmt::format("--dtype: \"{}\" is not a type to compute in; use float32 or bfloat16.", dtype));
+  }
+  return options;
+}
+
+void ModelOptionsText::use_threads() const {
+  if (threads < 0 || threads > 1024) throw Error(fmt::format("--threads: {} is outside 0 to 1024.", threads));
+  set_compute_threads(threads);
+}
+
+void OutputOptions::add_to(CLI::App& app) {
+  app.add_option("--json", json, "Also write the results to this file as JSON")->type_name("FILE")->group("Output");
+  app.add_flag("--progress", progress, "Progress as plain lines on standard error, also where that is no terminal")
+      ->group("Output");
+  app.add_flag("--quiet", quiet, "No progress")->group("Output");
+}
+
+ProgressStyle OutputOptions::style() const {
+  if (quiet) return ProgressStyle::kNone;
+  if (progress) return ProgressStyle::kPlainLines;
+  return isatty(STDERR_FILENO) != 0 ? ProgressStyle::kTerminal : ProgressStyle::kNone;
+}
+
+JsonFile::JsonFile(const std::string& path) {
+  if (!path.empty()) file_.emplace(path);
+}
+
+void JsonFile::write(const nlohmann::json& json) {
+  if (!file_) return;
+  // Answers may hold any bytes the model makes up.
+  file_->write(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  file_->write(std::string_view("\n"));
+  file_->commit();
+  file_.reset();
+}
+
+void ParameterOptions::add_to(CLI::App& app, const SparsityParameters& standing) {
+  standing_ = standing;
+  std::vector<std::string> names;
+  for (const Preset& preset : presets()) names.push_back(preset.name);
+  app.add_option("--preset", preset_, fmt::format("Named settings; single options go on top [{}]", joined(names, ", ")))
+      ->type_name("NAME")
+      ->group("Method");
+  for (const ParameterInfo& info : parameter_table()) {
+    const std::string help = parameter_help(info, standing);
+    const std::string name = "--" + info.key;
+    CLI::Option* option = nullptr;
+    if (info.key == "instruction-tokens") {
+      option = app.add_option(name, instruction_,
+                              info.help +
+                                  " [tokens; default auto: from the start of the last line that begins with "
+                                  "\"Question:\"]")
+                   ->type_name("N|auto");
+    } else if (info.kind == ParameterInfo::Kind::kFlag) {
+      option = app.add_flag(fmt::format("{},!--no-{}", name, info.key), flags_[info.key], help);
+    } else {
+      option = app.add_option(name, values_[info.key], help);
+      option->type_name(info.kind == ParameterInfo::Kind::kChoice ? "NAME"
+                        : info.kind == ParameterInfo::Kind::kFile ? "FILE"
+                        : info.kind == ParameterInfo::Kind::kReal ? "X"
+                                                                  : "N");
+    }
+    option->group(info.group);
+    options_[info.key] = option;
+  }
+}
+
+SparsityParameters ParameterOptions::read(std::int64_t question) const {
+  SparsityParameters parameters = standing_;
+  if (!preset_.empty()) apply_preset(parameters, preset_);
+  for (const ParameterInfo& info : parameter_table()) {
+    if (info.key == "instruction-tokens") {
+      parameters.instruction_tokens = question;
+      if (instruction_ != "auto") set_parameter(parameters, info.key, instruction_);
+    } else if (options_.at(info.key)->count() > 0) {
+      if (info.kind == ParameterInfo::Kind::kFlag) {
+        set_parameter(parameters, info.key, flags_.at(info.key));
+      } else {
+        set_parameter(parameters, info.key, values_.at(info.key));
+      }
+    }
+  }
+  check_parameters(parameters);
+  return parameters;
+}
+
+LoadedModel load_model(const ModelOptionsText& choice, ProgressLine& progress) {
+  choice.use_threads();
+  const ModelOptions options = choice.options();
+  LoadedModel loaded;
+  loaded.folder = choice.path();
+  if (!std::filesystem::is_directory(loaded.folder)) {
+    throw Error(
+        fmt::format("{} is not a folder; --model takes the folder of a Gemma 2 model.", loaded.folder.string()));
+  }
+  progress.show("loading the model", -1);
+  loaded.tokenizer = Tokenizer::load(loaded.folder / "tokenizer.model");
+  check_vocabulary(read_config(loaded.folder / "config.json"), *loaded.tokenizer);
+  loaded.model = Gemma2::load(loaded.folder, options, &interrupt());
+  return loaded;
+}
+
+std::shared_ptr<const BoundaryPredictor> load_predictor(const std::vector<MethodChoice>& choices,
+                                                        const std::filesystem::path& model_folder) {
+  for (const MethodChoice& choice : choices) {
+    const SparsityParameters& parameters = choice.parameters;
+    if (parameters.method != Method::kDhsa || parameters.boundaries != BoundarySource::kLearned) continue;
+    if (!parameters.predictor.empty()) return BoundaryPredictor::load(parameters.predictor);
+    const std::filesystem::path own = model_folder / "predictor.safetensors";
+    if (!std::filesystem::exists(own)) {
+      throw Error(
+          fmt::format("Learned boundaries need a predictor and {} has none; name one with --predictor or take "
+                      "--boundaries key-shift.",
+                      model_folder.string()));
+    }
+    return BoundaryPredictor::load(own);
+  }
+  return nullptr;
+}
+
+void add_text_options(CLI::App& app, std::string& text, bool& allow_long) {
+  app.add_option("TEXT", text, "Text file, or - for standard input [default: the sample document]")
+      ->type_name("")
+      ->group("Text");
+  app.add_flag("--allow-long", allow_long, "Run a text longer than the model's context whole instead of cutting it")
+      ->group("Text");
+}
+
+Document load_document(const std::string& text, const LoadedModel& loaded, bool allow_long) {
+  DocumentOptions options;
+  options.context = loaded.model->config().context;
+  options.allow_long = allow_long;
+  if (text == "-") return make_document("standard input", all_of_input(), *loaded.tokenizer, options);
+  const std::filesystem::path path = text.empty() ? resource_path("documents/sample.txt") : std::filesystem::path(text);
+  return make_document(path.filename().string(), read_text(path), *loaded.tokenizer, options);
+}
+
+const char* name_of(DType type) noexcept { return type == DType::kFloat32 ? "float32" : "bfloat16"; }
+
+std::string describe(const LoadedModel& loaded) {
+  const Gemma2Config& config = loaded.model->config();
+  const ModelOptions& options = loaded.model->options();
+  return fmt::format("{}: {:.1f} M weights ({}), {} layers, {} query and {} key/value heads of {}, window {}, {} on {}",
+                     loaded.folder.filename().empty() ? loaded.folder.parent_path().filename().string()
+                                                      : loaded.folder.filename().string(),
+                     static_cast<double>(config.parameters()) / 1e6, bytes(loaded.model->weight_bytes()), config.layers,
+                     config.heads, config.kv_heads, config.head_dim, config.sliding_window, name_of(options.compute),
+                     options.device == Device::kCpu ? fmt::format("CPU, {} threads", compute_threads()) : "CUDA");
+}
+
+nlohmann::json model_json(const LoadedModel& loaded) {
+  const Gemma2Config& config = loaded.model->config();
+  return {{"folder", loaded.folder.string()},
+          {"fingerprint", loaded.model->fingerprint()},
+          {"weights", config.parameters()},
+          {"weight_bytes", loaded.model->weight_bytes()},
+          {"layers", config.layers},
+          {"query_heads", config.heads},
+          {"key_value_heads", config.kv_heads},
+          {"head_dim", config.head_dim},
+          {"sliding_window", config.sliding_window},
+          {"context", config.context},
+          {"dtype", name_of(loaded.model->options().compute)},
+          {"device", loaded.model->options().device == Device::kCpu ? "cpu" : "cuda"}};
+}
+
+nlohmann::json document_json(const Document& document) {
+  return {{"name", document.name},
+          {"bytes", document.text.size()},
+          {"tokens", document.tokens()},
+          {"whole_tokens", document.whole_tokens},
+          {"question_tokens", document.question_tokens},
+          {"notes", document.notes}};
+}
+
+std::string processor_name() {
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown processor";
+}
+
+const char* version() noexcept { return DHSA_VERSION; }
+
+nlohmann::json machine_json() {
+#ifdef __OPTIMIZE__
+  const char* build = "optimised";
+#else
+  const char* build = "not optimised";
+#endif
+  std::vector<std::string> kernels;
+  for (const CpuKernel kernel : available_cpu_kernels()) kernels.emplace_back(dhsa::name_of(kernel));
+  return {{"program", "dhsa"},
+          {"version", version()},
+          {"build", build},
+          {"compiler", fmt::format("gcc-compatible {}", __VERSION__)},
+          {"processor", processor_name()},
+          {"threads", compute_threads()},
+          {"cpu_kernels", kernels}};
+}
+
+SparsityParameters named_parameters(const std::string& name, const SparsityParameters& base) {
+  SparsityParameters parameters = base;
+  std::vector<std::string> names;
+  for (const Method method : all_methods()) {
+    names.emplace_back(dhsa::name_of(method));
+    parameters.method = method;
+    if (name == names.back()) return parameters;
+  }
+  parameters = base;
+  for (const Preset& preset : presets()) {
+    if (std::find(names.begin(), names.end(), preset.name) == names.end()) names.push_back(preset.name);
+    if (name != preset.name) continue;
+    apply_preset(parameters, name);
+    return parameters;
+  }
+  throw Error(fmt::format("There is no method or preset \"{}\"; there are {}.", name, joined(names, ", ")));
+}
+
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> parts;
+  std::size_t at = 0;
+  while (at <= text.size()) {
+    const std::size_t comma = std::min(text.find(',', at), text.size());
+    if (comma > at) parts.push_back(text.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return parts;
+}
+
+}  // namespace dhsa::cli

@@ -1,0 +1,111 @@
+// What the sub-commands share: the options for model, text, method and output, and what they lead to.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/cli/progress.h"
+#include "core/evaluate/compare.h"
+#include "core/evaluate/document.h"
+#include "core/files/atomic_write.h"
+#include "core/model/gemma2.h"
+#include "core/model/tokenizer.h"
+#include "core/sparsity/parameters.h"
+
+namespace dhsa::cli {
+
+// The chosen sub-command; returns the exit code (0 fine, 1 a verification failed). Run after parsing is over.
+using Action = std::function<int()>;
+
+// Each adds its sub-command and sets `action` when that was chosen.
+void add_run(CLI::App& app, Action& action);
+void add_inspect(CLI::App& app, Action& action);
+void add_generate(CLI::App& app, Action& action);
+void add_verify(CLI::App& app, Action& action);
+void add_synth_model(CLI::App& app, Action& action);
+void add_info(CLI::App& app, Action& action);
+void add_bench(CLI::App& app, Action& action);
+
+struct ModelOptionsText {
+  std::string folder;  // empty: the demo model
+  std::string device = "cpu";
+  std::string dtype = "auto";
+  int threads = 0;
+
+  void add_to(CLI::App& app, bool with_folder = true);
+  [[nodiscard]] std::filesystem::path path() const;
+  [[nodiscard]] ModelOptions options() const;  // throws Error where the device is not there
+  void use_threads() const;
+};
+
+struct OutputOptions {
+  std::string json;
+  bool progress = false;
+  bool quiet = false;
+
+  void add_to(CLI::App& app);
+  [[nodiscard]] ProgressStyle style() const;
+};
+
+// Opened before the work, so that a path that cannot be written is refused at once; there only if written.
+class JsonFile {
+ public:
+  explicit JsonFile(const std::string& path);
+  [[nodiscard]] explicit operator bool() const noexcept { return file_.has_value(); }
+  void write(const nlohmann::json& json);
+
+ private:
+  std::optional<AtomicFile> file_;
+};
+
+// One option per row of parameter_table(), and --preset. Instruction tokens also take "auto".
+class ParameterOptions {
+ public:
+  // `standing` is what holds without any option.
+  void add_to(CLI::App& app, const SparsityParameters& standing = {});
+  // Standing values, then the preset, then single options. `question` replaces "auto".
+  [[nodiscard]] SparsityParameters read(std::int64_t question) const;
+
+ private:
+  SparsityParameters standing_;
+  std::string preset_;
+  std::string instruction_ = "auto";
+  std::map<std::string, std::string> values_;
+  std::map<std::string, bool> flags_;
+  std::map<std::string, const CLI::Option*> options_;
+};
+
+struct LoadedModel {
+  std::filesystem::path folder;
+  std::shared_ptr<const Gemma2> model;
+  std::shared_ptr<const Tokenizer> tokenizer;
+};
+[[nodiscard]] LoadedModel load_model(const ModelOptionsText& choice, ProgressLine& progress);
+
+// TEXT: a file, "-" for standard input, empty for the sample document.
+[[nodiscard]] Document load_document(const std::string& text, const LoadedModel& loaded, bool allow_long);
+void add_text_options(CLI::App& app, std::string& text, bool& allow_long);
+// The predictor that learned boundaries need; null where no method needs one.
+[[nodiscard]] std::shared_ptr<const BoundaryPredictor> load_predictor(const std::vector<MethodChoice>& choices,
+                                                                      const std::filesystem::path& model_folder);
+// The model's line in a report, and the same as JSON.
+[[nodiscard]] std::string describe(const LoadedModel& loaded);
+[[nodiscard]] nlohmann::json model_json(const LoadedModel& loaded);
+[[nodiscard]] nlohmann::json document_json(const Document& document);
+// Program, version, build, processor and threads.
+[[nodiscard]] nlohmann::json machine_json();
+[[nodiscard]] std::string processor_name();
+[[nodiscard]] const char* version() noexcept;
+[[nodiscard]] const char* name_of(DType type) noexcept;
+
+// Parameters of a method with all else as in `base`, or of a preset; throws Error on any other name.
+[[nodiscard]] SparsityParameters named_parameters(const std::string& name, const SparsityParameters& base);
+[[nodiscard]] std::vector<std::string> split_list(const std::string& text);  // at commas, empty parts dropped
+
+}  // namespace dhsa::cli

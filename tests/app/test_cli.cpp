@@ -1,0 +1,554 @@
+// The command line on real and on bad input: exit codes, sentences, reports and JSON.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+
+#include "core/files/safetensors.h"
+#include "core/sparsity/parameters.h"
+#include "tests/app/command.h"
+
+namespace dhsa::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Two hundred tokens with a code to find; short enough for every instrumented build.
+std::string short_text() {
+  std::string text = "The harbour was quiet in the morning. ";
+  for (int i = 0; i < 6; ++i) text += "Boats came in with the tide, and the market filled with people and noise. ";
+  text += "The secret code of the red lamp is 48213. ";
+  for (int i = 0; i < 6; ++i) text += "In the evening the wind turned, and the lights went on along the quay. ";
+  return text + "\nQuestion: What is the secret code of the red lamp?\nAnswer:";
+}
+
+const char* const kQuick = " --compare none --max-new-tokens 0 --metrics-rows 0 --logit-positions 0";
+
+// ---- reports
+// -----------------------------------------------------------------------------------------------------------
+
+TEST(Run, ReportsDhsaBesideDenseWithTheAnswer) {
+  const Folder folder;
+  const std::string text = folder.write("note.txt", short_text());
+  const std::string json = folder.path("run.json").string();
+  const Outcome outcome =
+      dhsa("run '" + text + "' --budget 128 --sink-tokens 16 --local-tokens 64 --json '" + json + "'");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* part : {"note.txt", "density", "retained mass", "peak memory", "speed-up over dense",
+                           "same top token", "48213", "local", "global"}) {
+    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
+  }
+  EXPECT_EQ(outcome.err, "");  // no progress where standard error is no terminal
+
+  const nlohmann::json run = json_of(json);
+  EXPECT_EQ(run["kind"], "dhsa-run");
+  const nlohmann::json& runs = run["comparison"]["runs"];
+  ASSERT_EQ(runs.size(), 2U);
+  EXPECT_EQ(runs[0]["method"], "dhsa");
+  EXPECT_EQ(runs[1]["method"], "dense");
+  EXPECT_EQ(runs[0]["parameters"]["budget"], 128);
+  EXPECT_EQ(runs[0]["parameters"]["instruction-tokens"], run["document"]["question_tokens"]);
+  EXPECT_GT(run["document"]["question_tokens"], 5);
+  EXPECT_LT(runs[0]["density"], 1.0);
+  EXPECT_EQ(runs[1]["density"], 1.0);
+  EXPECT_GT(runs[0]["mask"]["retained_mass"], 0.3);
+  EXPECT_LT(runs[0]["mask"]["retained_mass"], 1.0);
+  EXPECT_LE(runs[0]["mask"]["worst_head_mass"], runs[0]["mask"]["retained_mass"]);
+  EXPECT_EQ(runs[1]["mask"]["retained_mass"], 1.0);
+  EXPECT_EQ(runs[0]["mask"]["layers"].size(), 8U);
+  EXPECT_GT(runs[0]["logits"]["mean_kl_nats"], 0.0);
+  EXPECT_EQ(runs[0]["logits"]["positions"], run["document"]["tokens"]);
+  EXPECT_EQ(runs[0]["trace"]["layers"].size(), 8U);
+  EXPECT_NE(runs[1]["answer"]["text"].get<std::string>().find("48213"), std::string::npos);
+  double stages = 0;
+  for (const auto& [name, seconds] : runs[0]["trace"]["stage_seconds"].items()) stages += seconds.get<double>();
+  EXPECT_NEAR(stages, runs[0]["prefill_seconds"].get<double>(), 1e-6);
+}
+
+TEST(Run, EveryMethodAndPresetOnOneText) {
+  const Folder folder;
+  const std::string text = folder.write("note.txt", short_text());
+  const std::string json = folder.path("run.json").string();
+  std::string names;
+  std::size_t count = 0;
+  for (const Method method : all_methods()) {
+    names += std::string(count++ > 0 ? "," : "") + name_of(method);
+  }
+  names += ",best,latency";
+  const Outcome outcome = dhsa("run '" + text + "' --budget 128 --sink-tokens 16 --local-tokens 64 --compare " + names +
+                               " --max-new-tokens 0 --json '" + json + "'");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const nlohmann::json result = json_of(json);
+  const nlohmann::json& runs = result["comparison"]["runs"];
+  EXPECT_EQ(runs.size(), count + 2);
+  for (const auto& run : runs) {
+    EXPECT_GT(run["density"], 0.0) << run["name"];
+    EXPECT_LE(run["density"], 1.0) << run["name"];
+    EXPECT_LE(run["mask"]["of_oracle"].get<double>(), 1.0 + 1e-6) << run["name"];
+    EXPECT_FALSE(run.contains("answer"));
+    if (run["name"] == "token-topk") {
+      EXPECT_GT(run["mask"]["retained_mass"], 0.9);
+    }
+  }
+}
+
+TEST(Run, ReadsStandardInput) {
+  const Outcome outcome = dhsa(std::string("run -") + kQuick, "A short line.\n");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("standard input"), std::string::npos);
+}
+
+TEST(Run, OneThreadAndTwoGiveTheSameAnswerAndMasks) {
+  const Folder folder;
+  const std::string text = folder.write("note.txt", short_text());
+  nlohmann::json runs[2];
+  for (int threads = 1; threads <= 2; ++threads) {
+    const std::string json = folder.path("run.json").string();
+    ASSERT_EQ(dhsa("run '" + text + "' --compare none --budget 128 --sink-tokens 16 --local-tokens 64 --threads " +
+                   std::to_string(threads) + " --json '" + json + "'")
+                  .code,
+              0);
+    runs[threads - 1] = json_of(json)["comparison"]["runs"][0];
+  }
+  EXPECT_EQ(runs[0]["answer"]["tokens"], runs[1]["answer"]["tokens"]);
+  EXPECT_EQ(runs[0]["density"], runs[1]["density"]);
+}
+
+TEST(Generate, WritesTheContinuationToStandardOutputOnly) {
+  const Outcome outcome = dhsa("generate - --method dense --max-new-tokens 6", short_text());
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("48213"), std::string::npos) << outcome.out;
+  EXPECT_EQ(outcome.out.find("tokens"), std::string::npos);
+  EXPECT_NE(outcome.err.find("under dense"), std::string::npos);
+}
+
+TEST(Inspect, ShowsBoundariesScoresAndARow) {
+  const Folder folder;
+  const std::string text = folder.write("note.txt", short_text());
+  const std::string json = folder.path("inspect.json").string();
+  const Outcome outcome = dhsa(
+      "inspect '" + text +
+      "' --layer 3 --row 150 --budget 96 --sink-tokens 16 --local-tokens 32 --query-block 32 --json '" + json + "'");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* part : {"Layer 3", "global", "S_c", "Boundaries in the text", "Query row 150", "Dropped"}) {
+    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
+  }
+  const nlohmann::json result = json_of(json);
+  EXPECT_EQ(result["boundaries"].front()["token"], 0);
+  EXPECT_EQ(result["boundaries"].back()["token"], result["document"]["tokens"]);
+  EXPECT_EQ(result["boundaries"].back()["byte"], short_text().size());
+  double mass = 0;
+  std::int64_t visible = 0;
+  std::int64_t kept = 0;
+  for (const auto& piece : result["row"]["pieces"]) {
+    mass += piece["dense_mass"].get<double>();
+    visible += piece["visible_keys"].get<std::int64_t>();
+    kept += piece["kept_keys"].get<std::int64_t>();
+  }
+  EXPECT_NEAR(mass, 1.0, 1e-4);
+  EXPECT_EQ(visible, 151);
+  EXPECT_LE(kept, 96 + 32);
+  EXPECT_GE(kept, 48);
+}
+
+TEST(Inspect, RefusesWhatIsNotThere) {
+  EXPECT_REFUSED(dhsa("inspect - --layer 8", "A line."), "layers 0 to 7");
+  EXPECT_REFUSED(dhsa("inspect - --head 4", "A line."), "heads 0 to 3");
+  EXPECT_REFUSED(dhsa("inspect - --row 4000", "A line."), "--row");
+}
+
+TEST(Info, SaysWhatAFolderHolds) {
+  const Folder folder;
+  const std::string json = folder.path("info.json").string();
+  const Outcome outcome = dhsa("info --tensors --json '" + json + "'");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* part : {"model-00001-of-00002.safetensors", "SentencePiece", "model.layers.7.mlp.up_proj.weight",
+                           "32,768", "beyond the context"}) {
+    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
+  }
+  const nlohmann::json result = json_of(json);
+  EXPECT_EQ(result["tensors"].size(), 8U * 11U + 2U);
+  EXPECT_EQ(result["tokenizer_pieces"], 8192);
+  EXPECT_EQ(result["prefill_memory"].size(), 6U);
+  EXPECT_GT(result["prefill_memory"][5]["activation_bytes"], result["prefill_memory"][0]["activation_bytes"]);
+}
+
+TEST(SynthModel, MakesAFolderThatLoads) {
+  const Folder folder;
+  const std::string out = folder.path("synthetic").string();
+  const Outcome made = dhsa("synth-model --shape demo --layers 2 --vocab 512 --window 64 --out '" + out + "'");
+  ASSERT_EQ(made.code, 0) << made.err;
+  const Outcome outcome = dhsa("info '" + out + "'");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("window of 64"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("tokenizer.model is missing"), std::string::npos);
+  EXPECT_REFUSED(dhsa("synth-model --shape gemma5 --out '" + out + "x'"), "gemma5");
+  EXPECT_FALSE(fs::exists(out + "x"));
+}
+
+TEST(Bench, TimesEveryMethodOnceAndSaysWhere) {
+  const Folder folder;
+  const std::string json = folder.path("bench.json").string();
+  const Outcome outcome = dhsa(
+      "bench attention --shapes demo --lengths 300 --repeats 2 --budget 128 --sink-tokens 16 "
+      "--local-tokens 64 --json '" +
+      json + "'");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const nlohmann::json result = json_of(json);
+  EXPECT_EQ(result["results"].size(), 8U);
+  EXPECT_FALSE(result["machine"]["processor"].get<std::string>().empty());
+  for (const auto& one : result["results"]) {
+    EXPECT_GT(one["total_seconds"]["median"], 0.0) << one["method"];
+    EXPECT_LE(one["total_seconds"]["lowest"], one["total_seconds"]["highest"]);
+    if (one["method"] == "dense") {
+      EXPECT_EQ(one["speed_up_over_fused_dense"]["median"], 1.0);
+    }
+  }
+  const Outcome prefill = dhsa(
+      "bench prefill --models demo --lengths 200 --methods window-sinks --repeats 1 --warm-up 0 "
+      "--budget 128 --sink-tokens 16 --local-tokens 64 --json '" +
+      json + "'");
+  ASSERT_EQ(prefill.code, 0) << prefill.err;
+  const nlohmann::json whole = json_of(json);
+  ASSERT_EQ(whole["results"].size(), 2U);
+  EXPECT_EQ(whole["results"][0]["method"], "dense");
+  EXPECT_LT(whole["results"][1]["density"], 1.0);
+  EXPECT_REFUSED(dhsa("bench attention --lengths 12x"), "12x");
+}
+
+// ---- texts
+// -------------------------------------------------------------------------------------------------------------
+
+TEST(Text, EmptyIsRefused) {
+  const Folder folder;
+  EXPECT_REFUSED(dhsa("run -" + std::string(kQuick), ""), "empty");
+  EXPECT_REFUSED(dhsa("run '" + folder.write("empty.txt", "") + "'"), "empty.txt is empty");
+  EXPECT_REFUSED(dhsa("run '" + folder.path("absent.txt").string() + "'"), "absent.txt");
+  EXPECT_REFUSED(dhsa("run '" + folder.path().string() + "'"), folder.path().filename().string());
+}
+
+TEST(Text, TwoTokensRunUnderEveryMethod) {
+  for (const Method method : all_methods()) {
+    const Outcome outcome = dhsa(std::string("run - --compare dense --method ") + name_of(method), "a");
+    EXPECT_EQ(outcome.code, 0) << name_of(method) << ": " << outcome.err;
+    EXPECT_NE(outcome.out.find(": 2 tokens"), std::string::npos) << outcome.out;
+  }
+}
+
+TEST(Text, InvalidUtf8IsReplacedAndSaid) {
+  const Outcome outcome = dhsa(std::string("run -") + kQuick, "Good \xff\xfe bytes and \xc3\xa9.");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("2 bytes of standard input are not valid UTF-8"), std::string::npos) << outcome.out;
+}
+
+TEST(Text, LongerThanTheContextIsCutAndSaid) {
+  const Folder folder;
+  const fs::path model = demo_copy(folder);
+  set_config(model, "max_position_embeddings", 128);
+  const std::string text = folder.write("note.txt", short_text());
+  const std::string json = folder.path("run.json").string();
+  const std::string command =
+      "run '" + text + "' --model '" + model.string() + "' --method dense --json '" + json + "'" + kQuick;
+  const Outcome cut = dhsa(command);
+  ASSERT_EQ(cut.code, 0) << cut.err;
+  EXPECT_NE(cut.out.find("more than the model's context of 128"), std::string::npos) << cut.out;
+  EXPECT_EQ(json_of(json)["document"]["tokens"], 128);
+  EXPECT_GT(json_of(json)["document"]["question_tokens"], 5);  // the question at the end stays
+  const std::int64_t whole_tokens = json_of(json)["document"]["whole_tokens"];
+  EXPECT_GT(whole_tokens, 128);
+  const Outcome whole = dhsa(command + " --allow-long");
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  EXPECT_EQ(json_of(json)["document"]["tokens"], whole_tokens);
+}
+
+TEST(Text, FiveMegabytesWithoutSpacesRun) {
+  const Folder folder;
+  const fs::path model = demo_copy(folder);
+  set_config(model, "max_position_embeddings", 1024);
+  std::string text;
+  text.reserve(5U << 20U);
+  while (text.size() < (5U << 20U)) text += "abcdefghij"[text.size() * 7919 % 10];
+  const Outcome outcome =
+      dhsa("run '" + folder.write("long.txt", text) + "' --model '" + model.string() + "' --budget 256" + kQuick);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("only its first 1024"), std::string::npos) << outcome.out;
+}
+
+// ---- parameters
+// --------------------------------------------------------------------------------------------------------
+
+TEST(Parameters, HelpNamesEveryOne) {
+  const Outcome help = dhsa("run --help");
+  ASSERT_EQ(help.code, 0);
+  for (const ParameterInfo& info : parameter_table()) {
+    EXPECT_NE(help.out.find("--" + info.key), std::string::npos) << info.key;
+  }
+  for (std::size_t at = 0; at < help.out.size();) {
+    const std::size_t end = help.out.find('\n', at);
+    EXPECT_LE(end - at, 110U) << help.out.substr(at, end - at);
+    at = end + 1;
+  }
+}
+
+TEST(Parameters, BadValuesAreRefusedBeforeAnythingRuns) {
+  EXPECT_REFUSED(dhsa("run --budget 0"), "budget");
+  EXPECT_REFUSED(dhsa("run --budget -5"), "budget");
+  EXPECT_REFUSED(dhsa("run --budget many"), "many");
+  EXPECT_REFUSED(dhsa("run --budget 99999999999999999999"), "budget");
+  EXPECT_REFUSED(dhsa("run --boundary-window 0"), "boundary-window");
+  EXPECT_REFUSED(dhsa("run --chunks-per-block nan"), "chunks-per-block");
+  EXPECT_REFUSED(dhsa("run --method sparse"), "sparse");
+  EXPECT_REFUSED(dhsa("run --preset fastest"), "fastest");
+  EXPECT_REFUSED(dhsa("run --compare dense,magic"), "magic");
+  EXPECT_REFUSED(dhsa("run --budget 200"), "sink");  // less than what is always kept
+  EXPECT_REFUSED(dhsa("run --metrics-rows -1"), "--metrics-rows");
+  EXPECT_REFUSED(dhsa("run --device tpu"), "tpu");
+  EXPECT_REFUSED(dhsa("run --dtype float16"), "float16");
+  EXPECT_REFUSED(dhsa("run --boundaries learned --predictor /nowhere/p.safetensors"), "p.safetensors");
+  EXPECT_REFUSED(dhsa("run --nonsense"), "nonsense");
+  EXPECT_REFUSED(dhsa("run one two"), "two");
+  EXPECT_REFUSED(dhsa("walk"), "walk");
+}
+
+TEST(Parameters, BudgetAboveTheLengthKeepsEverything) {
+  const Folder folder;
+  const std::string json = folder.path("run.json").string();
+  const Outcome outcome = dhsa("run - --budget 100000 --max-new-tokens 0 --json '" + json + "'", short_text());
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const nlohmann::json run = json_of(json)["comparison"]["runs"][0];
+  EXPECT_EQ(run["density"], 1.0);
+  EXPECT_EQ(run["mask"]["retained_mass"], 1.0);
+  EXPECT_EQ(run["logits"]["same_top"], 1.0);
+  EXPECT_LT(run["logits"]["mean_kl_nats"], 1e-6);
+}
+
+TEST(Parameters, PresetsFlagsAndSingleOptionsStack) {
+  const Folder folder;
+  const std::string json = folder.path("run.json").string();
+  const auto parameters = [&](const std::string& options) {
+    const Outcome outcome = dhsa("run - --json '" + json + "' " + options + kQuick, short_text());
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return json_of(json)["comparison"]["runs"][0]["parameters"];
+  };
+  EXPECT_EQ(parameters("--preset latency")["budget"], 2048);
+  EXPECT_EQ(parameters("--preset latency")["share-masks"], true);
+  EXPECT_EQ(parameters("--budget 512 --preset latency")["budget"], 512);
+  EXPECT_EQ(parameters("--preset latency --no-share-masks")["share-masks"], false);
+  EXPECT_EQ(parameters("--share-masks")["share-masks"], true);
+  EXPECT_EQ(parameters("--instruction-tokens 3")["instruction-tokens"], 3);
+  EXPECT_GT(parameters("--instruction-tokens auto")["instruction-tokens"], 5);
+}
+
+// ---- model folders
+// -----------------------------------------------------------------------------------------------------
+
+Outcome run_model(const fs::path& model) { return dhsa("run - --model '" + model.string() + "'" + kQuick, "A line."); }
+
+TEST(BadModel, MissingThings) {
+  const Folder folder;
+  EXPECT_REFUSED(run_model(folder.path("absent")), "absent");
+  const fs::path model = demo_copy(folder);
+  fs::remove(model / "tokenizer.model");
+  EXPECT_REFUSED(run_model(model), "tokenizer.model");
+}
+
+TEST(BadModel, MissingShard) {
+  const Folder folder;
+  const fs::path model = demo_copy(folder);
+  fs::remove(model / "model-00002-of-00002.safetensors");
+  EXPECT_REFUSED(run_model(model), "model-00002-of-00002.safetensors");
+}
+
+TEST(BadModel, TruncatedShard) {
+  const Folder folder;
+  const fs::path model = demo_copy(folder);
+  const fs::path shard = own_file(model, "model-00001-of-00002.safetensors");
+  fs::resize_file(shard, fs::file_size(shard) - 100);
+  EXPECT_REFUSED(run_model(model), "model-00001-of-00002.safetensors");
+}
+
+TEST(BadModel, WrongShape) {
+  const Folder folder;
+  const fs::path model = demo_copy(folder);
+  set_config(model, "intermediate_size", 512);
+  EXPECT_REFUSED(run_model(model), "mlp");
+}
+
+TEST(BadModel, NanWeight) {
+  const Folder folder;
+  const fs::path model = demo_copy(folder);
+  const std::string name = "model-00001-of-00002.safetensors";
+  const fs::path shard = own_file(model, name);
+  std::uint64_t header = 0;
+  const std::string bytes = content(shard);
+  std::memcpy(&header, bytes.data(), sizeof header);
+  const auto file = SafetensorsFile::open(shard);
+  const auto& [tensor, info] = *file->tensors().begin();
+  ASSERT_EQ(info.dtype, "BF16");
+  std::fstream patch(shard, std::ios::in | std::ios::out | std::ios::binary);
+  patch.seekp(static_cast<std::streamoff>(8 + header + info.begin + 2 * 5));
+  patch.write("\xc0\x7f", 2);  // not a number
+  patch.close();
+  EXPECT_REFUSED(run_model(model), tensor);
+}
+
+TEST(BadModel, VocabularyMismatch) {
+  const Folder folder;
+  const fs::path model = demo_copy(folder);
+  set_config(model, "vocab_size", 4000);
+  EXPECT_REFUSED(run_model(model), "8192");
+}
+
+TEST(BadModel, WindowOfNothing) {
+  const Folder folder;
+  const fs::path model = demo_copy(folder);
+  set_config(model, "sliding_window", 0);
+  EXPECT_REFUSED(run_model(model), "sliding_window");
+}
+
+// ---- verification
+// ------------------------------------------------------------------------------------------------------
+
+const std::string kTiny = std::string(DHSA_FIXTURES) + "/gemma2_tiny_a";
+
+TEST(VerifyGemma2, PassesOnStoredOutputs) {
+  const Folder folder;
+  const std::string json = folder.path("verify.json").string();
+  const Outcome outcome = dhsa("verify gemma2 --model '" + kTiny + "' --expected '" + kTiny +
+                               "/expected.safetensors' --json '" + json + "'");
+  EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+  EXPECT_NE(outcome.out.find("logits"), std::string::npos);
+  EXPECT_EQ(json_of(json)["passed"], true);
+}
+
+// The stored outputs with one value of `tensor` changed.
+std::string tampered(const Folder& folder, const std::string& tensor) {
+  const auto file = SafetensorsFile::open(kTiny + "/expected.safetensors");
+  std::vector<TensorToWrite> tensors;
+  std::vector<std::byte> changed;
+  for (const auto& [name, info] : file->tensors()) {
+    std::span<const std::byte> bytes = file->bytes(name);
+    if (name == tensor) {
+      changed.assign(bytes.begin(), bytes.end());
+      float value = 0;
+      std::memcpy(&value, changed.data() + 40, sizeof value);
+      value += 0.5F;
+      std::memcpy(changed.data() + 40, &value, sizeof value);
+      bytes = changed;
+    }
+    tensors.push_back({name, info.dtype, info.shape, bytes});
+  }
+  write_safetensors(folder.path("tampered.safetensors"), tensors, file->metadata());
+  return folder.path("tampered.safetensors").string();
+}
+
+TEST(VerifyGemma2, FailsWhereOneValueDiffers) {
+  const Folder folder;
+  const std::string json = folder.path("verify.json").string();
+  const std::string expected = tampered(folder, "logits");
+  const std::string command = "verify gemma2 --model '" + kTiny + "' --expected '" + expected + "'";
+  const Outcome outcome = dhsa(command + " --json '" + json + "'");
+  EXPECT_EQ(outcome.code, 1) << outcome.out << outcome.err;
+  EXPECT_NE(outcome.out.find("TOO LARGE"), std::string::npos) << outcome.out;
+  const nlohmann::json result = json_of(json);
+  EXPECT_EQ(result["passed"], false);
+  for (const auto& tensor : result["tensors"]) {
+    EXPECT_EQ(tensor["passed"], tensor["tensor"] != "logits") << tensor;
+  }
+  EXPECT_EQ(dhsa(command + " --tolerance 10").code, 0);
+}
+
+TEST(VerifyGemma2, RefusesWhatDoesNotFit) {
+  EXPECT_REFUSED(dhsa("verify gemma2 --model '" + kTiny + "' --expected /nowhere/e.safetensors"), "e.safetensors");
+  EXPECT_REFUSED(dhsa("verify gemma2 --model '" + kTiny + "'"), "--expected");
+  EXPECT_REFUSED(dhsa("verify"), "subcommand");
+}
+
+TEST(VerifyDhsa, PassesOnTheReferenceAndFailsOnATamperedOne) {
+  const std::string fixture = std::string(DHSA_FIXTURES) + "/reference_dhsa_small.safetensors";
+  const Outcome outcome = dhsa("verify dhsa --fixture '" + fixture + "'");
+  EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+  EXPECT_NE(outcome.out.find("dhsa_output"), std::string::npos);
+
+  const Folder folder;
+  const auto file = SafetensorsFile::open(fixture);
+  std::vector<TensorToWrite> tensors;
+  std::vector<std::byte> changed;
+  for (const auto& [name, info] : file->tensors()) {
+    std::span<const std::byte> bytes = file->bytes(name);
+    if (name == "dhsa_output") {
+      changed.assign(bytes.begin(), bytes.end());
+      float value = 0;
+      std::memcpy(&value, changed.data() + 400, sizeof value);
+      value += 0.25F;
+      std::memcpy(changed.data() + 400, &value, sizeof value);
+      bytes = changed;
+    }
+    tensors.push_back({name, info.dtype, info.shape, bytes});
+  }
+  write_safetensors(folder.path("tampered.safetensors"), tensors, file->metadata());
+  const std::string json = folder.path("verify.json").string();
+  const Outcome failed =
+      dhsa("verify dhsa --fixture '" + folder.path("tampered.safetensors").string() + "' --json '" + json + "'");
+  EXPECT_EQ(failed.code, 1) << failed.out << failed.err;
+  EXPECT_EQ(json_of(json)["passed"], false);
+  EXPECT_REFUSED(dhsa("verify dhsa --fixture /nowhere/f.safetensors"), "f.safetensors");
+  EXPECT_REFUSED(dhsa("verify dhsa --fixture '" + kTiny + "/expected.safetensors'"), "expected.safetensors");
+}
+
+// ---- output and behaviour of the program itself
+// -----------------------------------------------------------------------
+
+TEST(Program, HelpAndVersion) {
+  const Outcome bare = dhsa("");
+  EXPECT_EQ(bare.code, 0);
+  for (const char* command : {"run", "inspect", "generate", "verify", "synth-model", "info", "bench"}) {
+    EXPECT_NE(bare.out.find(command), std::string::npos) << command;
+    EXPECT_EQ(dhsa(std::string(command) + " --help").code, 0) << command;
+  }
+  EXPECT_EQ(dhsa("--help").out, bare.out);
+  EXPECT_TRUE(dhsa("--version").out.starts_with("dhsa "));
+}
+
+TEST(Program, AJsonPathThatCannotBeWrittenIsRefusedAtOnce) {
+  EXPECT_REFUSED(dhsa("run - --json /nowhere/at/all.json", short_text()), "/nowhere/at/all.json");
+}
+
+TEST(Program, AFailedRunLeavesTheOldJson) {
+  const Folder folder;
+  const std::string json = folder.write("run.json", "{\"old\": true}");
+  EXPECT_EQ(dhsa("run - --json '" + json + "'", "").code, 2);
+  EXPECT_EQ(content(json), "{\"old\": true}");
+  EXPECT_EQ(folder.names().size(), 1U);
+}
+
+TEST(Program, ProgressAsPlainLines) {
+  const Outcome outcome = dhsa(std::string("run - --progress") + kQuick, short_text());
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_NE(outcome.err.find("prefill"), std::string::npos);
+  EXPECT_NE(outcome.err.find(" %"), std::string::npos);
+}
+
+TEST(Program, InterruptCancelsCleanly) {
+  const Folder folder;
+  std::string text;
+  for (int i = 0; i < 500; ++i) text += short_text();
+  const std::string note = folder.write("note.txt", text);
+  const std::string json = folder.path("run.json").string();
+  // Interrupted as soon as it says that it computes.
+  const std::string script = "'" + std::string(DHSA_BINARY) + "' run '" + note + "' --progress --json '" + json +
+                             "' >'" + folder.path("out").string() + "' 2>'" + folder.path("err").string() +
+                             "' & pid=$!; for i in $(seq 600); do grep -q prefill '" + folder.path("err").string() +
+                             "' && break; sleep 0.1; done; kill -INT $pid; wait $pid";
+  // An interactive shell: others let background children ignore the interrupt.
+  const std::string runner = folder.write("run.sh", "set -m\n" + script + "\n");
+  const int status = std::system(("bash '" + runner + "'").c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 1) << content(folder.path("err"));
+  EXPECT_NE(content(folder.path("err")).find("Cancelled"), std::string::npos);
+  EXPECT_EQ(content(folder.path("out")), "");
+  EXPECT_FALSE(fs::exists(json));
+  EXPECT_EQ(folder.names().size(), 4U);  // note, script, out, err
+}
+
+}  // namespace
+}  // namespace dhsa::test
