@@ -24,11 +24,10 @@ for step in "${steps[@]}"; do
       ctest --test-dir build/gpu --output-on-failure -R '^cuda$'
       ;;
     bench)
-      model=$(mktemp -d)
-      trap 'rm -rf "$model"' EXIT
-      build/gpu/bin/dhsa synth-model --shape gemma2-2b --out "$model/2b"
-      build/gpu/bin/dhsa bench prefill --device cuda --dtype bfloat16 --model "$model/2b" --allow-long \
-        --lengths 8192,16384,32768 --json "$out/prefill.json"
+      build/gpu/bin/dhsa bench prefill --device cuda --models gemma2-2b --layers 26 --lengths 8192,16384,32768 \
+        --methods dense,longbench,latency,window-sinks --repeats 5 --json "$out/prefill.json"
+      build/gpu/bin/dhsa bench attention --device cuda --shapes gemma2-2b --lengths 8192,32768 --methods dense,longbench,latency,window-sinks \
+        --json "$out/attention.json"
       ;;
     *) echo "tests/gpu.sh: unknown step '$step'" >&2; exit 2 ;;
   esac

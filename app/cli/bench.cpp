@@ -93,10 +93,11 @@ int attention(const BenchChoice& options) {
   JsonFile json(options.output.json);
   ProgressLine progress(options.output.style());
   const BenchOptions bench = bench_options(options, progress);
-  const double peak = cpu::measured_peak_gflops(best_cpu_kernel(type), compute_threads());
+  const bool cuda = options.model.options().device == Device::kCuda;
+  const double peak = cuda ? cuda_matmul_gflops() : cpu::measured_peak_gflops(best_cpu_kernel(type), compute_threads());
   print_machine(options);
-  fmt::print("Kernel   {}, {}; measured peak {:.0f} GFLOP/s\n", dhsa::name_of(best_cpu_kernel(type)), name_of(type),
-             peak);
+  fmt::print("Kernel   {}, {}; measured peak {:.0f} GFLOP/s\n", cuda ? "CUDA" : dhsa::name_of(best_cpu_kernel(type)),
+             name_of(type), peak);
 
   nlohmann::json results = nlohmann::json::array();
   for (const AttentionShape& shape : shapes) {
@@ -104,7 +105,8 @@ int attention(const BenchChoice& options) {
       progress.restart();
       const bool naive = tokens <= options.naive_longest && type == DType::kFloat32;
       const std::vector<AttentionTiming> timings =
-          bench_attention(shape, tokens, options.window, type, choices, naive, bench);
+          cuda ? bench_attention_cuda(shape, tokens, options.window, choices, bench)
+               : bench_attention(shape, tokens, options.window, type, choices, naive, bench);
       progress.clear();
       fmt::print("\nAttention of one {} layer, {} tokens: {} query and {} key/value heads of {}\n",
                  options.window > 0 ? fmt::format("local (window {})", options.window) : std::string("global"),

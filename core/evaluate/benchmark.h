@@ -44,6 +44,7 @@ struct AttentionShape {
 [[nodiscard]] AttentionShape attention_shape(const std::string& name);  // demo, gemma2-2b, -9b, -27b; else Error
 
 inline constexpr const char* kNaiveTorch = "naive torch";
+inline constexpr const char* kLibrarySdpa = "torch sdpa, no softcap";  // CUDA only; does less work
 
 struct AttentionTiming {
   std::string method;  // kNaiveTorch: whole score matrices with libtorch's own operations
@@ -63,6 +64,14 @@ struct AttentionTiming {
                                                            std::int64_t window, DType type,
                                                            std::span<const MethodChoice> choices, bool naive,
                                                            const BenchOptions& options);
+// The same on a CUDA device in bfloat16, timed by events; beside it libtorch's scaled_dot_product_attention, where the
+// layer is global.
+[[nodiscard]] std::vector<AttentionTiming> bench_attention_cuda(const AttentionShape& shape, std::int64_t tokens,
+                                                                std::int64_t window,
+                                                                std::span<const MethodChoice> choices,
+                                                                const BenchOptions& options);
+// GFLOP/s of libtorch's bfloat16 product of two 8192 x 8192 matrices on the device: what to hold kernels against.
+[[nodiscard]] double cuda_matmul_gflops();
 void to_json(nlohmann::json& json, const AttentionTiming& timing);
 
 struct PrefillTiming {

@@ -37,6 +37,10 @@ void geglu(const at::Tensor& gate_up, at::Tensor& out);
 void linear(const at::Tensor& x, const at::Tensor& weight, at::Tensor& out);
 void attend_one(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const ScoreRule& rule, at::Tensor& out);
 
+// libtorch's scaled_dot_product_attention, causal, without softcap or window: a baseline of the benchmarks. 2.x only.
+void attend_sdpa(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, float scale, at::Tensor& out);
+[[nodiscard]] at::Tensor random_heads(std::int64_t heads, std::int64_t rows, std::int64_t dim);  // bfloat16, normal
+
 // Stage times from events on the stream, so that the host can run ahead of the device.
 class StageClock {
  public:

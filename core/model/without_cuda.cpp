@@ -39,6 +39,12 @@ void attend_one(const at::Tensor& /*q*/, const at::Tensor& /*k*/, const at::Tens
   unreachable();
 }
 
+void attend_sdpa(const at::Tensor& /*q*/, const at::Tensor& /*k*/, const at::Tensor& /*v*/, float /*scale*/,
+                 at::Tensor& /*out*/) {
+  unreachable();
+}
+at::Tensor random_heads(std::int64_t /*heads*/, std::int64_t /*rows*/, std::int64_t /*dim*/) { unreachable(); }
+
 struct StageClock::Events {};
 StageClock::StageClock() { unreachable(); }
 StageClock::~StageClock() = default;

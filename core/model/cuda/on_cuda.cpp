@@ -1,8 +1,9 @@
-#include <ATen/ops/_softmax.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/tanh.h>
 #include <c10/cuda/CUDACachingAllocator.h>
@@ -11,6 +12,7 @@
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <deque>
 
 #include "core/model/cuda/ops_cuda.h"
@@ -117,6 +119,15 @@ void attend_one(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, c
   at::Tensor scores = at::matmul(grouped, k.to(at::kFloat).transpose(1, 2)).mul_(rule.scale);
   if (rule.softcap > 0) scores = at::tanh(scores.div_(rule.softcap)).mul_(rule.softcap);
   out.copy_(at::matmul(at::softmax(scores, -1), v.to(at::kFloat)).reshape(out.sizes()));
+}
+
+void attend_sdpa(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, float scale, at::Tensor& out) {
+  out = at::scaled_dot_product_attention(q.unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), {}, 0.0, true,
+                                         static_cast<double>(scale), q.size(0) != k.size(0));
+}
+
+at::Tensor random_heads(std::int64_t heads, std::int64_t rows, std::int64_t dim) {
+  return at::randn({heads, rows, dim}, on_device(at::kBFloat16));
 }
 
 struct StageClock::Events {
