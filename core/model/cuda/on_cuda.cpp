@@ -41,7 +41,10 @@ bool available() { return c10::cuda::device_count() > 0; }
 void require() {
   int devices = 0;
   const cudaError_t error = cudaGetDeviceCount(&devices);
-  if (error == cudaSuccess && devices > 0) return;
+  if (error == cudaSuccess && devices > 0) {
+    (void)at::empty({1}, on_device(at::kByte));  // libtorch sets its allocator up with the first tensor
+    return;
+  }
   throw Error(fmt::format("There is no usable GPU here ({}): choose the CPU (--device cpu).",
                           error == cudaSuccess ? "none found" : cudaGetErrorString(error)));
 }
