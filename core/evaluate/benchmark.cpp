@@ -272,6 +272,7 @@ std::vector<PrefillTiming> bench_prefill(const Gemma2& model, std::int64_t token
   for (std::int32_t& id : ids) id = any(random);
   ids.front() = model.config().bos_token;
   const DocumentInfo document = random_document(tokens);
+  const bool cuda = model.options().device == Device::kCuda;
 
   const std::vector<MethodChoice> all = with_dense(choices);
   struct Kept {
@@ -285,25 +286,33 @@ std::vector<PrefillTiming> bench_prefill(const Gemma2& model, std::int64_t token
   for (std::size_t i = 0; i < all.size(); ++i) {
     static_cast<void>(make_planner(all[i].parameters, document, predictor));
     cases.push_back({all[i].name,
-                     [&, i] {
+                     [&, i, round = 0]() mutable {
                        const std::unique_ptr<Planner> planner = make_planner(all[i].parameters, document, predictor);
+                       // An observer makes a GPU wait for the host layer by layer: there, one round is watched for its
+                       // stages and the others are timed by the clock on the wall.
+                       const bool watched = !cuda || round++ == 0;
                        StageMeter meter;
                        PrefillOptions prefill;
-                       prefill.observer = &meter;
+                       prefill.observer = watched ? &meter : nullptr;
                        prefill.cancel = options.cancel;
+                       const Clock::time_point begin = Clock::now();
                        const PrefillResult result = model.prefill(ids, *planner, prefill);
+                       const double seconds = cuda ? since(begin) : result.seconds;
                        Kept& k = kept[i];
-                       k.stages.push_back(meter.seconds);
-                       k.density = meter.causal > 0 ? meter.kept / meter.causal : 1;
                        k.peak_bytes = std::max(k.peak_bytes, result.peak_bytes);
                        k.extra_bytes = std::max(k.extra_bytes, result.peak_bytes - result.start_bytes);
-                       const double planning = meter.seconds[static_cast<std::size_t>(Stage::kPlan)];
-                       return Sample{planning, result.seconds - planning};
+                       if (watched) {
+                         k.stages.push_back(meter.seconds);
+                         k.density = meter.causal > 0 ? meter.kept / meter.causal : 1;
+                       }
+                       return Sample{0, seconds};
                      },
                      {},
                      0});
   }
-  alternate(cases, fmt::format("prefill of {} tokens", tokens), options);
+  BenchOptions rounds = options;
+  if (cuda) rounds.warm_up = std::max(1, options.warm_up);  // the watched round is not timed
+  alternate(cases, fmt::format("prefill of {} tokens", tokens), rounds);
 
   std::vector<PrefillTiming> timings;
   for (std::size_t i = 0; i < cases.size(); ++i) {
@@ -314,7 +323,8 @@ std::vector<PrefillTiming> bench_prefill(const Gemma2& model, std::int64_t token
     timing.tokens_per_second = static_cast<double>(tokens) / timing.seconds.median;
     for (int stage = 0; stage < kStageCount; ++stage) {
       std::vector<double> values;
-      for (std::size_t round = static_cast<std::size_t>(options.warm_up); round < kept[i].stages.size(); ++round) {
+      const std::size_t first = cuda ? 0 : static_cast<std::size_t>(options.warm_up);
+      for (std::size_t round = first; round < kept[i].stages.size(); ++round) {
         values.push_back(kept[i].stages[round][static_cast<std::size_t>(stage)]);
       }
       timing.stage_seconds.push_back(spread_of(std::move(values)).median);

@@ -61,7 +61,6 @@ Memory memory() {
 }
 
 void reset_peak() {
-  c10::cuda::CUDACachingAllocator::emptyCache();
   c10::cuda::CUDACachingAllocator::resetPeakStats(c10::cuda::current_device());
 }
 
