@@ -48,6 +48,10 @@ std::shared_ptr<const Gemma2> Gemma2::load(const std::filesystem::path& folder, 
     }
   }
   Gemma2Config config = read_config(folder / "config.json");
+  if (options.device == Device::kCuda && config.head_dim != 64 && config.head_dim != 128 && config.head_dim != 256) {
+    throw Error(fmt::format("The GPU kernels have head dimensions 64, 128 and 256; {} has {}: choose the CPU.",
+                            folder.string(), config.head_dim));
+  }
   Weights weights = load_weights(folder, config, options, cancel);
   return std::make_shared<const Gemma2Model>(std::move(config), options, std::move(weights));
 }
