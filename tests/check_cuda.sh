@@ -12,7 +12,7 @@ trap 'rm -rf "$out"' EXIT
 mapfile -t kernels < <(find core -name '*.cu' | sort)
 for kernel in "${kernels[@]}"; do
   for arch in sm_80 sm_90a; do
-    "$nvcc" -std=c++17 --expt-relaxed-constexpr -O2 -arch="$arch" -I. -c "$kernel" -o "$out/$(basename "$kernel").$arch.o"
+    printf '%s\0' -arch="$arch" "$kernel" -o "$out/${kernel//\//_}.$arch.o"
   done
-done
+done | xargs -0 -r -n 4 -P "$(nproc)" "$nvcc" -std=c++17 --expt-relaxed-constexpr -O2 -I. -c
 echo "CUDA kernels: ${#kernels[@]} compiled for sm_80 and sm_90a"
