@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -257,6 +258,10 @@ Gemma2Config read_config(const std::filesystem::path& config_json) {
 
 json to_hugging_face(const Gemma2Config& config, const std::string& torch_dtype) {
   const auto or_null = [](double value) { return value == 0.0 ? json(nullptr) : json(value); };
+  // Some readers insist on a whole number where the published files have one.
+  const auto whole_if_whole = [](double value) {
+    return value == std::floor(value) ? json(static_cast<std::int64_t>(value)) : json(value);
+  };
   json types = json::array();
   for (const bool local : config.local_layer) types.push_back(local ? kSliding : kFull);
   json stop = nullptr;
@@ -277,7 +282,7 @@ json to_hugging_face(const Gemma2Config& config, const std::string& torch_dtype)
           {"max_position_embeddings", config.context},
           {"sliding_window", config.sliding_window == 0 ? json(nullptr) : json(config.sliding_window)},
           {"layer_types", std::move(types)},
-          {"query_pre_attn_scalar", config.query_pre_attn_scalar},
+          {"query_pre_attn_scalar", whole_if_whole(config.query_pre_attn_scalar)},
           {"attn_logit_softcapping", or_null(config.attention_softcap)},
           {"final_logit_softcapping", or_null(config.final_softcap)},
           {"rms_norm_eps", config.rms_norm_eps},

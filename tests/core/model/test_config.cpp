@@ -286,6 +286,11 @@ TEST(Config, HuggingFaceFormReadsBack) {
   }
 }
 
+TEST(Config, WrittenWholeNumbersStayWhole) {
+  EXPECT_EQ(to_hugging_face(parse(with("query_pre_attn_scalar", 224)), "float32").at("query_pre_attn_scalar").dump(),
+            "224");
+}
+
 TEST(Config, ParametersAreTheWeightsOfTheFile) {
   const std::filesystem::path model = DHSA_RESOURCES "/models/demo";
   const TensorFolder folder = TensorFolder::open(model);
