@@ -15,15 +15,10 @@
 namespace dhsa {
 namespace {
 
-constexpr std::int64_t kRowBlock = 512;
+constexpr std::int64_t kRowBlock = 384;  // a multiple of the rows of a kernel tile
 constexpr std::int64_t kCudaRowBlock = 4096;
-constexpr std::int64_t kLogitRows = 64;                           // rows of logits computed at a time
-constexpr std::int64_t kPanelValues = std::int64_t{1} << 21U;     // 8 MiB of float32: stays in the last cache
+constexpr std::int64_t kLogitRows = 192;                          // rows of logits computed at a time
 constexpr std::int64_t kLibraryScratch = std::int64_t{4} << 20U;  // packing buffers of the matrix library, kernels
-
-std::int64_t panel_values(const Gemma2Config& config) {
-  return std::max({kPanelValues, 64 * config.hidden_size, 64 * config.intermediate_size});
-}
 
 }  // namespace
 
@@ -61,15 +56,9 @@ std::int64_t Gemma2Model::row_block(const PrefillOptions& options) const {
   return options_.device == Device::kCuda ? kCudaRowBlock : kRowBlock;
 }
 
-bool Gemma2Model::needs_panel() const {
-  if (options_.device == Device::kCuda) return false;
-  if (options_.compute == DType::kBFloat16) return !ops::fast_bfloat16();
-  return weights_.embedding.scalar_type() == at::kBFloat16;
-}
-
 // The one list of shapes: allocate() makes them, activation_bytes() counts them.
 template <class Make>
-static void for_each_buffer(const Gemma2Config& c, std::int64_t tokens, std::int64_t block, bool panel,
+static void for_each_buffer(const Gemma2Config& c, std::int64_t tokens, std::int64_t block, bool cuda,
                             const Make& make) {
   const std::int64_t q = c.heads * c.head_dim;
   const std::int64_t kv = c.kv_heads * c.head_dim;
@@ -81,16 +70,16 @@ static void for_each_buffer(const Gemma2Config& c, std::int64_t tokens, std::int
   make(&PrefillBuffers::v, {c.kv_heads, tokens, c.head_dim}, false);
   make(&PrefillBuffers::attended, {tokens, q}, false);
   make(&PrefillBuffers::normed, {block, c.hidden_size}, false);
-  make(&PrefillBuffers::wide, {block * std::max(q + 2 * kv, 2 * c.intermediate_size)}, false);
+  // The packed product of the CPU gates as it stores: it needs no room for gates and ups.
+  make(&PrefillBuffers::wide, {block * std::max(q + 2 * kv, cuda ? 2 * c.intermediate_size : 0)}, false);
   make(&PrefillBuffers::act, {block, c.intermediate_size}, false);
   make(&PrefillBuffers::branch, {block, c.hidden_size}, false);
-  if (panel) make(&PrefillBuffers::panel, {panel_values(c)}, true);
 }
 
 PrefillBuffers Gemma2Model::allocate(std::int64_t tokens, const PrefillOptions& options) const {
   PrefillBuffers buffers;
   const at::ScalarType type = ops::scalar_type(options_.compute);
-  for_each_buffer(config_, tokens, row_block(options), needs_panel(),
+  for_each_buffer(config_, tokens, row_block(options), options_.device == Device::kCuda,
                   [&](at::Tensor PrefillBuffers::*member, std::initializer_list<std::int64_t> shape, bool float32) {
                     // Angles are made whole by rope_angles().
                     if (member == &PrefillBuffers::angles) return;
@@ -102,7 +91,7 @@ PrefillBuffers Gemma2Model::allocate(std::int64_t tokens, const PrefillOptions& 
 std::int64_t Gemma2Model::activation_bytes(std::int64_t tokens, const PrefillOptions& options) const {
   const std::int64_t size = bytes_of(options_.compute);
   std::int64_t sum = kLibraryScratch;
-  for_each_buffer(config_, tokens, row_block(options), needs_panel(),
+  for_each_buffer(config_, tokens, row_block(options), options_.device == Device::kCuda,
                   [&](at::Tensor PrefillBuffers::*, std::initializer_list<std::int64_t> shape, bool float32) {
                     std::int64_t n = 1;
                     for (const std::int64_t extent : shape) n *= extent;
@@ -142,44 +131,40 @@ ScoreRule Gemma2Model::score_rule() const {
 void Gemma2Model::project(const LayerWeights& layer, const at::Tensor& x, const at::Tensor& angles,
                           PrefillBuffers& buffers, at::Tensor& q, at::Tensor& k, at::Tensor& v) const {
   const std::int64_t n = x.size(0);
-  const std::int64_t width = layer.qkv.size(0);
+  const std::int64_t width = (config_.heads + 2 * config_.kv_heads) * config_.head_dim;
   at::Tensor normed = buffers.normed.narrow(0, 0, n);
   at::Tensor qkv = buffers.wide.narrow(0, 0, n * width).view({n, width});
   ops::rms_norm(x, layer.input_norm, config_.rms_norm_eps, normed);
-  ops::linear(normed, layer.qkv, buffers.panel, qkv);
+  ops::linear(normed, layer.qkv, qkv);
   ops::split_and_rotate(qkv, angles, q, k, v);
 }
 
 void Gemma2Model::add_attention(const LayerWeights& layer, const at::Tensor& attended, PrefillBuffers& buffers,
                                 at::Tensor& x) const {
   at::Tensor branch = buffers.branch.narrow(0, 0, x.size(0));
-  ops::linear(attended, layer.output, buffers.panel, branch);
+  ops::linear(attended, layer.output, branch);
   ops::add_normed(branch, layer.post_attention_norm, config_.rms_norm_eps, x);
 }
 
 void Gemma2Model::add_mlp(const LayerWeights& layer, PrefillBuffers& buffers, at::Tensor& x) const {
   const std::int64_t n = x.size(0);
-  const std::int64_t width = layer.gate_up.size(0);
   at::Tensor normed = buffers.normed.narrow(0, 0, n);
-  at::Tensor gate_up = buffers.wide.narrow(0, 0, n * width).view({n, width});
   at::Tensor act = buffers.act.narrow(0, 0, n);
   at::Tensor branch = buffers.branch.narrow(0, 0, n);
+  at::Tensor wide;
+  if (x.is_cuda()) wide = buffers.wide.narrow(0, 0, 2 * n * config_.intermediate_size).view({n, -1});
   ops::rms_norm(x, layer.pre_mlp_norm, config_.rms_norm_eps, normed);
-  ops::linear(normed, layer.gate_up, buffers.panel, gate_up);
-  ops::geglu(gate_up, act);
-  ops::linear(act, layer.down, buffers.panel, branch);
+  ops::gated_linear(normed, layer.gate_up, wide, act);
+  ops::linear(act, layer.down, branch);
   ops::add_normed(branch, layer.post_mlp_norm, config_.rms_norm_eps, x);
 }
 
-void Gemma2Model::logits_of(const at::Tensor& normed, at::Tensor& panel, float* out) const {
+void Gemma2Model::logits_of(const at::Tensor& normed, float* out) const {
   const std::int64_t rows = normed.size(0);
-  if (rows > 1 && !panel.defined() && weights_.embedding.scalar_type() != at::kFloat && !normed.is_cuda()) {
-    panel = ops::empty({panel_values(config_)}, at::kFloat, weights_.embedding);
-  }
   for (std::int64_t begin = 0; begin < rows; begin += kLogitRows) {
     const std::int64_t n = std::min(kLogitRows, rows - begin);
     at::Tensor part = at::from_blob(out + begin * config_.vocab_size, {n, config_.vocab_size}, at::kFloat);
-    ops::linear(normed.narrow(0, begin, n), weights_.embedding, panel, part);
+    ops::table_product(normed.narrow(0, begin, n), weights_.embedding, part);
   }
   ops::softcap(config_.final_softcap, {out, static_cast<std::size_t>(rows * config_.vocab_size)});
 }
@@ -190,11 +175,10 @@ void Gemma2Model::logits(std::span<const float> final_hidden, std::int64_t rows,
         fmt::format("{} values are not {} final states of {}.", final_hidden.size(), rows, config_.hidden_size));
   }
   if (rows == 0) return;
-  at::Tensor panel;
   // from_blob wants a mutable pointer; the tensor is only read.
   const at::Tensor host =
       at::from_blob(const_cast<float*>(final_hidden.data()), {rows, config_.hidden_size}, at::kFloat);
-  logits_of(options_.device == Device::kCuda ? on_cuda::to_device(host) : host, panel, out);
+  logits_of(options_.device == Device::kCuda ? on_cuda::to_device(host) : host, out);
 }
 
 }  // namespace dhsa

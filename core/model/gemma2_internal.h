@@ -17,7 +17,6 @@ struct PrefillBuffers {
   at::Tensor q, k, v;                    // [H | Hkv, L, D]
   at::Tensor attended;                   // [L, H D]
   at::Tensor normed, wide, act, branch;  // one row block: layer input, projections, gated, layer output
-  at::Tensor panel;                      // float32 rows of a weight kept in bfloat16, where needed
 };
 
 class Gemma2Model final : public Gemma2 {
@@ -42,7 +41,7 @@ class Gemma2Model final : public Gemma2 {
   [[nodiscard]] float embedding_scale() const;
   [[nodiscard]] ScoreRule score_rule() const;
   // Softcapped logits of normed rows [n, hidden] float32. Always in float32: they are few, and what is compared.
-  void logits_of(const at::Tensor& normed, at::Tensor& panel, float* out) const;
+  void logits_of(const at::Tensor& normed, float* out) const;
 
   // The three parts of a layer on `n` rows (a row block or one token), leaving attention to the caller.
   void project(const LayerWeights& layer, const at::Tensor& x, const at::Tensor& angles, PrefillBuffers& buffers,
@@ -53,7 +52,6 @@ class Gemma2Model final : public Gemma2 {
 
  private:
   [[nodiscard]] std::int64_t activation_bytes(std::int64_t tokens, const PrefillOptions& options) const;
-  [[nodiscard]] bool needs_panel() const;
 
   Gemma2Config config_;
   ModelOptions options_;

@@ -1,11 +1,11 @@
 #include <ATen/ops/empty.h>
-#include <ATen/ops/mm.h>
 
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "core/base/parallel.h"
+#include "core/model/cpu/gemm.h"
 #include "core/model/cpu/ops_kernels.h"
 #include "core/model/on_cuda_internal.h"
 #include "core/model/ops_internal.h"
@@ -14,8 +14,8 @@ namespace dhsa::ops {
 namespace {
 
 // Work for one thread at a time: enough to be worth handing over, small enough to share evenly.
-constexpr std::int64_t kValuesPerJob = 1 << 15;
-// Rows up to which dot products beat a matrix product (decoding, logits of the last position).
+constexpr std::int64_t kValuesPerJob = 1 << 14;
+// Rows up to which dot products beat a matrix product whose table has to be packed first.
 constexpr std::int64_t kFewRows = 4;
 
 bool is_bf16(const at::Tensor& tensor) { return tensor.scalar_type() == at::kBFloat16; }
@@ -42,39 +42,51 @@ void widen(const void* from, bool bf16, std::int64_t n, float* to) {
   ops_kernels().convert(from, bf16 ? StoredType::kBf16 : StoredType::kF32, n, to, false);
 }
 
-// Rows one by one: reads the weights once, in their own type.
-void linear_few_rows(const at::Tensor& x, const at::Tensor& weight, at::Tensor& out) {
-  const std::int64_t in = weight.size(1);
-  const std::int64_t features = weight.size(0);
-  std::vector<float> from(static_cast<std::size_t>(in));
-  std::vector<float> to(static_cast<std::size_t>(features));
-  for (std::int64_t r = 0; r < x.size(0); ++r) {
-    widen(row(x, r), is_bf16(x), in, from.data());
-    for_rows(features, in, [&](std::int64_t begin, std::int64_t count) {
-      ops_kernels().dot_rows(from.data(), row(weight, begin), is_bf16(weight), in, count, to.data() + begin);
-    });
-    if (is_bf16(out)) {
-      narrow(to.data(), features, row(out, r));
-    } else {
-      std::copy(to.begin(), to.end(), reinterpret_cast<float*>(row(out, r)));
-    }
-  }
+void run_packed(const at::Tensor& x, const at::Tensor& weight, bool gated, at::Tensor& out) {
+  const bool weight_bf16 = is_bf16(weight);
+  const bool dot = is_bf16(x) && weight_bf16 && gemm_kernel(true) != nullptr;
+  const at::Tensor from = is_bf16(x) && !dot ? x.to(at::kFloat) : x;
+  GemmCall call;
+  call.a = from.data_ptr();
+  call.a_bf16 = dot;
+  call.weight = weight.data_ptr();
+  call.weight_bf16 = weight_bf16;
+  call.k = x.size(1);
+  call.rows = x.size(0);
+  call.columns = out.size(1);
+  call.out = out.data_ptr();
+  call.out_bf16 = is_bf16(out);
+  call.a_stride = from.stride(0);
+  call.out_stride = out.stride(0);
+  call.gated = gated;
+  gemm(call);
 }
 
-// x float32: the weight's rows pass through a float32 panel that stays in cache.
-void linear_in_panels(const at::Tensor& x, const at::Tensor& weight, at::Tensor& panel, at::Tensor& out) {
-  const std::int64_t in = weight.size(1);
-  const std::int64_t features = weight.size(0);
-  const std::int64_t step = std::max<std::int64_t>(1, panel.numel() / in);
-  for (std::int64_t begin = 0; begin < features; begin += step) {
-    const std::int64_t count = std::min(step, features - begin);
-    auto* wide = panel.data_ptr<float>();
-    for_rows(count, in, [&](std::int64_t first, std::int64_t n) {
-      widen(row(weight, begin + first), is_bf16(weight), n * in, wide + first * in);
-    });
-    at::Tensor part = out.narrow(1, begin, count);
-    at::mm_out(part, x, panel.narrow(0, 0, count * in).view({count, in}).t());
+// Product with rows [first, first + 32) of the table, packed on the spot.
+template <class T>
+void table_panel(const at::Tensor& x, const at::Tensor& table, std::int64_t first, at::Tensor& out) {
+  const std::int64_t k = table.size(1);
+  const std::int64_t count = std::min(kPanelColumns, table.size(0) - first);
+  std::vector<T> panel(static_cast<std::size_t>(kPanelColumns * k));
+  const auto* rows = reinterpret_cast<const T*>(row(table, first));
+  std::vector<T> padded;
+  if (count < kPanelColumns) {
+    padded.resize(panel.size());
+    std::copy(rows, rows + count * k, padded.begin());
+    rows = padded.data();
   }
+  pack_panel(rows, k, panel.data());
+  GemmCall call;
+  call.a = x.data_ptr();
+  call.weight = panel.data();
+  call.weight_bf16 = sizeof(T) == 2;
+  call.k = k;
+  call.rows = x.size(0);
+  call.columns = count;
+  call.out = out.data_ptr<float>() + first;
+  call.a_stride = x.stride(0);
+  call.out_stride = out.stride(0);
+  gemm_kernel(false)->run(call, 0, 1);
 }
 
 }  // namespace
@@ -179,35 +191,38 @@ void split_and_rotate(const at::Tensor& qkv, const at::Tensor& angles, at::Tenso
   });
 }
 
-void geglu(const at::Tensor& gate_up, at::Tensor& out) {
-  if (out.is_cuda()) return on_cuda::geglu(gate_up, out);
-  const std::int64_t n = out.size(1);
-  for_rows(out.size(0), 2 * n, [&](std::int64_t begin, std::int64_t count) {
-    ops_kernels().geglu(row(gate_up, begin), is_bf16(gate_up), n, count, row(out, begin));
-  });
-}
-
-bool fast_bfloat16() {
-#if defined(__x86_64__)
-  static const bool fast = __builtin_cpu_supports("avx512bf16") != 0;
-  return fast;
-#else
-  return false;
-#endif
-}
-
-void linear(const at::Tensor& x, const at::Tensor& weight, at::Tensor& panel, at::Tensor& out) {
+void linear(const at::Tensor& x, const at::Tensor& weight, at::Tensor& out) {
   if (x.is_cuda()) return on_cuda::linear(x, weight, out);
-  if (x.size(0) <= kFewRows) return linear_few_rows(x, weight, out);
-  const bool same = x.scalar_type() == weight.scalar_type();
-  if (same && (!is_bf16(x) || fast_bfloat16())) {
-    at::mm_out(out, x, weight.t());
-  } else if (!is_bf16(x)) {
-    linear_in_panels(x, weight, panel, out);
-  } else {
-    at::Tensor wide = empty(out.sizes(), at::kFloat, out);
-    linear_in_panels(x.to(at::kFloat), weight, panel, wide);
-    out.copy_(wide);
+  run_packed(x, weight, false, out);
+}
+
+void gated_linear(const at::Tensor& x, const at::Tensor& gate_up, at::Tensor& wide, at::Tensor& act) {
+  if (x.is_cuda()) {
+    on_cuda::linear(x, gate_up, wide);
+    return on_cuda::geglu(wide, act);
+  }
+  run_packed(x, gate_up, true, act);
+}
+
+void table_product(const at::Tensor& x, const at::Tensor& table, at::Tensor& out) {
+  if (x.is_cuda()) return on_cuda::linear(x, table, out);
+  const std::int64_t entries = table.size(0);
+  if (x.size(0) > kFewRows) {
+    return parallel_for(panels_of(entries, false), [&](std::int64_t panel) {
+      if (is_bf16(table)) {
+        table_panel<std::uint16_t>(x, table, panel * kPanelColumns, out);
+      } else {
+        table_panel<float>(x, table, panel * kPanelColumns, out);
+      }
+    });
+  }
+  const std::int64_t k = table.size(1);
+  for (std::int64_t r = 0; r < x.size(0); ++r) {
+    const auto* from = reinterpret_cast<const float*>(row(x, r));
+    auto* to = reinterpret_cast<float*>(row(out, r));
+    for_rows(entries, k, [&](std::int64_t begin, std::int64_t count) {
+      ops_kernels().dot_rows(from, row(table, begin), is_bf16(table), k, count, to + begin);
+    });
   }
 }
 

@@ -33,14 +33,12 @@ void add_normed(const at::Tensor& branch, const at::Tensor& weight, double eps, 
 // Splits rows [n, (H + 2 Hkv) D] of the fused projection into q [H, n, D], k, v [Hkv, n, D] (strided), q and k rotated.
 void split_and_rotate(const at::Tensor& qkv, const at::Tensor& angles, at::Tensor& q, at::Tensor& k, at::Tensor& v);
 
-// out [n, m] = gelu_tanh(first half) * second half of gate_up [n, 2 m].
-void geglu(const at::Tensor& gate_up, at::Tensor& out);
-
-// out [n, rows of weight] = x weight^T. x and out have one type; where the weight has another it is widened panel by
-// panel into `panel` (float32, at least one row long).
-void linear(const at::Tensor& x, const at::Tensor& weight, at::Tensor& panel, at::Tensor& out);
-// Whether this machine multiplies bfloat16 matrices faster than float32 ones.
-[[nodiscard]] bool fast_bfloat16();
+// out [n, m] = x weight^T, with a weight of a layer (LayerWeights). x and out have one type.
+void linear(const at::Tensor& x, const at::Tensor& weight, at::Tensor& out);
+// act [n, m] = gelu_tanh(x gates^T) * (x ups^T). `wide` is room for [n, 2 m], used where the weight is not packed.
+void gated_linear(const at::Tensor& x, const at::Tensor& gate_up, at::Tensor& wide, at::Tensor& act);
+// out [n, vocab] float32 = x table^T for x [n, hidden] float32 and a plain table [vocab, hidden] of either type.
+void table_product(const at::Tensor& x, const at::Tensor& table, at::Tensor& out);
 
 // logits = cap * tanh(logits / cap); cap 0: unchanged.
 void softcap(double cap, std::span<float> logits);

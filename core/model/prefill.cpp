@@ -190,7 +190,7 @@ class PrefillRun {
       at::Tensor normed = ops::empty({count, hidden}, at::kFloat, buffers_.x);
       ops::rms_norm(rows, model_.weights().final_norm, config_.rms_norm_eps, normed);
       result_.logits.resize(static_cast<std::size_t>(count * config_.vocab_size));
-      model_.logits_of(normed, buffers_.panel, result_.logits.data());
+      model_.logits_of(normed, result_.logits.data());
       if (all_rows) {
         if (options_.keep_final_hidden) result_.final_hidden.resize(static_cast<std::size_t>(tokens_ * hidden));
         if (options_.keep_final_hidden && !on_device_) {
@@ -293,7 +293,7 @@ std::vector<float> Gemma2Model::decode_step(KvCache& cache, std::int32_t token) 
   at::Tensor normed = ops::empty({1, config_.hidden_size}, at::kFloat, buffers.x);
   ops::rms_norm(buffers.x, weights_.final_norm, config_.rms_norm_eps, normed);
   std::vector<float> logits(static_cast<std::size_t>(config_.vocab_size));
-  logits_of(normed, buffers.panel, logits.data());
+  logits_of(normed, logits.data());
   cache.advance();
   return logits;
 }

@@ -11,6 +11,7 @@
 #include "core/base/memory.h"
 #include "core/base/parallel.h"
 #include "core/files/safetensors.h"
+#include "core/model/cpu/gemm.h"
 #include "core/model/cpu/ops_kernels.h"
 #include "core/model/on_cuda_internal.h"
 #include "core/model/weights_internal.h"
@@ -18,9 +19,6 @@
 namespace dhsa {
 namespace {
 
-// Below this size a model computed in float32 is widened to float32 when loaded; above, its bfloat16 matrices stay so
-// and are widened panel by panel while they are multiplied (costs about 3 %, saves half of the memory).
-constexpr std::int64_t kWidenBelow = std::int64_t{1} << 30U;
 constexpr std::int64_t kValuesPerJob = 1 << 20;
 
 struct Wanted {
@@ -67,8 +65,8 @@ StoredType stored_type(const std::string& dtype) {
 // A folder whose tensors have all been found with the right shape and a type that can be read.
 class CheckedFolder {
  public:
-  CheckedFolder(const std::filesystem::path& folder, const Gemma2Config& config, DType compute)
-      : files_(TensorFolder::open(folder)), compute_(compute), wanted_(all_tensors(config)) {
+  CheckedFolder(const std::filesystem::path& folder, const Gemma2Config& config, const ModelOptions& options)
+      : files_(TensorFolder::open(folder)), options_(options), wanted_(all_tensors(config)) {
     // Fine-tunes saved from Gemma2Model, without the head, lack the prefix.
     if (files_.contains("embed_tokens.weight")) prefix_.clear();
     for (const Wanted& wanted : wanted_) {
@@ -93,7 +91,6 @@ class CheckedFolder {
         throw Error(fmt::format("Tensor {} in {} has shape [{}] but config.json asks for [{}].", name, file,
                                 fmt::join(info.shape, ", "), fmt::join(wanted.shape, ", ")));
       }
-      total_ += elements(wanted);
     }
   }
 
@@ -102,12 +99,15 @@ class CheckedFolder {
   [[nodiscard]] std::string full_name(const std::string& name) const { return prefix_ + name; }
   [[nodiscard]] const std::vector<Wanted>& wanted() const { return wanted_; }
 
-  // Type a matrix is kept in; vectors (norms) are always float32.
+  // Type a matrix is kept in; vectors (norms) are always float32. A bfloat16 file computed in float32 stays bfloat16
+  // and is widened inside the matrix product: same values, half of the memory.
   [[nodiscard]] at::ScalarType kept_type(const std::vector<std::string>& parts) const {
-    if (compute_ == DType::kBFloat16) return at::kBFloat16;
     const bool all_bf16 =
         std::all_of(parts.begin(), parts.end(), [&](const std::string& name) { return info(name).dtype == "BF16"; });
-    return all_bf16 && total_ * 4 >= kWidenBelow ? at::kBFloat16 : at::kFloat;
+    const bool even = info(parts.front()).shape.back() % 2 == 0;  // packed bfloat16 comes in pairs
+    return (options_.compute == DType::kBFloat16 || all_bf16) && (even || options_.device == Device::kCuda)
+               ? at::kBFloat16
+               : at::kFloat;
   }
 
   [[nodiscard]] std::int64_t bytes() const {
@@ -122,9 +122,8 @@ class CheckedFolder {
  private:
   TensorFolder files_;
   std::string prefix_ = "model.";
-  DType compute_;
+  ModelOptions options_;
   std::vector<Wanted> wanted_;
-  std::int64_t total_ = 0;
 };
 
 class Fnv1a {
@@ -171,19 +170,12 @@ class Loader {
     return placed(tensor);
   }
 
-  // Matrices with the same number of columns, one below the other.
-  at::Tensor stacked(const std::vector<std::string>& names) const {
+  at::Tensor plain(const std::vector<std::string>& names) const {
     std::int64_t rows = 0;
     for (const std::string& name : names) rows += folder_.info(name).shape[0];
     const std::int64_t columns = folder_.info(names.front()).shape[1];
     const at::ScalarType type = folder_.kept_type(names);
-    at::Tensor tensor = at::empty({rows, columns}, type);
-    // Large pages: fewer page faults now, fewer address lookups in every product.
-    const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
-    const auto begin = (reinterpret_cast<std::uintptr_t>(tensor.data_ptr()) + page - 1) / page * page;
-    if (tensor.nbytes() > (4U << 20U)) {
-      madvise(reinterpret_cast<void*>(begin), tensor.nbytes() - page, MADV_HUGEPAGE);
-    }
+    at::Tensor tensor = in_large_pages({rows, columns}, type);
     auto* at = static_cast<char*>(tensor.data_ptr());
     for (const std::string& name : names) {
       copy(name, at, type == at::kBFloat16);
@@ -192,7 +184,86 @@ class Loader {
     return placed(tensor);
   }
 
+  // Matrices with the same number of columns, one below the other: plain on a GPU, packed (gemm.h) on the CPU. With
+  // `gated` there are two, of which 16 rows each take turns in the panels.
+  at::Tensor stacked(const std::vector<std::string>& names, bool gated = false) const {
+    if (device_ == Device::kCuda) return plain(names);
+    std::vector<Source> rows;
+    for (const std::string& name : names) {
+      const TensorInfo& info = folder_.info(name);
+      const StoredType type = stored_type(info.dtype);
+      const std::byte* at = folder_.file_of(name).bytes(folder_.full_name(name)).data();
+      for (std::int64_t row = 0; row < info.shape[0]; ++row) {
+        rows.push_back({at, type, &name});
+        at += info.shape[1] * (type == StoredType::kF32 ? 4 : 2);
+      }
+    }
+    const std::int64_t k = folder_.info(names.front()).shape[1];
+    const auto outputs = static_cast<std::int64_t>(rows.size()) / (gated ? 2 : 1);
+    const std::int64_t panels = panels_of(outputs, gated);
+    const bool bf16 = folder_.kept_type(names) == at::kBFloat16;
+    at::Tensor tensor = bf16 ? in_large_pages({panels, k / 2, kPanelColumns, 2}, at::kBFloat16)
+                             : in_large_pages({panels, k, kPanelColumns}, at::kFloat);
+    std::atomic<const std::string*> damaged{nullptr};
+    parallel_for(
+        panels,
+        [&](std::int64_t panel) {
+          const auto source = [&](std::int64_t column) -> const Source* {
+            const std::int64_t half = kPanelColumns / 2;
+            const std::int64_t output = gated ? panel * half + column % half : panel * kPanelColumns + column;
+            if (output >= outputs) return nullptr;
+            return &rows[static_cast<std::size_t>(gated && column >= half ? outputs + output : output)];
+          };
+          const std::string* bad = bf16 ? pack(source, k, tensor.data_ptr<at::BFloat16>() + panel * k * kPanelColumns)
+                                        : pack(source, k, tensor.data_ptr<float>() + panel * k * kPanelColumns);
+          if (bad != nullptr) damaged = bad;
+        },
+        cancel_);
+    if (damaged != nullptr) refuse_values(*damaged);
+    for (const std::string& name : names) release_pages(folder_.file_of(name).bytes(folder_.full_name(name)));
+    return tensor;
+  }
+
  private:
+  struct Source {
+    const std::byte* row;
+    StoredType type;
+    const std::string* name;
+  };
+
+  // Packs 32 rows into a panel; returns the name of a tensor whose values are not finite, or null.
+  template <class SourceOf, class T>
+  static const std::string* pack(const SourceOf& source_of, std::int64_t k, T* panel) {
+    using Bits = std::conditional_t<std::is_same_v<T, float>, float, std::uint16_t>;
+    std::vector<Bits> rows(static_cast<std::size_t>(kPanelColumns * k));  // zero where there is no row
+    const std::string* bad = nullptr;
+    for (std::int64_t column = 0; column < kPanelColumns; ++column) {
+      const Source* source = source_of(column);
+      if (source != nullptr &&
+          !ops_kernels().convert(source->row, source->type, k, rows.data() + column * k, sizeof(Bits) == 2)) {
+        bad = source->name;
+      }
+    }
+    pack_panel(rows.data(), k, reinterpret_cast<Bits*>(panel));
+    return bad;
+  }
+
+  // Large pages: fewer page faults now, fewer address lookups in every product.
+  static at::Tensor in_large_pages(at::IntArrayRef shape, at::ScalarType type) {
+    at::Tensor tensor = at::empty(shape, type);
+    const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+    const auto begin = (reinterpret_cast<std::uintptr_t>(tensor.data_ptr()) + page - 1) / page * page;
+    if (tensor.nbytes() > (4U << 20U)) {
+      madvise(reinterpret_cast<void*>(begin), tensor.nbytes() - page, MADV_HUGEPAGE);
+    }
+    return tensor;
+  }
+
+  [[noreturn]] void refuse_values(const std::string& name) const {
+    throw Error(fmt::format("Tensor {} in {} holds values that are infinite or not numbers: the file is damaged.",
+                            folder_.full_name(name), folder_.file_of(name).path().string()));
+  }
+
   [[nodiscard]] at::Tensor placed(const at::Tensor& host) const {
     return device_ == Device::kCuda ? on_cuda::to_device(host) : host;
   }
@@ -214,10 +285,7 @@ class Loader {
                    }
                  },
                  cancel_);
-    if (!finite) {
-      throw Error(fmt::format("Tensor {} in {} holds values that are infinite or not numbers: the file is damaged.",
-                              folder_.full_name(name), file.path().string()));
-    }
+    if (!finite) refuse_values(name);
     release_pages(from);
   }
 
@@ -229,12 +297,12 @@ class Loader {
 }  // namespace
 
 std::int64_t weight_bytes(const std::filesystem::path& folder, const ModelOptions& options) {
-  return CheckedFolder(folder, read_config(folder / "config.json"), options.compute).bytes();
+  return CheckedFolder(folder, read_config(folder / "config.json"), options).bytes();
 }
 
 Weights load_weights(const std::filesystem::path& folder, const Gemma2Config& config, const ModelOptions& options,
                      const CancelToken* cancel) {
-  const CheckedFolder checked(folder, config, options.compute);
+  const CheckedFolder checked(folder, config, options);
   Weights weights;
   weights.bytes = checked.bytes();
   const bool cuda = options.device == Device::kCuda;
@@ -246,7 +314,7 @@ Weights load_weights(const std::filesystem::path& folder, const Gemma2Config& co
   }
   weights.fingerprint = fingerprint_of(checked);
   const Loader loader(checked, options.device, cancel);
-  weights.embedding = loader.stacked({"embed_tokens.weight"});
+  weights.embedding = loader.plain({"embed_tokens.weight"});
   weights.final_norm = loader.vector("norm.weight");
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     const std::string at = fmt::format("layers.{}.", layer);
@@ -258,7 +326,7 @@ Weights load_weights(const std::filesystem::path& folder, const Gemma2Config& co
     to.qkv = loader.stacked(
         {at + "self_attn.q_proj.weight", at + "self_attn.k_proj.weight", at + "self_attn.v_proj.weight"});
     to.output = loader.stacked({at + "self_attn.o_proj.weight"});
-    to.gate_up = loader.stacked({at + "mlp.gate_proj.weight", at + "mlp.up_proj.weight"});
+    to.gate_up = loader.stacked({at + "mlp.gate_proj.weight", at + "mlp.up_proj.weight"}, true);
     to.down = loader.stacked({at + "mlp.down_proj.weight"});
   }
   return weights;

@@ -13,7 +13,8 @@
 
 namespace dhsa {
 
-// Matrices are [out, in], float32 or bfloat16; norm weights are float32, as stored (around 0: 1 is added on use).
+// Matrices are float32 or bfloat16; [out, in] on a GPU, packed for core/model/cpu/gemm.h on the CPU (3 or 4
+// dimensions). Norm weights are float32, as stored (around 0: 1 is added on use).
 struct LayerWeights {
   at::Tensor input_norm, post_attention_norm, pre_mlp_norm, post_mlp_norm;
   at::Tensor qkv;      // [(H + 2 Hkv) D, hidden]: q, k, v
@@ -23,7 +24,7 @@ struct LayerWeights {
 };
 
 struct Weights {
-  at::Tensor embedding;  // [vocab, hidden]
+  at::Tensor embedding;  // [vocab, hidden], never packed
   std::vector<LayerWeights> layers;
   at::Tensor final_norm;
   std::int64_t bytes = 0;

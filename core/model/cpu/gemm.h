@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace dhsa {
 
@@ -38,5 +39,14 @@ struct GemmKernel {
   bool a_bf16;  // takes bfloat16 activations (with bfloat16 weights only); others take float32
   void (*run)(const GemmCall& call, std::int64_t panel_begin, std::int64_t panel_end);
 };
+
+[[nodiscard]] std::vector<const GemmKernel*> available_gemm_kernels();  // those this machine runs, slowest first
+// The fastest for these activations; null where the machine has no bfloat16 dot product (then widen them).
+[[nodiscard]] const GemmKernel* gemm_kernel(bool a_bf16);
+// Runs all panels on all threads, with the fastest kernel (or the one given).
+void gemm(const GemmCall& call, const GemmKernel* kernel = nullptr);
+// Packs 32 rows [32, k] of a weight into one panel.
+void pack_panel(const float* rows, std::int64_t k, float* panel);
+void pack_panel(const std::uint16_t* rows, std::int64_t k, std::uint16_t* panel);
 
 }  // namespace dhsa

@@ -21,8 +21,6 @@ struct OpsKernels {
   // sines. Head h goes to out + h * head_stride elements.
   void (*rope)(const void* in, bool bf16, std::int64_t heads, std::int64_t half, const float* angles, void* out,
                std::int64_t head_stride);
-  // out[r] = gelu_tanh(gate) * up, where a row of gate_up is n gates followed by n ups.
-  void (*geglu)(const void* gate_up, bool bf16, std::int64_t n, std::int64_t rows, void* out);
   // out[r] = x . weights[r]
   void (*dot_rows)(const float* x, const void* weights, bool bf16, std::int64_t n, std::int64_t rows, float* out);
   // out += scale * row

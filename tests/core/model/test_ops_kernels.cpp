@@ -62,29 +62,6 @@ TEST_P(OpsKernelsTest, RmsNormAddsOneToTheWeight) {
   }
 }
 
-TEST_P(OpsKernelsTest, GegluIsTheTanhForm) {
-  const std::int64_t n = 203;
-  auto in = random_values(static_cast<std::size_t>(2 * n), 4.0F, 4);
-  in[0] = 0.0F;
-  in[1] = 200.0F;  // saturated on both sides
-  in[2] = -200.0F;
-  auto rounded = in;
-  const auto bits = round_to_bf16(rounded);
-  std::vector<float> out(static_cast<std::size_t>(n));
-  std::vector<std::uint16_t> out_bits(static_cast<std::size_t>(n));
-  kernels().geglu(in.data(), false, n, 1, out.data());
-  kernels().geglu(bits.data(), true, n, 1, out_bits.data());
-  const auto want = [&](const std::vector<float>& from, std::size_t i) {
-    const double g = from[i];
-    const double gelu = 0.5 * g * (1 + std::tanh(std::sqrt(2 / M_PI) * (g + 0.044715 * g * g * g)));
-    return gelu * from[i + static_cast<std::size_t>(n)];
-  };
-  for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) {
-    EXPECT_NEAR(out[i], want(in, i), 2e-6 * (1 + std::abs(want(in, i)))) << in[i];
-    EXPECT_NEAR(bfloat16_to_float(out_bits[i]), want(rounded, i), std::abs(want(rounded, i)) / 250 + 1e-6);
-  }
-}
-
 TEST_P(OpsKernelsTest, RopeTurnsThePairsOfTheTwoHalves) {
   const std::int64_t half = 12;
   const std::int64_t heads = 3;
