@@ -157,6 +157,11 @@ std::vector<Piece> pieces_of_row(const Inspection& inspection) {
   return pieces;
 }
 
+std::string trimmed(const std::string& text) {
+  const std::size_t begin = text.find_first_not_of(' ');
+  return begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(' ') + 1 - begin);
+}
+
 void print_boundaries(const Inspection& inspection, const Document& document, std::int64_t most) {
   const auto& boundaries = inspection.pieces;
   const std::int64_t chunks = static_cast<std::int64_t>(boundaries.size()) - 1;
@@ -204,7 +209,7 @@ void print_row(const Inspection& inspection, const Document& document, std::int6
       table.add({std::to_string(piece.chunk), fmt::format("{}-{}", piece.begin, piece.end - 1),
                  std::isnan(piece.score) ? "-" : fmt::format("{:.2f}", piece.score),
                  fmt::format("{} of {}", piece.kept, piece.visible), percent(piece.mass, 2),
-                 excerpt(document, piece.begin, piece.end, 44)});
+                 trimmed(excerpt(document, piece.begin, piece.end, 44))});
     }
     fmt::print("{}", table.text(4));
   };
@@ -258,7 +263,7 @@ void print_layer(const Inspection& inspection, const LayerInfo& layer) {
                std::to_string(mask.mask_head(static_cast<std::int64_t>(h), inspection.captured->q().heads)),
                percent(m.head_mass[h]), percent(m.head_error[h])});
   }
-  fmt::print("{}", heads.text());
+  fmt::print("\n{}", heads.text());
 }
 
 nlohmann::json inspection_json(const Inspection& inspection, const Document& document) {

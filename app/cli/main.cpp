@@ -55,16 +55,16 @@ int complain(const std::string& sentence, int code) {
 int main(int argc, char** argv) {
   using namespace dhsa::cli;
   CLI::App app(
-      "DHSA Explorer, command line: Gemma 2 prefill with Dynamic Hierarchical Sparse Attention, against dense and\n"
-      "other sparse methods.",
+      "DHSA Explorer, command line: Gemma 2 prefill with Dynamic Hierarchical Sparse Attention, against\n"
+      "dense and other sparse methods.",
       "dhsa");
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_version_flag("--version", fmt::format("dhsa {}", version()), "Print the version and leave");
   app.set_help_flag("-h,--help", "Print this help and leave");
   app.require_subcommand(0, 1);
   app.footer(
-      "dhsa COMMAND --help says what a command takes. Exit codes: 0 fine, 1 a verification failed or the run was\n"
-      "cancelled, 2 bad input.");
+      "dhsa COMMAND --help says what a command takes.\n"
+      "Exit codes: 0 fine, 1 a verification failed or the run was cancelled, 2 bad input.");
   Action action;
   add_run(app, action);
   add_inspect(app, action);

@@ -176,23 +176,22 @@ std::string excerpt(const Document& document, std::int64_t begin, std::int64_t e
   if (begin >= end) return {};
   const std::int64_t from = document.encoding.spans[static_cast<std::size_t>(begin)].begin;
   const std::int64_t to = document.encoding.spans[static_cast<std::size_t>(end - 1)].end;
-  std::string_view text =
-      std::string_view(document.text)
-          .substr(static_cast<std::size_t>(from), static_cast<std::size_t>(std::max<std::int64_t>(0, to - from)));
-  static constexpr std::string_view kGap = " ... ";
+  const auto length = static_cast<std::size_t>(std::max<std::int64_t>(0, to - from));
   std::string line;
-  if (characters(text) <= most) {
-    line = text;
-  } else if (most <= kGap.size()) {
-    line = first_characters(text, most);
-  } else {
-    const std::size_t kept = most - kGap.size();
-    line = fmt::format("{}{}{}", first_characters(text, kept - kept / 2), kGap, last_characters(text, kept / 2));
+  for (const char c : std::string_view(document.text).substr(static_cast<std::size_t>(from), length)) {
+    // Line breaks and control characters would upset a terminal and a table; runs of blanks waste its width.
+    const bool blank = static_cast<unsigned char>(c) <= 0x20 || c == 0x7f;
+    if (!blank) {
+      line += c;
+    } else if (line.empty() || line.back() != ' ') {
+      line += ' ';
+    }
   }
-  // Control characters would upset a terminal and a table.
-  std::replace_if(
-      line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
-  return line;
+  static constexpr std::string_view kGap = " ... ";
+  if (characters(line) <= most) return line;
+  if (most <= kGap.size()) return std::string(first_characters(line, most));
+  const std::size_t kept = most - kGap.size();
+  return fmt::format("{}{}{}", first_characters(line, kept - kept / 2), kGap, last_characters(line, kept / 2));
 }
 
 }  // namespace dhsa

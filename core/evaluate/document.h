@@ -46,8 +46,8 @@ void check_vocabulary(const Gemma2Config& config, const Tokenizer& tokenizer);
 // Bytes that are not UTF-8 become U+FFFD, one each; their number is returned.
 std::int64_t replace_invalid_utf8(std::string& text);
 
-// Text of tokens [begin, end) on one line, line breaks and tabs shown as spaces; if longer than `most` characters, cut
-// in the middle with " ... ".
+// Text of tokens [begin, end) on one line, runs of white space shown as one space; if longer than `most` characters,
+// cut in the middle with " ... ".
 [[nodiscard]] std::string excerpt(const Document& document, std::int64_t begin, std::int64_t end, std::size_t most);
 // Characters (code points) of valid UTF-8, and the first or last of them.
 [[nodiscard]] std::size_t characters(std::string_view text);

@@ -97,6 +97,23 @@ TEST(Compare, RunsEveryMethodOnTheSameTokens) {
   EXPECT_FALSE(json["runs"][0].contains("chunks"));
 }
 
+TEST(Compare, OneAndTwoTokens) {
+  for (const std::int64_t tokens : {1, 2}) {
+    std::vector<MethodChoice> choices;
+    for (const Method method : all_methods()) choices.push_back(choice(method));
+    CompareOptions options;
+    options.metrics_rows = 1;
+    options.max_new_tokens = 2;
+    const Comparison comparison = compare_methods(*tiny_model(), random_ids(tokens), {tokens, {}}, choices, options);
+    for (const MethodRun& run : comparison.runs) {
+      EXPECT_EQ(summarise(run).retained_mass, 1.0) << run.name;
+      EXPECT_EQ(summarise(run).density, 1.0) << run.name;
+      EXPECT_EQ(run.answer, comparison.runs[0].answer) << run.name;
+      EXPECT_EQ(run.logits.has_value(), run.name != "dense");
+    }
+  }
+}
+
 TEST(Compare, LogitPositionsAreSpreadAndLimited) {
   const std::vector<std::int32_t> ids = random_ids(kTokens);
   const std::vector<MethodChoice> choices = {choice(Method::kDense), choice(Method::kWindowSinks)};
