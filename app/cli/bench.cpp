@@ -69,8 +69,9 @@ BenchOptions bench_options(const BenchChoice& options, ProgressLine& progress) {
 }
 
 std::string range(const Spread& spread, double scale, int places) {
-  return fmt::format("{:.{}f} ({:.{}f}-{:.{}f})", spread.median * scale, places, spread.lowest * scale, places,
-                     spread.highest * scale, places);
+  const std::string median = fmt::format("{:.{}f}", spread.median * scale, places);
+  if (spread.lowest == spread.highest) return median;
+  return fmt::format("{} ({:.{}f}-{:.{}f})", median, spread.lowest * scale, places, spread.highest * scale, places);
 }
 
 void print_machine(const BenchChoice& options) {
@@ -124,7 +125,7 @@ int attention(const BenchChoice& options) {
         entry["of_peak"] = timing.gflops / peak;
         results.push_back(std::move(entry));
       }
-      fmt::print("{}", table.text(2, 120));
+      fmt::print("{}", table.text(2, 130));
       std::fflush(stdout);
     }
   }

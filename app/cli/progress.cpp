@@ -3,15 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
-
-#include "app/cli/table.h"
 
 namespace dhsa::cli {
 namespace {
 
 CancelToken interrupt_token;
+
+// No more precise than an estimate is.
+std::string seconds_left(double value) {
+  const auto whole = static_cast<std::int64_t>(std::ceil(value));
+  return whole < 60 ? fmt::format("{} s", whole) : fmt::format("{} min {:02} s", whole / 60, whole % 60);
+}
 
 extern "C" void on_interrupt(int /*signal*/) { interrupt_token.cancel(); }
 
@@ -34,7 +39,7 @@ void ProgressLine::show(const std::string& what, double fraction) {
   if (fraction >= 0) {
     line += fmt::format("  {:3.0f} %", 100 * fraction);
     if (fraction > 0.02 && elapsed > 0.5) {
-      line += fmt::format("  about {} left", seconds(elapsed * (1 - fraction) / fraction));
+      line += fmt::format("  about {} left", seconds_left(elapsed * (1 - fraction) / fraction));
     }
   }
   if (style_ == ProgressStyle::kTerminal) {

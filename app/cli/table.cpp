@@ -106,6 +106,7 @@ std::string count(std::int64_t value) {
 std::string percent(double share, int places) { return fmt::format("{:.{}f} %", 100 * share, places); }
 
 std::string seconds(double value) {
+  if (value < 0.01) return fmt::format("{:.1f} ms", 1000 * value);
   if (value < 1) return fmt::format("{:.0f} ms", 1000 * value);
   if (value < 120) return fmt::format("{:.2f} s", value);
   const auto whole = static_cast<std::int64_t>(std::lround(value));
