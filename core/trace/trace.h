@@ -83,6 +83,8 @@ class TraceRecorder : public PrefillObserver {
   void attended(const AttendedLayer& layer) override;
   [[nodiscard]] bool wants_hidden(int index) const override;
   void hidden(int index, const HeadsView& states) override;
+  // What is known so far; plan and capture of a layer are there before `next` hears of it.
+  [[nodiscard]] const RunTrace& trace() const noexcept { return trace_; }
   [[nodiscard]] RunTrace take(const PrefillResult& result);
 
  private:

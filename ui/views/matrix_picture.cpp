@@ -156,6 +156,7 @@ ValueScale MatrixPicture::chooseScale(const ColourSettings& settings, Reducer re
   for (const int side : {0, 1}) {
     if (!m_layers[at(side)].source || !usesSide(mode, side)) continue;
     const MatrixSource::Kind kind = m_layers[at(side)].source->kind();
+    if (isMaskBesideValues(side, mode)) continue;
     masks = masks && kind == MatrixSource::Kind::kMask;
     diverging = diverging || kind == MatrixSource::Kind::kDifference;
     if (difference) continue;
@@ -213,9 +214,20 @@ void MatrixPicture::paint(const ColourSettings& settings, Reducer reducer, Compa
   for (const int side : {0, 1}) {
     const SampleGrid& grid = m_grids[at(side)];
     if (!usesSide(mode, side) || !m_layers[at(side)].source || grid.width == 0) continue;
+    if (isMaskBesideValues(side, mode)) {
+      ValueScale(ColourScale::Linear, 0, 1, false)
+          .colour(values(side, reducer), grid.width, grid.height, m_map, m_images[at(side)]);
+      continue;
+    }
     m_scale.colour(values(side, reducer), grid.width, grid.height, m_map, m_images[at(side)]);
     note_clipping(values(side, reducer));
   }
+}
+
+bool MatrixPicture::isMaskBesideValues(int side, CompareMode mode) const {
+  if (mode != CompareMode::SideBySide && mode != CompareMode::Split) return false;
+  const auto isMask = [this](int s) { return m_layers[at(s)].source->kind() == MatrixSource::Kind::kMask; };
+  return m_layers[0].source && m_layers[1].source && isMask(side) && !isMask(1 - side);
 }
 
 void MatrixPicture::paintDifference(Reducer reducer) {

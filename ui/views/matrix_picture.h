@@ -61,6 +61,8 @@ class MatrixPicture {
   [[nodiscard]] bool clippedHigh() const { return m_clippedHigh; }
   // Kept or dropped only, so a legend of two colours says more than a colour bar.
   [[nodiscard]] bool binary() const { return m_binary; }
+  // A mask shown next to scores or probabilities: the colour bar belongs to those, the mask goes from 0 to 1.
+  [[nodiscard]] bool isMaskBesideValues(int side, CompareMode mode) const;
   [[nodiscard]] bool compositeOfMasks() const { return m_sets[0] != nullptr; }
   [[nodiscard]] static std::vector<CompositeKey> compositeKeys(const ViewTheme& theme);
 

@@ -119,7 +119,9 @@ void MatrixView::drawStill() {
                       m_colours.scale, key_series);
     furniture.strip(m_geometry.rowStrip, Qt::Vertical, row_series, m_colours.scale);
   }
-  const MatrixLayer& named = m_picture.layer(shown == CompareMode::B ? 1 : 0);
+  // The colour bar belongs to the side with values, where the other is a mask.
+  const bool second = shown == CompareMode::B || m_picture.isMaskBesideValues(0, shown);
+  const MatrixLayer& named = m_picture.layer(second ? 1 : 0);
   QString unit = named.unit;
   if (unit.isEmpty() && named.source->kind() == MatrixSource::Kind::kMask) unit = tr("kept share");
   furniture.colourBar(m_geometry.legend, m_picture, shown, unit);

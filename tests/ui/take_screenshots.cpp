@@ -1,0 +1,102 @@
+// Pictures of the window on the demo model and the sample text, for people to look at: take_screenshots FOLDER NAME
+// WIDTH HEIGHT light|dark [text-file]. And with --icons: the program's icons from their drawing.
+#include <QApplication>
+#include <QDir>
+#include <QDockWidget>
+#include <QElapsedTimer>
+#include <QPainter>
+#include <QSettings>
+#include <QSvgRenderer>
+#include <QTemporaryDir>
+#include <QTest>
+
+#include "core/base/resources.h"
+#include "ui/views/main_window.h"
+#include "ui/views/matrix_panel.h"
+#include "ui/views/message_bar.h"
+
+using namespace dhsa;
+
+namespace {
+
+int makeIcons(const QString& folder) {
+  QSvgRenderer drawing(folder + QStringLiteral("/icon.svg"));
+  if (!drawing.isValid()) return 1;
+  for (const int size : {32, 48, 64, 128, 256}) {
+    QImage image(size, size, QImage::Format_ARGB32_Premultiplied);
+    image.fill(Qt::transparent);
+    QPainter painter(&image);
+    painter.setRenderHint(QPainter::Antialiasing);
+    drawing.render(&painter, QRectF(0, 0, size, size));
+    painter.end();
+    if (!image.save(QStringLiteral("%1/icon-%2.png").arg(folder).arg(size))) return 1;
+  }
+  return 0;
+}
+
+bool settle(Explorer* explorer, int runs) {
+  return QTest::qWaitFor(
+      [&] {
+        const auto layer = explorer->layerInView();
+        return explorer->runs()->size() >= runs && !explorer->engine()->isBusy() && !explorer->isStale() && layer &&
+               layer->rowStep == 1 && explorer->attention();
+      },
+      300000);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  QApplication app(argc, argv);
+  const QStringList arguments = QApplication::arguments();
+  if (arguments.size() == 3 && arguments[1] == QStringLiteral("--icons")) return makeIcons(arguments[2]);
+  if (arguments.size() < 6) return 2;
+  const QString folder = arguments[1];
+  const QString name = arguments[2];
+  const QSize size(arguments[3].toInt(), arguments[4].toInt());
+  const QTemporaryDir settingsFolder;
+  QSettings::setDefaultFormat(QSettings::IniFormat);
+  QSettings::setPath(QSettings::IniFormat, QSettings::UserScope, settingsFolder.path());
+  QCoreApplication::setOrganizationName(QStringLiteral("dhsa-screenshots"));
+
+  StartOptions options;
+  if (arguments.size() > 6) options.text = QDir(arguments[6]).absolutePath();
+  MainWindow window(options);
+  window.setTheme(arguments[5] == QStringLiteral("dark") ? Theme::kDark : Theme::kLight);
+  window.resize(size);
+  window.show();
+  QDir().mkpath(folder);
+  int taken = 0;
+  const auto shoot = [&](const char* what) {
+    window.messageBar()->hide();
+    QTest::qWait(500);
+    const QString path = QStringLiteral("%1/%2-%3.png").arg(folder, name, QString::fromLatin1(what));
+    if (!window.grab().save(path)) qFatal("cannot write %s", qPrintable(path));
+    ++taken;
+  };
+  QElapsedTimer clock;
+  clock.start();
+  window.start();
+  Explorer* explorer = window.explorer();
+  if (!QTest::qWaitFor([&] { return explorer->layer(0) != nullptr; }, 60000)) qFatal("no layer came");
+  qInfo("first layer on the screen %lld ms after the window", static_cast<long long>(clock.elapsed()));
+  shoot("running");
+  if (!settle(explorer, 2)) qFatal("the run did not end");
+  explorer->view()->setLayer(3);
+  settle(explorer, 2);
+  shoot("overview");
+  explorer->view()->selectRow(explorer->document()->tokens() - 8);
+  if (!QTest::qWaitFor([&] { return explorer->row() != nullptr; }, 10000)) qFatal("no row came");
+  shoot("row");
+  explorer->view()->selectRow(-1);
+  explorer->runs()->setPinned(explorer->runs()->at(0).id, true);
+  explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{512});
+  settle(explorer, 2);
+  window.dock(QStringLiteral("runs"))->raise();
+  window.dock(QStringLiteral("chunks"))->raise();
+  window.findChild<MatrixPanel*>()->setMode(CompareMode::Composite);
+  window.findChild<MatrixPanel*>()->setContent(0, MatrixContent::kMask);
+  window.findChild<MatrixPanel*>()->setContent(1, MatrixContent::kPinnedMask);
+  shoot("what-if");
+  return taken == 4 ? 0 : 1;
+}

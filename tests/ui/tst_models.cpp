@@ -1,0 +1,87 @@
+// Item models against Qt's own tester, while their data changes.
+#include <QAbstractItemModelTester>
+#include <QTest>
+
+#include "tests/ui/window_under_test.h"
+#include "ui/models/chunk_model.h"
+#include "ui/models/format.h"
+#include "ui/models/layer_model.h"
+#include "ui/models/run_model.h"
+
+using namespace dhsa;
+
+class TestModels : public QObject {
+  Q_OBJECT
+
+ private Q_SLOTS:
+  void runModelFollowsTheList() {
+    RunList runs;
+    RunModel model(&runs);
+    const QAbstractItemModelTester tester(&model, QAbstractItemModelTester::FailureReportingMode::QtTest);
+    Run sparse;
+    sparse.label = QStringLiteral("DHSA 1024");
+    sparse.documentSha = QStringLiteral("x");
+    sparse.tokens = 100;
+    sparse.seconds = 2;
+    const int id = runs.add(sparse);
+    QCOMPARE(model.rowCount(), 1);
+    QCOMPARE(model.index(0, RunModel::kSpeed).data().toString(), QStringLiteral("–"));
+    Run dense = sparse;
+    dense.parameters.method = Method::kDense;
+    dense.seconds = 5;
+    runs.add(dense);
+    QVERIFY(model.index(0, RunModel::kSpeed).data().toString().startsWith(QLocale().toString(2.5, 'f', 2)));
+    QVERIFY(model.setData(model.index(0, RunModel::kLabel), QStringLiteral("mine")));
+    QCOMPARE(runs.find(id)->label, QStringLiteral("mine"));
+    QVERIFY(!model.setData(model.index(0, RunModel::kLabel), QStringLiteral("  ")));
+    QVERIFY(model.setData(model.index(0, RunModel::kLabel), Qt::Checked, Qt::CheckStateRole));
+    QCOMPARE(runs.pinned()->id, id);
+    runs.setLogits(id, {0.25, 0.9, 10});
+    QCOMPARE(model.index(0, RunModel::kSameTop).data().toString(), formatPercent(0.9));
+    runs.remove(id);
+    QCOMPARE(model.rowCount(), 1);
+  }
+
+  void chunkAndLayerModelsFollowARun() {
+    WindowUnderTest window(400);
+    ChunkModel chunks;
+    const QAbstractItemModelTester chunkTester(&chunks, QAbstractItemModelTester::FailureReportingMode::QtTest);
+    LayerModel layers(window.explorer());
+    const QAbstractItemModelTester layerTester(&layers, QAbstractItemModelTester::FailureReportingMode::QtTest);
+    QCOMPARE(layers.rowCount(), 0);
+    QVERIFY(window.startAndSettle());
+    const Explorer* explorer = window.explorer();
+
+    QCOMPARE(layers.rowCount(), explorer->layers());
+    QCOMPARE(layers.rowCount(layers.index(2, 0)), explorer->heads());
+    const auto layer = explorer->layer(2);
+    QCOMPARE(layers.index(2, LayerModel::kRetained).data().toString(), formatPercent(layer->metrics->retained_mass));
+    QCOMPARE(layers.index(1, LayerModel::kRetained, layers.index(2, 0)).data().toString(),
+             formatPercent(layer->metrics->head_mass[1]));
+    QCOMPARE(layers.tabSeparated().count(u'\n'), explorer->layers() + 1);
+
+    chunks.setLayer(explorer->document(), layer);
+    const auto& boundaries = layer->plan->trace.boundaries;
+    QCOMPARE(chunks.rowCount(), static_cast<int>(boundaries.size()) - 1);
+    int length = 0;
+    for (int row = 0; row < chunks.rowCount(); ++row) {
+      length += chunks.index(row, ChunkModel::kLength).data().toInt();
+      QCOMPARE(chunks.rowOf(chunks.beginOf(row)), row);
+      QCOMPARE(chunks.rowOf(chunks.endOf(row) - 1), row);
+    }
+    QCOMPARE(length, static_cast<int>(explorer->document()->tokens()));
+    chunks.setLayer(explorer->document(), nullptr);
+    QCOMPARE(chunks.rowCount(), 0);
+  }
+
+  void numbersReadWell() {
+    QCOMPARE(formatBytes(512), QStringLiteral("512 B"));
+    QCOMPARE(formatBytes(qint64{5} << 30), QStringLiteral("%1 GiB").arg(QLocale().toString(5.0, 'f', 2)));
+    QCOMPARE(formatSeconds(0.0824), QStringLiteral("82 ms"));
+    QCOMPARE(formatSeconds(125), QStringLiteral("2 min 05 s"));
+    QCOMPARE(formatPercent(std::nan("")), QStringLiteral("–"));
+  }
+};
+
+QTEST_MAIN(TestModels)
+#include "tst_models.moc"

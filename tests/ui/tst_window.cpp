@@ -1,0 +1,448 @@
+// The whole window on the demo model: what a person does, and what has to show.
+#include <QClipboard>
+#include <QDockWidget>
+#include <QDropEvent>
+#include <QElapsedTimer>
+#include <QLabel>
+#include <QLineEdit>
+#include <QMimeData>
+#include <QPushButton>
+#include <QSlider>
+#include <QSpinBox>
+#include <QTableView>
+#include <QTest>
+#include <QTreeView>
+#include <QUndoStack>
+
+#include "core/analysis/pyramid.h"
+#include "core/files/atomic_write.h"
+#include "tests/ui/window_under_test.h"
+#include "ui/models/layer_model.h"
+#include "ui/state/session.h"
+#include "ui/views/head_map.h"
+#include "ui/views/importance_strip.h"
+#include "ui/views/matrix_panel.h"
+#include "ui/views/message_bar.h"
+#include "ui/views/metrics_panel.h"
+#include "ui/views/parameters_panel.h"
+#include "ui/views/performance_panel.h"
+#include "ui/views/text_view.h"
+
+using namespace dhsa;
+
+namespace {
+
+const char* const kDocks[] = {"text", "matrix", "importance", "parameters", "metrics", "performance", "chunks", "runs"};
+
+// Colours on a picture: an empty widget has one or two.
+int coloursOf(const QImage& image) {
+  QSet<QRgb> seen;
+  for (int y = 0; y < image.height(); y += 2) {
+    for (int x = 0; x < image.width(); x += 2) seen.insert(image.pixel(x, y));
+  }
+  return static_cast<int>(seen.size());
+}
+
+void dragSlider(QSlider* slider, int to) {
+  slider->setSliderDown(true);
+  const int from = slider->value();
+  for (int step = 1; step <= 10; ++step) slider->setValue(from + (to - from) * step / 10);
+  slider->setSliderDown(false);
+}
+
+}  // namespace
+
+class TestWindow : public QObject {
+  Q_OBJECT
+
+ private:
+  std::unique_ptr<WindowUnderTest> m_shared;  // settled once, used by tests that leave it as it was
+
+ private Q_SLOTS:
+  void initTestCase() {
+    m_shared = std::make_unique<WindowUnderTest>();
+    QVERIFY(m_shared->startAndSettle());
+  }
+  void cleanupTestCase() { m_shared.reset(); }
+
+  void everyDockOpensAndShowsData() {
+    MainWindow* window = m_shared->window();
+    for (const char* name : kDocks) {
+      QDockWidget* dock = window->dock(QString::fromLatin1(name));
+      QVERIFY2(dock != nullptr, name);
+      dock->raise();
+      QTRY_VERIFY2(!dock->visibleRegion().isEmpty(), name);
+      QVERIFY2(coloursOf(dock->grab().toImage()) > 6, name);
+    }
+    const Explorer* explorer = m_shared->explorer();
+    QVERIFY(m_shared->child<TextView>("textView")->isLaidOut());
+    QVERIFY(m_shared->child<MatrixView>("matrixView")->tokens() == explorer->document()->tokens());
+    QVERIFY(m_shared->child<ImportanceStrip>("importanceStrip")->tokens() == explorer->document()->tokens());
+    const auto* metrics = m_shared->child<MetricTile>("metric-retained");
+    QVERIFY(metrics->value().contains(u'%'));
+    QVERIFY(m_shared->child<QTreeView>("chunkTable")->model()->rowCount() > 5);
+    QCOMPARE(m_shared->child<QTableView>("runTable")->model()->rowCount(), 1);
+    for (int layer = 0; layer < explorer->layers(); ++layer) {
+      QVERIFY(m_shared->child<StageBars>("stageBars")->layerSeconds(layer) > 0);
+    }
+    window->dock(QStringLiteral("text"))->raise();
+    window->dock(QStringLiteral("importance"))->raise();
+  }
+
+  void everyDockHasAShortcutThatTogglesIt() {
+    MainWindow* window = m_shared->window();
+    for (const char* name : kDocks) {
+      QAction* action = window->action((std::string("panel.") + name).c_str());
+      QVERIFY2(!action->shortcut().isEmpty(), name);
+      QDockWidget* dock = window->dock(QString::fromLatin1(name));
+      dock->show();
+      dock->raise();
+      QTRY_VERIFY2(!dock->visibleRegion().isEmpty(), name);
+      action->trigger();
+      QVERIFY2(dock->isHidden(), name);
+      action->trigger();
+      QVERIFY2(!dock->isHidden(), name);
+    }
+    window->restoreDefaultLayout();
+  }
+
+  void everyControlHasAnAccessibleName() {
+    for (const QWidget* widget : m_shared->window()->findChildren<QWidget*>()) {
+      const bool control = widget->inherits("QAbstractButton") || widget->inherits("QComboBox") ||
+                           widget->inherits("QAbstractSpinBox") || widget->inherits("QAbstractSlider") ||
+                           widget->inherits("QAbstractItemView");
+      // Parts that Qt makes inside its own controls carry the names of those.
+      bool inner = widget->objectName().startsWith(QStringLiteral("qt_")) || widget->inherits("QScrollBar") ||
+                   widget->inherits("QTabBar") || widget->inherits("QHeaderView");
+      for (const QWidget* up = widget->parentWidget(); up != nullptr && !inner; up = up->parentWidget()) {
+        inner = up->inherits("QComboBox") || up->inherits("QLineEdit") || up->inherits("QTabBar") ||
+                up->inherits("QDockWidget") == (widget->parentWidget() == up) || up->inherits("QAbstractItemView");
+        if (up->inherits("QDockWidget") || up->inherits("QToolBar")) {
+          inner = inner && widget->parentWidget() == up;
+          break;
+        }
+      }
+      if (!control || inner) continue;
+      const auto* button = qobject_cast<const QAbstractButton*>(widget);
+      const bool named = !widget->accessibleName().isEmpty() || (button && !button->text().isEmpty());
+      QVERIFY2(named, qPrintable(QString::fromLatin1(widget->metaObject()->className()) + u' ' + widget->objectName()));
+    }
+  }
+
+  void rowSelectionGoesBothWays() {
+    auto* text = m_shared->child<TextView>("textView");
+    auto* matrix = m_shared->child<MatrixView>("matrixView");
+    text->scrollToToken(40);
+    const QRect token = text->tokenRect(40);
+    QVERIFY(!token.isEmpty());
+    QTest::mouseClick(text->viewport(), Qt::LeftButton, {}, token.center());
+    QCOMPARE(matrix->selectedRow(), 40);
+    QTRY_VERIFY(m_shared->explorer()->row() && m_shared->explorer()->row()->row == 40);
+
+    const qint64 row = m_shared->explorer()->document()->tokens() * 2 / 3;
+    const QPoint cell = matrix->cellRect({row, row / 2}).center().toPoint();
+    const auto hit = matrix->cellAt(cell);
+    QVERIFY(hit.has_value());
+    QTest::mouseClick(matrix, Qt::LeftButton, {}, cell);
+    QCOMPARE(m_shared->explorer()->view()->row(), hit->row);
+    QTRY_VERIFY(m_shared->explorer()->row() && m_shared->explorer()->row()->row == hit->row);
+    // The text has scrolled to it.
+    QVERIFY(text->viewport()->rect().intersects(text->tokenRect(hit->row)));
+    m_shared->window()->action("view.clear-selection")->trigger();
+    QCOMPARE(matrix->selectedRow(), -1);
+  }
+
+  void theSelectedRowIsShadedAsTheMaskSays() {
+    Explorer* explorer = m_shared->explorer();
+    explorer->view()->setLayer(1);  // global
+    QVERIFY(m_shared->settle(1));
+    const qint64 row = explorer->document()->tokens() - 2;
+    explorer->view()->selectRow(row);
+    QTRY_VERIFY(explorer->row() && explorer->row()->row == row && explorer->row()->layer == 1);
+    const auto view = explorer->row();
+    const KeyMask& mask = explorer->layerInView()->plan->mask;
+    std::int64_t kept = 0;
+    double keptMass = 0;
+    for (qint64 key = 0; key <= row; ++key) {
+      const bool isKept = mask.kept(mask.mask_head(0, explorer->heads()), row, key);
+      QCOMPARE(view->state[static_cast<std::size_t>(key)] == KeyState::kKept, isKept);
+      kept += isKept ? 1 : 0;
+      keptMass += isKept ? static_cast<double>(view->mass[static_cast<std::size_t>(key)]) : 0;
+    }
+    QCOMPARE(view->kept, kept);
+    QVERIFY(std::abs(view->keptMass - keptMass) < 1e-9);
+    QVERIFY(view->state[static_cast<std::size_t>(row) + 1] == KeyState::kNotCausal);
+    // Dropped-but-important keys each hold more mass than any merely dropped one.
+    float least = 2;
+    float most = -1;
+    for (std::size_t key = 0; key <= static_cast<std::size_t>(row); ++key) {
+      if (view->state[key] == KeyState::kDroppedImportant) least = std::min(least, view->mass[key]);
+      if (view->state[key] == KeyState::kDropped) most = std::max(most, view->mass[key]);
+    }
+    QVERIFY(least >= most);
+    explorer->view()->selectRow(-1);
+    explorer->view()->setLayer(0);
+    QVERIFY(m_shared->settle(1));
+  }
+
+  void aSliderDragIsOneStepAndChangesMaskAndMetrics() {
+    Explorer* explorer = m_shared->explorer();
+    explorer->view()->setLayer(1);
+    QVERIFY(m_shared->settle(1));
+    auto* panel = m_shared->child<ParametersPanel>("parametersPanel");
+    auto* slider = qobject_cast<QSlider*>(panel->slider(QStringLiteral("budget")));
+    auto* box = qobject_cast<QSpinBox*>(panel->editor(QStringLiteral("budget")));
+    QVERIFY(slider && box);
+    const auto before = explorer->layerInView();
+    const QString metric = m_shared->child<MetricTile>("metric-density")->value();
+    const QImage picture = m_shared->child<MatrixView>("matrixView")->grab().toImage();
+    const int steps = explorer->parameters()->undoStack()->count();
+    const std::int64_t budget = explorer->parameters()->values().budget;
+
+    dragSlider(slider, 520);
+    QVERIFY(explorer->parameters()->values().budget < budget);
+    QCOMPARE(static_cast<std::int64_t>(box->value()), explorer->parameters()->values().budget);
+    QCOMPARE(explorer->parameters()->undoStack()->count(), steps + 1);
+    QVERIFY(explorer->isStale());
+    QVERIFY(m_shared->settle(1));
+    const auto after = explorer->layerInView();
+    QVERIFY(after->whatIf);
+    QVERIFY(after->plan->mask.density() < before->plan->mask.density());
+    QVERIFY(after->metrics->retained_mass < before->metrics->retained_mass);
+    QVERIFY(m_shared->child<MetricTile>("metric-density")->value() != metric);
+    QVERIFY(m_shared->child<MatrixView>("matrixView")->grab().toImage() != picture);
+
+    m_shared->window()->action("edit.undo")->trigger();
+    QCOMPARE(explorer->parameters()->values().budget, budget);
+    QVERIFY(m_shared->settle(1));
+    QVERIFY(explorer->layerInView()->plan->mask.same_pairs(before->plan->mask));
+    QVERIFY(!explorer->layerInView()->whatIf);
+    QCOMPARE(m_shared->child<MetricTile>("metric-density")->value(), metric);
+    explorer->view()->setLayer(0);
+    QVERIFY(m_shared->settle(1));
+  }
+
+  void whatIfEqualsARunForTheFirstLayer() {
+    // Layer 0 sees the same hidden states whatever the mask, so what-if must give exactly what a run would.
+    WindowUnderTest fresh(400);
+    QVERIFY(fresh.startAndSettle());
+    fresh.explorer()->parameters()->set(QStringLiteral("budget"), std::int64_t{320});
+    QVERIFY(fresh.settle(1));
+    const auto whatIf = fresh.explorer()->layer(0);
+    QVERIFY(whatIf->whatIf);
+    fresh.explorer()->run();
+    QVERIFY(fresh.settle(2));
+    const auto ran = fresh.explorer()->layer(0);
+    QVERIFY(!ran->whatIf);
+    QVERIFY(ran->plan->mask.same_pairs(whatIf->plan->mask));
+    QCOMPARE(ran->metrics->retained_mass, whatIf->metrics->retained_mass);
+  }
+
+  void parametersThatAMethodIgnoresAreHidden() {
+    Explorer* explorer = m_shared->explorer();
+    auto* panel = m_shared->child<ParametersPanel>("parametersPanel");
+    QVERIFY(panel->editor(QStringLiteral("chunks-per-block"))->isVisibleTo(panel));
+    explorer->parameters()->set(QStringLiteral("method"), std::string("dense"));
+    QVERIFY(!panel->editor(QStringLiteral("chunks-per-block"))->isVisibleTo(panel));
+    QVERIFY(!panel->editor(QStringLiteral("budget"))->isVisibleTo(panel));
+    QVERIFY(panel->editor(QStringLiteral("method"))->isVisibleTo(panel));
+    explorer->parameters()->undoStack()->undo();
+    QVERIFY(panel->editor(QStringLiteral("chunks-per-block"))->isVisibleTo(panel));
+    QVERIFY(m_shared->settle(1));
+  }
+
+  void aContradictionIsShownAndNothingIsLost() {
+    Explorer* explorer = m_shared->explorer();
+    const auto before = explorer->layerInView();
+    explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{100});
+    auto* problem = m_shared->child<QLabel>("problem");
+    QVERIFY(problem->isVisibleTo(m_shared->window()));
+    QVERIFY(!problem->text().isEmpty());
+    QVERIFY(!m_shared->child<QPushButton>("run")->isEnabled());
+    QCOMPARE(explorer->layerInView(), before);
+    explorer->parameters()->undoStack()->undo();
+    QVERIFY(!problem->isVisibleTo(m_shared->window()));
+    QVERIFY(m_shared->settle(1));
+  }
+
+  void aBadModelFolderLeavesTheOldOne() {
+    Explorer* explorer = m_shared->explorer();
+    const auto model = explorer->model();
+    const auto layer = explorer->layerInView();
+    const QString folder = m_shared->filePath(QStringLiteral("no-model"));
+    QVERIFY(QDir().mkpath(folder));
+    m_shared->window()->openModelFolder(folder);
+    MessageBar* messages = m_shared->window()->messageBar();
+    QTRY_VERIFY(messages->isVisible() && messages->isError());
+    QVERIFY2(messages->text().contains(QStringLiteral("no-model")), qPrintable(messages->text()));
+    // One that begins well and then does not: config without weights.
+    write_file(folder.toStdString() + "/config.json",
+               read_file(std::string(DHSA_RESOURCES) + "/models/demo/config.json"));
+    messages->hide();
+    explorer->openModel(folder);
+    QTRY_VERIFY(messages->isVisible() && messages->isError());
+    QTRY_VERIFY(!explorer->engine()->isBusy());
+    QCOMPARE(explorer->model(), model);
+    QCOMPARE(explorer->layerInView(), layer);
+    messages->hide();
+  }
+
+  void aMissingTextLeavesTheOldOne() {
+    Explorer* explorer = m_shared->explorer();
+    const auto document = explorer->document();
+    m_shared->window()->openText(m_shared->filePath(QStringLiteral("absent.txt")));
+    QTRY_VERIFY(m_shared->window()->messageBar()->isError() && m_shared->window()->messageBar()->isVisible());
+    QCOMPARE(explorer->document(), document);
+    m_shared->window()->messageBar()->hide();
+  }
+
+  void aDamagedSessionLeavesEverything() {
+    Explorer* explorer = m_shared->explorer();
+    const auto layer = explorer->layerInView();
+    const QString path = m_shared->filePath(QStringLiteral("bad.dhsa-session"));
+    write_file(path.toStdString(), "{\"application\": \"dhsa-expl");
+    QVERIFY(!m_shared->window()->openSession(path));
+    QVERIFY(m_shared->window()->messageBar()->isError());
+    QCOMPARE(explorer->layerInView(), layer);
+    m_shared->window()->messageBar()->hide();
+  }
+
+  void cancelActsAndLeavesTheLastRun() {
+    WindowUnderTest fresh(4000);
+    QVERIFY(fresh.startAndSettle());
+    Explorer* explorer = fresh.explorer();
+    QSignalSpy cancelled(explorer->engine(), &Engine::cancelled);
+    explorer->run();
+    QTRY_VERIFY(explorer->progress().running && explorer->progress().layer >= 1);
+    QElapsedTimer clock;
+    clock.start();
+    fresh.child<QPushButton>("cancel")->click();
+    QTRY_COMPARE_WITH_TIMEOUT(cancelled.count(), 1, 20000);
+    qInfo("cancelled after %lld ms", static_cast<long long>(clock.elapsed()));
+    QVERIFY(!explorer->progress().running);
+    QCOMPARE(explorer->runs()->size(), 1);
+    QVERIFY(explorer->layerInView() != nullptr);
+    QVERIFY(fresh.settle(1));
+  }
+
+  void closingWhileRunningIsSafe() {
+    for (int layers = 0; layers < 3; ++layers) {
+      WindowUnderTest fresh(3000);
+      fresh->start();
+      QTRY_VERIFY_WITH_TIMEOUT(fresh.explorer()->progress().running && fresh.explorer()->progress().layer >= layers,
+                               60000);
+      fresh->close();
+      fresh.close();
+    }
+    // And while the model is still being read.
+    WindowUnderTest fresh(300);
+    fresh->start();
+    fresh.close();
+  }
+
+  void theWindowNeverWaitsForTheEngine() {
+    WindowUnderTest fresh(5000);
+    fresh.explorer()->setCompareAfterRun(true);
+    QElapsedTimer sinceTick;
+    qint64 longest = 0;
+    int ticks = 0;
+    QTimer timer;
+    timer.setTimerType(Qt::PreciseTimer);
+    timer.setInterval(10);
+    connect(&timer, &QTimer::timeout, this, [&] {
+      longest = std::max(longest, sinceTick.restart());
+      ++ticks;
+    });
+    fresh->start();
+    QTRY_VERIFY_WITH_TIMEOUT(fresh.explorer()->document() != nullptr, 60000);
+    sinceTick.start();
+    timer.start();
+    QVERIFY(fresh.settle(2));
+    timer.stop();
+    qInfo("longest gap of a 10 ms timer during run, comparison and refinement over %lld tokens: %lld ms (%d ticks)",
+          static_cast<long long>(fresh.explorer()->document()->tokens()), static_cast<long long>(longest), ticks);
+    QVERIFY(ticks > 50);
+    // The comparison came in: a dense run and logits.
+    const Run* run = fresh.explorer()->runs()->find(fresh.explorer()->currentRunId());
+    QVERIFY(run && run->logits && run->logits->positions > 100);
+    QVERIFY(run->logits->meanKl >= 0 && run->logits->sameTop > 0.5);
+  }
+
+  void restoringASessionGivesTheSamePicture() {
+    const QString path = m_shared->filePath(QStringLiteral("s.dhsa-session"));
+    WindowUnderTest fresh(500);
+    QVERIFY(fresh.startAndSettle());
+    Explorer* explorer = fresh.explorer();
+    explorer->view()->setLayer(3);
+    explorer->view()->setHead(2);
+    explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{288});
+    explorer->view()->selectRow(200);
+    explorer->view()->selectKeys(50, 80);
+    auto* matrix = fresh.child<MatrixView>("matrixView");
+    matrix->setView(QRectF(20, 30, 300, 300));
+    fresh.child<QComboBox>("compareMode")->setCurrentIndex(static_cast<int>(CompareMode::Split));
+    fresh.child<QComboBox>("shading")->setCurrentIndex(1);
+    QVERIFY(fresh.settle(1));
+    QTRY_VERIFY(explorer->row() && explorer->row()->layer == 3);
+    QTest::qWait(400);  // finer samples and mouse-over effects come by timers
+    const QImage picture = matrix->grab().toImage();
+    const QImage text = fresh.child<TextView>("textView")->grab().toImage();
+    const double mass = explorer->layerInView()->metrics->retained_mass;
+    const QByteArray layout = fresh->saveState();
+    QVERIFY(fresh->saveSession(path));
+
+    fresh.open();
+    QVERIFY(fresh->openSession(path));
+    QVERIFY(fresh.settle(1));
+    explorer = fresh.explorer();
+    QTRY_VERIFY(explorer->parameters()->values().budget == 288);
+    QVERIFY(fresh.settle(1));
+    QTRY_VERIFY(explorer->row() && explorer->row()->layer == 3);
+    matrix = fresh.child<MatrixView>("matrixView");
+    QTest::qWait(400);
+    QCOMPARE(explorer->view()->layer(), 3);
+    QCOMPARE(explorer->view()->head(), 2);
+    QCOMPARE(explorer->view()->row(), 200);
+    QCOMPARE(matrix->view(), QRectF(20, 30, 300, 300));
+    QCOMPARE(explorer->layerInView()->metrics->retained_mass, mass);
+    QVERIFY(explorer->layerInView()->whatIf);
+    fresh->messageBar()->hide();
+    QTRY_COMPARE(matrix->grab().toImage().size(), picture.size());
+    QVERIFY(matrix->grab().toImage() == picture);
+    QVERIFY(fresh.child<TextView>("textView")->grab().toImage() == text);
+    QCOMPARE(fresh->saveState(), layout);
+  }
+
+  void aTextCanBePastedAndDropped() {
+    WindowUnderTest fresh(200);
+    QVERIFY(fresh.startAndSettle());
+    QGuiApplication::clipboard()->setText(QString::fromUtf8(WindowUnderTest::proseOf(250)));
+    fresh->action("file.paste")->trigger();
+    QTRY_COMPARE_WITH_TIMEOUT(fresh.explorer()->document()->title, QStringLiteral("Pasted text"), 30000);
+    QVERIFY(fresh.settle(2));
+
+    QMimeData mime;
+    mime.setUrls({QUrl::fromLocalFile(fresh.textPath())});
+    QDropEvent drop(QPointF(100, 100), Qt::CopyAction, &mime, Qt::LeftButton, Qt::NoModifier);
+    QCoreApplication::sendEvent(fresh.window(), &drop);
+    QTRY_COMPARE_WITH_TIMEOUT(fresh.explorer()->document()->title, QStringLiteral("prose.txt"), 30000);
+    QVERIFY(fresh.settle(3));
+  }
+
+  void undoWorksFromInsideASpinBox() {
+    Explorer* explorer = m_shared->explorer();
+    auto* panel = m_shared->child<ParametersPanel>("parametersPanel");
+    auto* box = qobject_cast<QSpinBox*>(panel->editor(QStringLiteral("budget")));
+    const int before = box->value();
+    m_shared->window()->activateWindow();
+    box->setFocus();
+    QTest::keyClick(box, Qt::Key_Up);
+    QCOMPARE(static_cast<int>(explorer->parameters()->values().budget), before + 1);
+    QTest::keyClick(box, Qt::Key_Z, Qt::ControlModifier);
+    QCOMPARE(static_cast<int>(explorer->parameters()->values().budget), before);
+    QVERIFY(m_shared->settle(1));
+  }
+};
+
+QTEST_MAIN(TestWindow)
+#include "tst_window.moc"

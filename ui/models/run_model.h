@@ -1,0 +1,30 @@
+// The finished runs; labels can be edited, one run can be pinned (check box).
+#pragma once
+
+#include <QAbstractTableModel>
+
+#include "ui/state/run.h"
+
+namespace dhsa {
+
+class RunModel : public QAbstractTableModel {
+  Q_OBJECT
+
+ public:
+  enum Column { kLabel, kMethod, kTokens, kSeconds, kSpeed, kMemory, kDensity, kRetained, kKl, kSameTop, kColumns };
+
+  explicit RunModel(RunList* runs, QObject* parent = nullptr);
+
+  [[nodiscard]] int rowCount(const QModelIndex& parent = {}) const override;
+  [[nodiscard]] int columnCount(const QModelIndex& parent = {}) const override;
+  [[nodiscard]] QVariant data(const QModelIndex& index, int role = Qt::DisplayRole) const override;
+  bool setData(const QModelIndex& index, const QVariant& value, int role = Qt::EditRole) override;
+  [[nodiscard]] Qt::ItemFlags flags(const QModelIndex& index) const override;
+  [[nodiscard]] QVariant headerData(int section, Qt::Orientation orientation, int role) const override;
+  [[nodiscard]] int idOf(const QModelIndex& index) const;  // run id; 0 for none
+
+ private:
+  RunList* m_runs;
+};
+
+}  // namespace dhsa

@@ -1,0 +1,56 @@
+// The parameters a person edits, with undo. Every change is one QUndoCommand; the changes of one gesture (a slider
+// drag, a burst of key presses) merge into one, and a gesture that ends where it began leaves no step behind.
+#pragma once
+
+#include <QElapsedTimer>
+#include <QObject>
+#include <QString>
+
+#include "core/sparsity/parameters.h"
+
+class QUndoStack;
+
+namespace dhsa {
+
+class ParameterSet : public QObject {
+  Q_OBJECT
+
+ public:
+  explicit ParameterSet(QObject* parent = nullptr);
+
+  [[nodiscard]] const SparsityParameters& values() const noexcept { return m_values; }
+  [[nodiscard]] QUndoStack* undoStack() const noexcept { return m_undo; }
+  // What check_parameters() says against the present values; empty while they are fit to run.
+  [[nodiscard]] QString problem() const { return m_problem; }
+
+  // False, and refused() with the reason, where the value does not fit the parameter.
+  bool set(const QString& key, const ParameterValue& value);
+  void reset(const QString& key);
+  void resetAll();
+  // Several at once (a preset, a loaded session) as one step called `what`.
+  void apply(const SparsityParameters& values, const QString& what);
+  // Replaces everything and forgets history: for a restored session.
+  void restore(const SparsityParameters& values);
+
+  // Between these, changes of one key merge into one undo step.
+  void beginGesture();
+  void endGesture();
+
+ Q_SIGNALS:
+  void changed();
+  void refused(const QString& sentence);
+
+ private:
+  friend class SetParametersCommand;
+  void assign(const SparsityParameters& values);
+  void push(const SparsityParameters& after, const QString& key, const QString& text);
+
+  SparsityParameters m_values;
+  QUndoStack* m_undo;
+  QString m_problem;
+  QElapsedTimer m_sinceChange;
+  bool m_held = false;  // a slider is held down
+  int m_gesture = 0;
+};
+
+}  // namespace dhsa

@@ -1,0 +1,82 @@
+// Finished prefills and what they measured.
+#pragma once
+
+#include <QDateTime>
+#include <QObject>
+#include <QString>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/analysis/metrics.h"
+#include "core/trace/trace.h"
+#include "ui/state/document.h"
+
+namespace dhsa {
+
+struct LogitComparison {
+  double meanKl = 0;   // nats per position, KL(dense || sparse)
+  double sameTop = 0;  // share of positions
+  std::int64_t positions = 0;
+};
+
+struct Run {
+  int id = 0;
+  QString label;
+  bool pinned = false;
+  QDateTime when;
+  QString documentTitle;
+  QString documentSha;
+  QString modelName;
+  std::int64_t tokens = 0;
+  SparsityParameters parameters;
+  std::shared_ptr<const RunTrace> trace;            // plans and times; q, k, v only of the run in view
+  std::vector<std::optional<MaskMetrics>> metrics;  // [layers]
+  std::optional<LogitComparison> logits;            // against dense, once compared
+  QString answer;                                   // next token, as a person reads it
+  double seconds = 0;
+  std::int64_t peakBytes = 0;
+  std::int64_t workingBytes = 0;  // see RunProgress::workingBytes
+  std::int64_t startBytes = 0;    // resident before the run: weights and libraries
+
+  [[nodiscard]] double meanDensity() const;  // over layers with metrics; NaN without any
+  [[nodiscard]] double meanRetainedMass() const;
+};
+
+class RunList : public QObject {
+  Q_OBJECT
+
+ public:
+  using QObject::QObject;
+
+  [[nodiscard]] int size() const noexcept { return static_cast<int>(m_runs.size()); }
+  [[nodiscard]] const Run& at(int index) const { return m_runs[static_cast<std::size_t>(index)]; }
+  [[nodiscard]] int indexOf(int id) const;
+  [[nodiscard]] const Run* find(int id) const;
+  // The pinned run that others are compared with, null without one. At most one is pinned.
+  [[nodiscard]] const Run* pinned() const;
+  // Newest dense run of the same document and model, for memory and time to compare with.
+  [[nodiscard]] const Run* dense(const QString& documentSha, const QString& modelName) const;
+
+  int add(Run run);  // returns its id
+  void rename(int id, const QString& label);
+  void setPinned(int id, bool pinned);
+  void setLogits(int id, const LogitComparison& logits);
+  void remove(int id);
+  // Comma-separated table of all runs, one line each, RFC 4180.
+  [[nodiscard]] QString csv() const;
+
+ Q_SIGNALS:
+  void aboutToAdd(int index);
+  void added(int index);
+  void aboutToRemove(int index);
+  void removed(int index);
+  void changed(int index);
+  void pinnedChanged();
+
+ private:
+  std::vector<Run> m_runs;
+  int m_nextId = 1;
+};
+
+}  // namespace dhsa

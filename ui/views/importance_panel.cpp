@@ -1,0 +1,119 @@
+#include "ui/views/importance_panel.h"
+
+#include <QHBoxLayout>
+#include <QSplitter>
+#include <limits>
+
+#include "ui/state/explorer.h"
+#include "ui/views/head_map.h"
+#include "ui/views/importance_strip.h"
+
+namespace dhsa {
+
+ImportancePanel::ImportancePanel(Explorer* explorer, QWidget* parent)
+    : QWidget(parent), m_explorer(explorer), m_strip(new ImportanceStrip(this)), m_heads(new HeadMap(this)) {
+  setObjectName(QStringLiteral("importancePanel"));
+  m_strip->setObjectName(QStringLiteral("importanceStrip"));
+  m_heads->setObjectName(QStringLiteral("headMap"));
+  auto* split = new QSplitter(Qt::Horizontal, this);
+  split->setChildrenCollapsible(false);
+  split->addWidget(m_strip);
+  split->addWidget(m_heads);
+  split->setStretchFactor(0, 3);
+  split->setStretchFactor(1, 1);
+  split->setSizes({450, 210});
+  auto* layout = new QVBoxLayout(this);
+  layout->setContentsMargins(0, 0, 0, 0);
+  layout->addWidget(split);
+
+  ViewState* view = explorer->view();
+  connect(m_strip, &ImportanceStrip::hovered, view, [view](qint64 token) { view->hover(view->row(), token); });
+  connect(m_strip, &ImportanceStrip::keyRangeSelected, view, &ViewState::selectKeys);
+  connect(m_strip, &ImportanceStrip::statusText, this, &ImportancePanel::statusText);
+  // The strip looks at the same keys as the matrix; the rows stay as they are.
+  connect(m_strip, &ImportanceStrip::viewChanged, view, [this, view](double begin, double end) {
+    const auto document = m_explorer->document();
+    if (!document) return;
+    const auto all = static_cast<double>(document->tokens());
+    QRectF zoom = view->zoom().isEmpty() ? QRectF(0, 0, all, all) : view->zoom();
+    zoom.setLeft(begin);
+    zoom.setRight(end);
+    view->setZoom(zoom);
+  });
+  connect(view, &ViewState::zoomChanged, m_strip, [this](const QRectF& zoom) {
+    const auto document = m_explorer->document();
+    if (!document) return;
+    m_strip->setView(zoom.isEmpty() ? 0 : zoom.left(),
+                     zoom.isEmpty() ? static_cast<double>(document->tokens()) : zoom.right());
+  });
+  connect(view, &ViewState::hovered, m_strip, [this](qint64, qint64 key) { m_strip->setCrosshair(key); });
+  connect(view, &ViewState::keysSelected, m_strip, [this](qint64 begin, qint64 end) {
+    m_strip->setSelectedKeys({begin, end});
+  });
+  connect(m_heads, &HeadMap::headChosen, view, [view](int layer, int head) {
+    view->setLayer(layer);
+    if (head >= 0) view->setHead(head);
+  });
+  connect(m_heads, &HeadMap::statusText, this, &ImportancePanel::statusText);
+  const auto current = [this, view] { m_heads->setCurrent(view->layer(), view->head()); };
+  connect(view, &ViewState::layerChanged, this, current);
+  connect(view, &ViewState::headChanged, this, current);
+
+  connect(explorer, &Explorer::layersReset, this, [this] {
+    resetHeads();
+    showLayer();
+  });
+  connect(explorer, &Explorer::documentChanged, this, [this] {
+    m_strip->setTokenText([document = m_explorer->document()](qint64 token) { return document->tokenLabel(token); });
+  });
+  connect(explorer, &Explorer::layerChanged, this, [this](int layer) {
+    showHeads(layer);
+    if (layer == m_explorer->view()->layer()) showLayer();
+  });
+  connect(view, &ViewState::layerChanged, this, &ImportancePanel::showLayer);
+  connect(explorer, &Explorer::staleChanged, m_strip, &ImportanceStrip::setBusy);
+}
+
+void ImportancePanel::resetHeads() {
+  const int layers = m_explorer->layers();
+  const int heads = m_explorer->heads();
+  m_heads->setValues(
+      layers, heads,
+      std::vector<float>(static_cast<std::size_t>(layers * heads), std::numeric_limits<float>::quiet_NaN()));
+  if (const auto model = m_explorer->model()) m_heads->setLocalLayers(model->weights->config().local_layer);
+  m_heads->setCurrent(m_explorer->view()->layer(), m_explorer->view()->head());
+}
+
+void ImportancePanel::showHeads(int index) {
+  const auto layer = m_explorer->layer(index);
+  if (!layer || !layer->metrics) return;
+  for (std::size_t head = 0; head < layer->metrics->head_mass.size(); ++head) {
+    m_heads->setValue(index, static_cast<int>(head), static_cast<float>(layer->metrics->head_mass[head]));
+  }
+}
+
+void ImportancePanel::showLayer() {
+  const auto layer = m_explorer->layerInView();
+  if (!layer || !layer->plan) {
+    m_strip->setLanes({});
+    return;
+  }
+  const auto& boundaries = layer->plan->trace.boundaries;
+  m_strip->setBoundaries(boundaries.size() > 1 ? MatrixView::Boundaries(layer->plan, &boundaries) : nullptr);
+  using Values = std::shared_ptr<const std::vector<float>>;
+  std::vector<ImportanceLane> lanes;
+  if (!layer->importance.received_mass.empty()) {
+    lanes.push_back(
+        {tr("Received mass, dense"), {}, Values(layer, &layer->importance.received_mass), ColourScale::Log});
+  }
+  if (!layer->predicted.empty()) {
+    lanes.push_back({tr("Predicted"), tr("× mean"), Values(layer, &layer->predicted), ColourScale::Log});
+  }
+  if (!layer->importance.retention.empty()) {
+    lanes.push_back(
+        {tr("Kept by rows"), tr("share"), Values(layer, &layer->importance.retention), ColourScale::Linear});
+  }
+  m_strip->setLanes(std::move(lanes));
+}
+
+}  // namespace dhsa

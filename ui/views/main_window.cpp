@@ -1,0 +1,423 @@
+#include "ui/views/main_window.h"
+
+#include <QApplication>
+#include <QClipboard>
+#include <QCloseEvent>
+#include <QDockWidget>
+#include <QFileInfo>
+#include <QLabel>
+#include <QMimeData>
+#include <QProgressBar>
+#include <QSettings>
+#include <QStatusBar>
+#include <QVBoxLayout>
+
+#include "core/base/memory.h"
+#include "ui/models/format.h"
+#include "ui/models/layer_model.h"
+#include "ui/state/commands.h"
+#include "ui/views/chunk_panel.h"
+#include "ui/views/importance_panel.h"
+#include "ui/views/matrix_panel.h"
+#include "ui/views/message_bar.h"
+#include "ui/views/metrics_panel.h"
+#include "ui/views/parameters_panel.h"
+#include "ui/views/performance_panel.h"
+#include "ui/views/runs_panel.h"
+#include "ui/views/text_panel.h"
+#include "ui/views/text_view.h"
+
+namespace dhsa {
+namespace {
+
+// Layouts saved by another arrangement of docks are not restored.
+constexpr int kLayoutVersion = 1;
+// A model that takes more than this is loaded only once a person has seen how much.
+constexpr qint64 kAskAboveBytes = qint64{1} << 30;
+
+QString sessionSuffix() { return QStringLiteral("dhsa-session"); }
+
+}  // namespace
+
+MainWindow::MainWindow(const StartOptions& options, QWidget* parent)
+    : QMainWindow(parent), m_options(options), m_explorer(new Explorer(this)), m_messages(new MessageBar(this)) {
+  setObjectName(QStringLiteral("mainWindow"));
+  setAcceptDrops(true);
+  setDockOptions(AnimatedDocks | AllowNestedDocks | AllowTabbedDocks);
+  setTabPosition(Qt::AllDockWidgetAreas, QTabWidget::North);
+  setDocumentMode(true);
+  resize(1280, 800);
+  makeDocks();
+  makeActions();
+  makeMenus();
+  makeStatusBar();
+  wire();
+  restoreDefaultLayout();
+
+  QSettings settings;
+  if (m_options.fresh) settings.clear();
+  setTheme(static_cast<Theme>(settings.value(QStringLiteral("theme"), 0).toInt()));
+  action("run.compare-after")->setChecked(settings.value(QStringLiteral("compareAfterRun"), true).toBool());
+  if (settings.contains(QStringLiteral("geometry")))
+    restoreGeometry(settings.value(QStringLiteral("geometry")).toByteArray());
+  m_layoutRestored = restoreState(settings.value(QStringLiteral("state")).toByteArray(), kLayoutVersion);
+  m_messages->hide();
+  fillRecent();
+  updateTitle();
+  updateActions();
+}
+
+MainWindow::~MainWindow() = default;
+
+QAction* MainWindow::action(const char* id) const { return m_actions.at(id); }
+
+QDockWidget* MainWindow::dock(const QString& name) const {
+  const auto found = m_docks.find(name.toStdString());
+  return found == m_docks.end() ? nullptr : found->second;
+}
+
+QDockWidget* MainWindow::addPanel(const char* id, const QString& title, QWidget* content) {
+  auto* dock = new QDockWidget(title, this);
+  dock->setObjectName(QString::fromLatin1(id));
+  dock->setAccessibleName(title);
+  dock->setWidget(content);
+  m_docks[id] = dock;
+  return dock;
+}
+
+void MainWindow::makeDocks() {
+  // Docks only: the matrix is one of them.
+  setCentralWidget(nullptr);
+  addToolBar(Qt::TopToolBarArea, m_messages);
+  setContextMenuPolicy(Qt::NoContextMenu);
+  m_text = new TextPanel(m_explorer);
+  m_matrix = new MatrixPanel(m_explorer);
+  m_importance = new ImportancePanel(m_explorer);
+  m_parameters = new ParametersPanel(m_explorer->parameters());
+  m_runs = new RunsPanel(m_explorer);
+  auto* chunks = new ChunkPanel(m_explorer);
+  addPanel("text", tr("Text"), m_text);
+  addPanel("chunks", tr("Chunks"), chunks);
+  addPanel("matrix", tr("Matrix"), m_matrix);
+  addPanel("importance", tr("Importance"), m_importance);
+  addPanel("runs", tr("Runs"), m_runs);
+  addPanel("parameters", tr("Parameters"), m_parameters);
+  addPanel("metrics", tr("Metrics"), new MetricsPanel(m_explorer));
+  addPanel("performance", tr("Performance"), new PerformancePanel(m_explorer));
+  connect(chunks, &ChunkPanel::tokenWanted, m_text->textView(), &TextView::scrollToToken);
+}
+
+void MainWindow::restoreDefaultLayout() {
+  for (auto& [id, dock] : m_docks) {
+    removeDockWidget(dock);
+    dock->setFloating(false);
+  }
+  const auto at = [this](const char* id) { return m_docks.at(id); };
+  addDockWidget(Qt::LeftDockWidgetArea, at("text"));
+  splitDockWidget(at("text"), at("matrix"), Qt::Horizontal);
+  splitDockWidget(at("matrix"), at("parameters"), Qt::Horizontal);
+  splitDockWidget(at("text"), at("performance"), Qt::Vertical);
+  splitDockWidget(at("matrix"), at("importance"), Qt::Vertical);
+  splitDockWidget(at("parameters"), at("metrics"), Qt::Vertical);
+  tabifyDockWidget(at("text"), at("chunks"));
+  tabifyDockWidget(at("importance"), at("runs"));
+  if (m_docks.contains("needle")) tabifyDockWidget(at("importance"), at("needle"));
+  for (auto& [id, dock] : m_docks) dock->show();
+  at("text")->raise();
+  at("importance")->raise();
+  const int width = std::max(this->width(), 900);
+  const int height = std::max(this->height(), 600);
+  resizeDocks({at("text"), at("matrix"), at("parameters")}, {width * 22 / 100, width * 55 / 100, width * 23 / 100},
+              Qt::Horizontal);
+  resizeDocks({at("text"), at("performance")}, {height * 57 / 100, height * 43 / 100}, Qt::Vertical);
+  resizeDocks({at("matrix"), at("importance")}, {height * 68 / 100, height * 32 / 100}, Qt::Vertical);
+  resizeDocks({at("parameters"), at("metrics")}, {height * 54 / 100, height * 46 / 100}, Qt::Vertical);
+}
+
+void MainWindow::showEvent(QShowEvent* event) {
+  QMainWindow::showEvent(event);
+  // Sizes of docks are only kept from here on; before, nothing is laid out.
+  if (!m_layoutRestored) {
+    m_layoutRestored = true;
+    restoreDefaultLayout();
+  }
+}
+
+void MainWindow::makeStatusBar() {
+  m_cell = new QLabel(this);
+  m_cell->setObjectName(QStringLiteral("cellStatus"));
+  m_cell->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
+  m_cell->setAccessibleName(tr("Cell under the pointer"));
+  m_reducer = new QLabel(this);
+  m_reducer->setObjectName(QStringLiteral("reducerStatus"));
+  m_reducer->setToolTip(tr("What one pixel of the matrix stands for"));
+  m_busy = new QProgressBar(this);
+  m_busy->setObjectName(QStringLiteral("busy"));
+  m_busy->setAccessibleName(tr("Progress"));
+  m_busy->setFixedSize(120, 12);
+  m_busy->setTextVisible(false);
+  m_busy->hide();
+  m_memory = new QLabel(this);
+  m_memory->setObjectName(QStringLiteral("memoryStatus"));
+  m_memory->setToolTip(tr("Memory of the program now, and free on the machine"));
+  statusBar()->addWidget(m_cell, 1);
+  statusBar()->addPermanentWidget(m_busy);
+  statusBar()->addPermanentWidget(m_reducer);
+  statusBar()->addPermanentWidget(m_memory);
+  m_statusTimer.setInterval(1000);
+  connect(&m_statusTimer, &QTimer::timeout, this, &MainWindow::updateStatus);
+  m_statusTimer.start();
+  updateStatus();
+}
+
+void MainWindow::updateStatus() {
+  m_memory->setText(tr("%1 used · %2 free").arg(formatBytes(resident_bytes()), formatBytes(available_bytes())));
+  const RunProgress& progress = m_explorer->progress();
+  if (m_matrix) m_reducer->setText(m_matrix->matrix()->reducerText());
+  Engine* engine = m_explorer->engine();
+  const bool loading = engine->isBusy(JobKind::kLoadModel) || engine->isBusy(JobKind::kLoadDocument);
+  m_busy->setVisible(progress.running || loading);
+  if (loading && !progress.running) {
+    m_busy->setRange(0, 0);
+  } else {
+    m_busy->setRange(0, 1000);
+    m_busy->setValue(static_cast<int>(progress.fraction() * 1000));
+  }
+}
+
+void MainWindow::wire() {
+  connect(m_explorer, &Explorer::message, this, [this](const QString& sentence, bool failed) {
+    if (failed) {
+      m_messages->showError(sentence);
+    } else {
+      m_messages->showNews(sentence);
+    }
+  });
+  connect(m_explorer, &Explorer::documentCut, this, [this](const QString& sentence) {
+    m_messages->ask(sentence, tr("Use the whole text"), [this] {
+      DocumentRequest request = m_explorer->request();
+      request.allowLong = true;
+      m_explorer->openDocument(request);
+    });
+  });
+  connect(m_explorer, &Explorer::modelInspected, this, [this](const QString& folder, qint64 bytes, qint64 available) {
+    const QString name = QFileInfo(folder).fileName();
+    if (bytes > available) {
+      m_messages->showError(
+          tr("The model \"%1\" takes %2 in memory, but only %3 are free; close other programs or take a "
+             "smaller model.")
+              .arg(name, formatBytes(bytes), formatBytes(available)));
+    } else if (bytes > kAskAboveBytes) {
+      m_messages->ask(
+          tr("The model \"%1\" will take %2 of %3 free memory.").arg(name, formatBytes(bytes), formatBytes(available)),
+          tr("Load it"), [this, folder] { m_explorer->openModel(folder); });
+    } else {
+      m_messages->showNews(
+          tr("Loading the model \"%1\": %2 of %3 free memory.").arg(name, formatBytes(bytes), formatBytes(available)));
+      m_explorer->openModel(folder);
+    }
+  });
+  connect(m_explorer, &Explorer::modelChanged, this, [this] {
+    const auto model = m_explorer->model();
+    if (!model->embedded) remember("recentModels", model->folder);
+    updateTitle();
+  });
+  connect(m_explorer, &Explorer::documentChanged, this, [this] {
+    const auto document = m_explorer->document();
+    if (!document->path.isEmpty()) remember("recentTexts", document->path);
+    m_parameters->setTokens(document->tokens());
+    updateTitle();
+    applyPending();
+  });
+  connect(m_explorer, &Explorer::runFinished, this, [this] {
+    if (m_whatIfAfterRun) {
+      const auto parameters = std::move(m_whatIfAfterRun);
+      m_explorer->parameters()->restore(*parameters);
+    }
+  });
+  const auto whatIf = [this] {
+    const auto layer = m_explorer->layerInView();
+    m_parameters->setWhatIf(layer && m_explorer->parameters()->values() != m_explorer->ranWith());
+  };
+  connect(m_explorer, &Explorer::layerChanged, this, whatIf);
+  connect(m_explorer->parameters(), &ParameterSet::changed, this, whatIf);
+  connect(m_explorer, &Explorer::progressChanged, this, [this] {
+    m_parameters->setRunning(m_explorer->progress().running && !m_explorer->progress().dense);
+    updateStatus();
+  });
+  connect(m_explorer, &Explorer::busyChanged, this, [this] {
+    updateActions();
+    updateStatus();
+  });
+  connect(m_explorer->runs(), &RunList::added, this, &MainWindow::updateActions);
+  connect(m_parameters, &ParametersPanel::runRequested, m_explorer, &Explorer::run);
+  connect(m_parameters, &ParametersPanel::cancelRequested, m_explorer, &Explorer::cancel);
+  connect(m_runs, &RunsPanel::message, m_explorer, &Explorer::message);
+  connect(m_text, &TextPanel::described, m_cell, &QLabel::setText);
+  connect(m_matrix, &MatrixPanel::statusText, m_cell, &QLabel::setText);
+  connect(m_importance, &ImportancePanel::statusText, m_cell, &QLabel::setText);
+  connect(m_matrix, &MatrixPanel::reducerChanged, m_reducer, &QLabel::setText);
+}
+
+void MainWindow::setTheme(Theme theme) {
+  applyTheme(theme);
+  QSettings().setValue(QStringLiteral("theme"), static_cast<int>(theme));
+  const char* const ids[] = {"theme.system", "theme.light", "theme.dark"};
+  action(ids[static_cast<int>(theme)])->setChecked(true);
+}
+
+void MainWindow::start() {
+  if (!m_options.session.isEmpty() && openSession(m_options.session)) return;
+  DocumentRequest request;
+  request.path = m_options.text;
+  m_explorer->start(m_options.model, request);
+}
+
+void MainWindow::openPath(const QString& path) {
+  const QFileInfo info(path);
+  if (info.isDir()) {
+    openModelFolder(path);
+  } else if (info.suffix() == sessionSuffix()) {
+    openSession(path);
+  } else {
+    openText(path);
+  }
+}
+
+void MainWindow::openText(const QString& path) {
+  DocumentRequest request;
+  request.path = path;
+  m_explorer->openDocument(request);
+}
+
+void MainWindow::openModelFolder(const QString& folder) { m_explorer->inspectModel(folder); }
+
+void MainWindow::closeEvent(QCloseEvent* event) {
+  QSettings settings;
+  settings.setValue(QStringLiteral("geometry"), saveGeometry());
+  settings.setValue(QStringLiteral("state"), saveState(kLayoutVersion));
+  settings.setValue(QStringLiteral("compareAfterRun"), m_explorer->compareAfterRun());
+  QMainWindow::closeEvent(event);
+}
+
+void MainWindow::dragEnterEvent(QDragEnterEvent* event) {
+  const QMimeData* mime = event->mimeData();
+  const bool local = mime->hasUrls() && mime->urls().size() == 1 && mime->urls().front().isLocalFile();
+  if (local || (!mime->hasUrls() && mime->hasText())) event->acceptProposedAction();
+}
+
+void MainWindow::dropEvent(QDropEvent* event) {
+  const QMimeData* mime = event->mimeData();
+  event->acceptProposedAction();
+  if (mime->hasUrls()) {
+    openPath(mime->urls().front().toLocalFile());
+  } else {
+    DocumentRequest request;
+    request.text = mime->text().toUtf8();
+    m_explorer->openDocument(request);
+  }
+}
+
+void MainWindow::updateTitle() {
+  const auto document = m_explorer->document();
+  const auto model = m_explorer->model();
+  setWindowTitle(document && model ? tr("%1 – %2 – DHSA Explorer").arg(document->title, model->name)
+                                   : tr("DHSA Explorer"));
+}
+
+bool MainWindow::saveSession(const QString& path) {
+  const auto document = m_explorer->document();
+  const auto model = m_explorer->model();
+  if (!document || !model) {
+    m_messages->showError(tr("There is nothing to save yet; wait until the text is open."));
+    return false;
+  }
+  Session session;
+  session.file = m_sessionFile;
+  session.documentPath = document->path;
+  if (document->path.isEmpty() && !document->sample) session.documentText = document->source;
+  session.documentSha = document->sha256;
+  session.allowLong = document->allowLong;
+  session.modelFolder = model->embedded ? QString() : model->folder;
+  session.modelFingerprint = QString::fromStdString(model->weights->fingerprint());
+  session.parameters = m_explorer->parameters()->values();
+  session.runParameters = m_explorer->ranWith();
+  const ViewState* view = m_explorer->view();
+  session.layer = view->layer();
+  session.head = view->head();
+  session.row = view->row();
+  session.keysBegin = view->keysBegin();
+  session.keysEnd = view->keysEnd();
+  session.zoom = view->zoom();
+  session.shading = m_text->shading();
+  session.matrix = m_matrix->settings();
+  session.geometry = saveGeometry();
+  session.windowState = saveState(kLayoutVersion);
+  try {
+    session.save(path);
+  } catch (const Error& error) {
+    m_messages->showError(QString::fromStdString(error.what()));
+    return false;
+  }
+  m_sessionPath = path;
+  m_messages->showNews(tr("Session saved to %1.").arg(path));
+  remember("recentSessions", path);
+  return true;
+}
+
+bool MainWindow::openSession(const QString& path) {
+  try {
+    m_pending = std::make_unique<Session>(Session::load(path));
+  } catch (const Error& error) {
+    m_messages->showError(QString::fromStdString(error.what()));
+    return false;
+  }
+  m_sessionPath = path;
+  DocumentRequest request;
+  request.path = m_pending->documentPath;
+  request.text = m_pending->documentText;
+  request.allowLong = m_pending->allowLong;
+  remember("recentSessions", path);
+  const auto model = m_explorer->model();
+  const bool sameModel =
+      model && (m_pending->modelFolder.isEmpty() ? model->embedded : model->folder == m_pending->modelFolder);
+  if (sameModel) {
+    m_explorer->openDocument(request);
+  } else {
+    m_explorer->start(m_pending->modelFolder, request);
+  }
+  return true;
+}
+
+void MainWindow::applyPending() {
+  if (!m_pending) return;
+  const std::unique_ptr<Session> session = std::move(m_pending);
+  m_sessionFile = session->file;
+  const auto document = m_explorer->document();
+  if (!session->documentSha.isEmpty() && session->documentSha != document->sha256) {
+    m_messages->showError(
+        tr("\"%1\" has changed since the session was saved; the selection may not fit.").arg(document->title));
+  } else if (!session->modelFingerprint.isEmpty() &&
+             session->modelFingerprint.toStdString() != m_explorer->model()->weights->fingerprint()) {
+    m_messages->showError(tr("The model in \"%1\" is not the one the session was saved with; figures will differ.")
+                              .arg(m_explorer->model()->folder));
+  }
+  m_explorer->parameters()->restore(session->runParameters);
+  if (session->parameters != session->runParameters) {
+    m_whatIfAfterRun = std::make_unique<SparsityParameters>(session->parameters);
+  }
+  ViewState* view = m_explorer->view();
+  if (session->layer < m_explorer->layers()) view->setLayer(session->layer);
+  if (session->head < m_explorer->heads()) view->setHead(session->head);
+  const qint64 tokens = document->tokens();
+  view->selectRow(session->row < tokens ? session->row : -1);
+  if (session->keysEnd <= tokens) view->selectKeys(session->keysBegin, session->keysEnd);
+  m_text->setShading(session->shading);
+  m_matrix->applySettings(session->matrix);
+  view->setZoom(session->zoom);
+  if (!session->geometry.isEmpty()) restoreGeometry(session->geometry);
+  if (!session->windowState.isEmpty()) restoreState(session->windowState, kLayoutVersion);
+  m_messages->setVisible(!m_messages->text().isEmpty() && m_messages->isError());
+}
+
+}  // namespace dhsa

@@ -1,0 +1,117 @@
+// The window: docks, menus, status line, message bar; opening, dropping, sessions. All state is in Explorer.
+#pragma once
+
+#include <QMainWindow>
+#include <QStringList>
+#include <map>
+#include <string>
+
+#include "ui/state/explorer.h"
+#include "ui/state/session.h"
+#include "ui/views/theme.h"
+
+class QActionGroup;
+class QLabel;
+class QProgressBar;
+class QToolButton;
+
+namespace dhsa {
+
+class ImportancePanel;
+class MatrixPanel;
+class MessageBar;
+class ParametersPanel;
+class RunsPanel;
+class TextPanel;
+
+struct StartOptions {
+  QString text;        // file; empty: the sample
+  QString model;       // folder; empty: the embedded model
+  QString session;     // file; empty: none
+  bool fresh = false;  // forget window layout and settings of earlier starts
+};
+
+class MainWindow : public QMainWindow {
+  Q_OBJECT
+
+ public:
+  explicit MainWindow(const StartOptions& options = {}, QWidget* parent = nullptr);
+  ~MainWindow() override;
+
+  void start();  // loads model and text as the options say
+  [[nodiscard]] Explorer* explorer() const noexcept { return m_explorer; }
+  [[nodiscard]] MessageBar* messageBar() const noexcept { return m_messages; }
+  [[nodiscard]] QAction* action(const char* id) const;
+  [[nodiscard]] QDockWidget* dock(const QString& name) const;
+
+  void openPath(const QString& path);  // text, session or model folder, by what it is
+  void openText(const QString& path);
+  void openModelFolder(const QString& folder);
+  bool saveSession(const QString& path);
+  bool openSession(const QString& path);
+  void setTheme(Theme theme);
+
+ public Q_SLOTS:
+  void restoreDefaultLayout();
+
+ protected:
+  void closeEvent(QCloseEvent* event) override;
+  void dragEnterEvent(QDragEnterEvent* event) override;
+  void dropEvent(QDropEvent* event) override;
+  void showEvent(QShowEvent* event) override;
+
+ private:
+  void makeDocks();
+  void makeActions();
+  void makeMenus();
+  void makeStatusBar();
+  void wire();
+  QDockWidget* addPanel(const char* id, const QString& title, QWidget* content);
+  void connectAction(const char* id, void (MainWindow::*slot)());
+
+  void chooseText();
+  void chooseModel();
+  void pasteText();
+  void openSample();
+  void openDemo();
+  void chooseSession();
+  void saveSessionNow();
+  void saveSessionAs();
+  void copyMetrics();
+  void copyRanges();
+  void pinLastRun();
+  void showShortcuts();
+  void showAbout();
+  void applyPending();  // selection, zoom and parameters of a session, once its document is there
+  void remember(const char* list, const QString& path);
+  void fillRecent();
+  void updateTitle();
+  void updateStatus();
+  void updateActions();
+  void dockToggled(QDockWidget* dock);
+
+  StartOptions m_options;
+  Explorer* m_explorer;
+  MessageBar* m_messages;
+  TextPanel* m_text = nullptr;
+  MatrixPanel* m_matrix = nullptr;
+  ImportancePanel* m_importance = nullptr;
+  ParametersPanel* m_parameters = nullptr;
+  RunsPanel* m_runs = nullptr;
+  std::map<std::string, QAction*> m_actions;
+  std::map<std::string, QDockWidget*> m_docks;
+  QActionGroup* m_themes = nullptr;
+  QMenu* m_recent = nullptr;
+  QLabel* m_cell = nullptr;
+  QLabel* m_reducer = nullptr;
+  QLabel* m_memory = nullptr;
+  QProgressBar* m_busy = nullptr;
+  QTimer m_statusTimer;
+  QString m_sessionPath;
+  nlohmann::json m_sessionFile = nlohmann::json::object();  // keys of the loaded session that are not ours
+  std::unique_ptr<Session> m_pending;
+  std::unique_ptr<SparsityParameters> m_whatIfAfterRun;
+  bool m_layoutRestored = false;
+};
+
+}  // namespace dhsa

@@ -1,0 +1,205 @@
+#include "ui/views/text_panel.h"
+
+#include <QComboBox>
+#include <QHBoxLayout>
+#include <QKeyEvent>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPainter>
+#include <QToolButton>
+
+#include "ui/models/format.h"
+#include "ui/state/explorer.h"
+#include "ui/views/text_view.h"
+#include "ui/views/theme.h"
+
+namespace dhsa {
+namespace {
+
+// What the three shadings of a selected row mean, drawn as the text draws them.
+class RowLegend : public QLabel {
+ public:
+  using QLabel::QLabel;
+
+ protected:
+  void paintEvent(QPaintEvent* /*event*/) override {
+    const Colours colours(palette());
+    const QColor base = palette().color(QPalette::Base);
+    QPainter painter(this);
+    const QFontMetrics metrics(font());
+    double x = 0;
+    const auto entry = [&](const QString& text, const QColor& fill, const QColor& pen, bool hatch) {
+      const QRectF box(x, 2, metrics.horizontalAdvance(text) + 10, height() - 4);
+      painter.fillRect(box, fill);
+      if (hatch) {
+        painter.fillRect(box, QBrush(mixed(base, colours.important, 0.65), Qt::BDiagPattern));
+        painter.fillRect(QRectF(box.left(), box.bottom() - 2, box.width(), 2), colours.important);
+      }
+      painter.setPen(pen);
+      painter.drawText(box, Qt::AlignCenter, text);
+      x += box.width() + 6;
+    };
+    const QColor ink = palette().color(QPalette::Text);
+    entry(TextPanel::tr("kept"), mixed(base, colours.kept, isDark(palette()) ? 0.42 : 0.30), ink, false);
+    entry(TextPanel::tr("dropped"), base, mixed(base, ink, 0.48), false);
+    entry(TextPanel::tr("dropped but important"), mixed(base, colours.important, 0.22), ink, true);
+  }
+};
+
+}  // namespace
+
+TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
+    : QWidget(parent),
+      m_explorer(explorer),
+      m_text(new TextView(explorer->view(), this)),
+      m_shading(new QComboBox(this)),
+      m_heading(new QLabel(this)),
+      m_legend(new RowLegend(this)),
+      m_findBar(new QWidget(this)),
+      m_needle(new QLineEdit(this)),
+      m_matches(new QLabel(this)) {
+  setObjectName(QStringLiteral("textPanel"));
+  auto* layout = new QVBoxLayout(this);
+  layout->setContentsMargins(0, 0, 0, 0);
+  layout->setSpacing(0);
+
+  auto* top = new QHBoxLayout;
+  top->setContentsMargins(8, 4, 6, 2);
+  m_heading->setObjectName(QStringLiteral("textHeading"));
+  m_heading->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
+  auto* shadeLabel = new QLabel(tr("S&hade by"), this);
+  shadeLabel->setBuddy(m_shading);
+  m_shading->setObjectName(QStringLiteral("shading"));
+  m_shading->setAccessibleName(tr("Shade tokens by"));
+  m_shading->setToolTip(
+      tr("What darkens a token in the text. Received and predicted are shaded by rank, as the first "
+         "tokens outweigh all others. Default: nothing."));
+  m_shading->addItem(tr("Nothing"));
+  m_shading->addItem(tr("Received mass"));
+  m_shading->addItem(tr("Predicted"));
+  m_shading->addItem(tr("Kept by rows"));
+  top->addWidget(m_heading, 1);
+  layout->addLayout(top);
+  auto* shade = new QHBoxLayout;
+  shade->setContentsMargins(8, 0, 6, 4);
+  shade->addWidget(shadeLabel);
+  shade->addWidget(m_shading, 1);
+  layout->addLayout(shade);
+
+  auto* row = new QHBoxLayout(m_findBar);
+  row->setContentsMargins(8, 2, 6, 4);
+  m_needle->setObjectName(QStringLiteral("findText"));
+  m_needle->setPlaceholderText(tr("Find in text"));
+  m_needle->setAccessibleName(tr("Find in text"));
+  m_needle->setClearButtonEnabled(true);
+  m_needle->installEventFilter(this);
+  row->addWidget(m_needle, 1);
+  row->addWidget(m_matches);
+  const auto button = [&](const QString& text, const QString& tip, auto slot) {
+    auto* made = new QToolButton(m_findBar);
+    made->setText(text);
+    made->setAutoRaise(true);
+    made->setToolTip(tip);
+    made->setAccessibleName(tip);
+    connect(made, &QToolButton::clicked, this, slot);
+    row->addWidget(made);
+  };
+  button(QStringLiteral("↑"), tr("Previous match"), &TextPanel::findPrevious);
+  button(QStringLiteral("↓"), tr("Next match"), &TextPanel::findNext);
+  button(QStringLiteral("✕"), tr("Close find"), [this] {
+    m_findBar->hide();
+    m_text->clearFind();
+    m_text->setFocus();
+  });
+  m_findBar->hide();
+  layout->addWidget(m_findBar);
+  layout->addWidget(m_text, 1);
+
+  m_legend->setObjectName(QStringLiteral("rowLegend"));
+  m_legend->setAccessibleName(tr("Legend: kept, dropped, dropped but important"));
+  m_legend->setFixedHeight(fontMetrics().height() + 8);
+  m_legend->hide();
+  auto* bottom = new QHBoxLayout;
+  bottom->setContentsMargins(8, 3, 6, 3);
+  bottom->addWidget(m_legend, 1);
+  layout->addLayout(bottom);
+
+  connect(m_shading, &QComboBox::currentIndexChanged, this,
+          [this](int index) { m_text->setShading(static_cast<TextView::Shading>(index)); });
+  connect(m_needle, &QLineEdit::textChanged, this, [this] { find(false, true); });
+  connect(m_needle, &QLineEdit::returnPressed, this, &TextPanel::findNext);
+  connect(m_text, &TextView::tokenDescribed, this, &TextPanel::described);
+  connect(explorer, &Explorer::documentChanged, this, [this] {
+    m_text->setDocument(m_explorer->document());
+    updateHeading();
+  });
+  const auto showLayer = [this] {
+    m_text->setLayer(m_explorer->layerInView());
+    updateHeading();
+  };
+  connect(explorer, &Explorer::layersReset, this, showLayer);
+  connect(explorer, &Explorer::layerChanged, this, [this, showLayer](int layer) {
+    if (layer == m_explorer->view()->layer()) showLayer();
+  });
+  connect(explorer->view(), &ViewState::layerChanged, this, showLayer);
+  connect(explorer, &Explorer::rowChanged, this, [this] {
+    m_text->setRow(m_explorer->row());
+    m_legend->setVisible(m_explorer->row() != nullptr);
+    updateHeading();
+  });
+  connect(explorer, &Explorer::staleChanged, m_text, &TextView::setDimmed);
+}
+
+int TextPanel::shading() const { return m_shading->currentIndex(); }
+void TextPanel::setShading(int shading) { m_shading->setCurrentIndex(shading); }
+
+void TextPanel::updateHeading() {
+  const auto document = m_explorer->document();
+  if (!document) return;
+  QString text = tr("%1 · %2 tokens").arg(document->title, formatCount(document->tokens()));
+  const auto layer = m_explorer->layerInView();
+  if (layer && layer->plan && layer->plan->trace.boundaries.size() > 1) {
+    text += tr(" · %1 chunks").arg(formatCount(static_cast<qint64>(layer->plan->trace.boundaries.size()) - 1));
+  }
+  if (const auto row = m_explorer->row()) {
+    text = tr("Row %1: %2 of %3 keys, %4 of mass")
+               .arg(formatCount(row->row), formatCount(row->kept), formatCount(row->row + 1),
+                    formatPercent(row->keptMass));
+    m_heading->setToolTip(tr("%n of the keys that hold 95 % of the row's dense attention are dropped", nullptr,
+                             static_cast<int>(row->droppedImportant)));
+    m_heading->setText(text);
+    return;
+  }
+  m_heading->setText(text);
+  m_heading->setToolTip(document->path.isEmpty() ? text : document->path);
+}
+
+void TextPanel::openFind() {
+  m_findBar->show();
+  m_needle->setFocus();
+  m_needle->selectAll();
+}
+
+void TextPanel::findNext() { find(false, false); }
+void TextPanel::findPrevious() { find(true, false); }
+
+void TextPanel::find(bool backwards, bool fromStart) {
+  const QString needle = m_needle->text();
+  const bool found = m_text->find(needle, backwards, fromStart);
+  m_matches->setText(needle.isEmpty() ? QString()
+                                      : (found ? tr("%n match(es)", nullptr, m_text->matchCount()) : tr("no match")));
+}
+
+bool TextPanel::eventFilter(QObject* watched, QEvent* event) {
+  if (watched == m_needle && event->type() == QEvent::ShortcutOverride &&
+      static_cast<QKeyEvent*>(event)->key() == Qt::Key_Escape) {
+    m_findBar->hide();
+    m_text->clearFind();
+    m_text->setFocus();
+    event->accept();
+    return true;
+  }
+  return QWidget::eventFilter(watched, event);
+}
+
+}  // namespace dhsa

@@ -1,0 +1,49 @@
+// The text with its shading picker, the legend of the selected row, and the find bar.
+#pragma once
+
+#include <QWidget>
+
+class QComboBox;
+class QLabel;
+class QLineEdit;
+
+namespace dhsa {
+
+class Explorer;
+class TextView;
+
+class TextPanel : public QWidget {
+  Q_OBJECT
+
+ public:
+  explicit TextPanel(Explorer* explorer, QWidget* parent = nullptr);
+  [[nodiscard]] TextView* textView() const noexcept { return m_text; }
+  [[nodiscard]] int shading() const;
+  void setShading(int shading);
+
+ public Q_SLOTS:
+  void openFind();
+  void findNext();
+  void findPrevious();
+
+ Q_SIGNALS:
+  void described(const QString& text);
+
+ protected:
+  bool eventFilter(QObject* watched, QEvent* event) override;
+
+ private:
+  void find(bool backwards, bool fromStart);
+  void updateHeading();
+
+  Explorer* m_explorer;
+  TextView* m_text;
+  QComboBox* m_shading;
+  QLabel* m_heading;
+  QLabel* m_legend;
+  QWidget* m_findBar;
+  QLineEdit* m_needle;
+  QLabel* m_matches;
+};
+
+}  // namespace dhsa
