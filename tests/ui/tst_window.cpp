@@ -199,7 +199,7 @@ class TestWindow : public QObject {
     const int steps = explorer->parameters()->undoStack()->count();
     const std::int64_t budget = explorer->parameters()->values().budget;
 
-    dragSlider(slider, 520);
+    dragSlider(slider, 800);
     QVERIFY(explorer->parameters()->values().budget < budget);
     QCOMPARE(static_cast<std::int64_t>(box->value()), explorer->parameters()->values().budget);
     QCOMPARE(explorer->parameters()->undoStack()->count(), steps + 1);

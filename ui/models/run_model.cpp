@@ -65,7 +65,7 @@ QVariant RunModel::data(const QModelIndex& index, int role) const {
       return tr("%1×").arg(QLocale().toString(dense->seconds / run.seconds, 'f', 2));
     }
     case kMemory:
-      return formatBytes(run.workingBytes);
+      return formatBytes(run.peakBytes);
     case kDensity:
       return formatPercent(run.meanDensity());
     case kRetained:
@@ -109,7 +109,7 @@ QVariant RunModel::headerData(int section, Qt::Orientation orientation, int role
       case kSpeed:
         return tr("Speed");
       case kMemory:
-        return tr("Memory");
+        return tr("Peak");
       case kDensity:
         return tr("Density");
       case kRetained:
@@ -129,9 +129,7 @@ QVariant RunModel::headerData(int section, Qt::Orientation orientation, int role
       case kSpeed:
         return tr("Prefill time of dense on the same text, divided by this run's");
       case kMemory:
-        return tr(
-            "Highest resident memory at the end of a stage, less what was in use before the run and less "
-            "what the views took meanwhile");
+        return tr("Highest memory of the whole program during the run");
       case kDensity:
         return tr("Kept pairs as a share of causal pairs, mean over layers");
       case kRetained:

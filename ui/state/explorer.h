@@ -45,9 +45,6 @@ struct RunProgress {
   int layer = -1;
   std::int64_t residentBytes = 0;
   std::int64_t peakBytes = 0;
-  // Highest resident memory at the end of a stage, less that before the run and less what views took
-  // meanwhile (q, k, v kept for looking inside, pictures).
-  std::int64_t workingBytes = 0;
   double elapsed = 0;     // seconds, wall clock
   double remaining = -1;  // estimate in seconds; negative: not known yet
   [[nodiscard]] double fraction() const;

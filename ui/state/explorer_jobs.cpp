@@ -99,13 +99,11 @@ class Explorer::LiveObserver : public PrefillObserver {
     m_progress.dense = dense;
     m_sinceTold.start();
   }
-  [[nodiscard]] std::int64_t workingBytes() const noexcept { return m_progress.workingBytes; }
   void watch(const TraceRecorder* recorder) { m_recorder = recorder; }
 
   void prefill_begins(std::int64_t tokens, int layers) override {
     m_progress.tokens = tokens;
     m_progress.layers = layers;
-    m_startBytes = resident_bytes();
     tell(true);
   }
   void stage_begins(Stage stage, int layer) override {
@@ -117,17 +115,13 @@ class Explorer::LiveObserver : public PrefillObserver {
     m_progress.stages.push_back(report);
     m_progress.residentBytes = report.resident_bytes;
     m_progress.peakBytes = std::max(m_progress.peakBytes, report.resident_bytes);
-    m_progress.workingBytes = std::max(m_progress.workingBytes, report.resident_bytes - m_startBytes - m_viewBytes);
     tell(report.stage == Stage::kMlp);
-    const std::int64_t before = resident_bytes();
     m_job.serveInteractive();
-    m_viewBytes += resident_bytes() - before;
     m_job.cancel()->check();
   }
   [[nodiscard]] bool wants_attention(int /*layer*/) const override { return m_measure; }
   void attended(const AttendedLayer& layer) override {
     if (!m_measure) return;
-    const std::int64_t before = resident_bytes();
     const auto index = static_cast<std::size_t>(layer.layer.index);
     auto captured = m_recorder->trace().captured[index];
     auto plan = m_recorder->trace().plans[index];
@@ -149,7 +143,6 @@ class Explorer::LiveObserver : public PrefillObserver {
       measured->predicted = predictedImportance(*plan);
       view = std::move(measured);
     }
-    m_viewBytes += (captured ? captured->bytes() : 0) + resident_bytes() - before;
     m_job.post([explorer = m_explorer, view, parameters = m_parameters] {
       explorer->m_ranWith = parameters;
       explorer->takeLayer(view);
@@ -169,8 +162,6 @@ class Explorer::LiveObserver : public PrefillObserver {
   bool m_measure;
   const TraceRecorder* m_recorder = nullptr;
   RunProgress m_progress;
-  std::int64_t m_startBytes = 0;
-  std::int64_t m_viewBytes = 0;
   QElapsedTimer m_sinceTold;
 };
 
@@ -221,7 +212,6 @@ void Explorer::submitPrefill(JobKind kind, const SparsityParameters& parameters,
     run.seconds = result.seconds;
     run.peakBytes = result.peak_bytes;
     run.startBytes = result.start_bytes;
-    run.workingBytes = live.workingBytes();
     if (options.keep_cache) {
       const auto answer = generate_greedy(*model->weights, result, kAnswerTokens, job.cancel());
       run.answer = QString::fromStdString(model->tokenizer->decode(answer)).trimmed().section(u'\n', 0, 0);
@@ -260,7 +250,6 @@ void Explorer::submitComparison() {
       denseRun.seconds = result.seconds;
       denseRun.peakBytes = result.peak_bytes;
       denseRun.startBytes = result.start_bytes;
-      denseRun.workingBytes = live.workingBytes();
       denseRun.trace = std::make_shared<const RunTrace>(recorder.take(result));
       denseRun.metrics.resize(static_cast<std::size_t>(denseRun.trace->layers));
       dense = std::make_shared<const DenseReference>(

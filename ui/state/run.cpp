@@ -101,7 +101,7 @@ void RunList::remove(int id) {
 QString RunList::csv() const {
   QStringList lines{
       QStringLiteral("run,label,document,sha256,model,method,budget,tokens,prefill_seconds,plan_seconds,"
-                     "attend_seconds,peak_bytes,start_bytes,working_bytes,mean_density,mean_retained_mass,mean_kl_nats,"
+                     "attend_seconds,peak_bytes,start_bytes,mean_density,mean_retained_mass,mean_kl_nats,"
                      "same_top")};
   for (const Run& run : m_runs) {
     QStringList cells{QString::number(run.id),
@@ -117,7 +117,6 @@ QString RunList::csv() const {
                       run.trace ? number(run.trace->stage_seconds(Stage::kAttend)) : QString(),
                       QString::number(run.peakBytes),
                       QString::number(run.startBytes),
-                      QString::number(run.workingBytes),
                       number(run.meanDensity()),
                       number(run.meanRetainedMass()),
                       run.logits ? number(run.logits->meanKl) : QString(),

@@ -97,7 +97,7 @@ MatrixPanel::MatrixPanel(Explorer* explorer, QWidget* parent)
   m_side[0]->setCurrentIndex(static_cast<int>(MatrixContent::kDense));
   for (int i = 0; i < kModes; ++i) m_mode->addItem(compareModeName(static_cast<CompareMode>(i)));
   m_layer->setSizeAdjustPolicy(QComboBox::AdjustToContents);
-  m_head->setSizeAdjustPolicy(QComboBox::AdjustToContents);
+  m_head->setFixedWidth(fontMetrics().horizontalAdvance(QStringLiteral("00")) + 38);
   m_mode->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
   m_mode->setMinimumContentsLength(8);
   m_display = new QToolButton(this);

@@ -28,6 +28,7 @@ MessageBar::MessageBar(QWidget* parent)
       m_close(new QToolButton(this)) {
   setObjectName(QStringLiteral("messageBar"));
   setAccessibleName(tr("Messages"));
+  m_action->setAccessibleName(tr("Do what the message offers"));
   m_text->setObjectName(QStringLiteral("messageText"));
   m_text->setWordWrap(true);
   m_text->setTextFormat(Qt::PlainText);
@@ -90,6 +91,7 @@ void MessageBar::ask(const QString& sentence, const QString& action, std::functi
   open(sentence, false);
   m_act = std::move(act);
   m_action->setText(action);
+  m_action->setAccessibleName(action);
   m_action->show();
 }
 

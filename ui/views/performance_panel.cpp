@@ -192,11 +192,11 @@ PerformancePanel::PerformancePanel(Explorer* explorer, QWidget* parent)
                                     "divided by this one, in brackets the time of dense"),
                                  this)),
       m_resident(new MetricTile(tr("Resident"), tr("Memory of the whole program now"), this)),
-      m_peak(new MetricTile(tr("Peak of run"),
-                            tr("Highest resident memory at the end of a stage, less what was in use before "
-                               "the run and less what the views took meanwhile (q, k and v kept, "
-                               "pictures); in brackets the same for dense"),
-                            this)),
+      m_peak(new MetricTile(
+          tr("Peak of run"),
+          tr("Highest memory of the whole program during the run; in brackets during the dense run. What is kept for "
+             "looking inside is part of both."),
+          this)),
       m_bars(new StageBars(explorer, this)) {
   setObjectName(QStringLiteral("performancePanel"));
   auto* layout = new QVBoxLayout(this);
@@ -280,7 +280,7 @@ void PerformancePanel::refresh() {
 
   m_time->setCaption(progress.running || !run ? tr("Elapsed") : tr("Prefill"));
   m_remaining->setCaption(progress.running ? tr("Remaining") : tr("Speed"));
-  m_peak->setCaption(progress.running ? tr("Peak so far") : tr("Run's memory"));
+  m_peak->setCaption(progress.running ? tr("Peak so far") : tr("Peak"));
   m_time->setValue(progress.running || !run ? formatSeconds(progress.elapsed) : formatSeconds(run->seconds), -1, {});
   if (progress.running) {
     m_remaining->setValue(progress.remaining < 0 ? QStringLiteral("–") : formatSeconds(progress.remaining), -1, {});
@@ -296,8 +296,7 @@ void PerformancePanel::refresh() {
     m_peak->setValue(formatBytes(progress.peakBytes), -1, {});
   } else if (run) {
     const bool fits = dense && dense->tokens == run->tokens && dense->id != run->id;
-    m_peak->setValue(formatBytes(run->workingBytes), -1,
-                     fits ? tr("(%1)").arg(formatBytes(dense->workingBytes)) : QString());
+    m_peak->setValue(formatBytes(run->peakBytes), -1, fits ? tr("(%1)").arg(formatBytes(dense->peakBytes)) : QString());
   } else {
     m_peak->setValue(QStringLiteral("–"), -1, {});
   }

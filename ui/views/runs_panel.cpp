@@ -165,7 +165,7 @@ void RunsPanel::updateChart() {
     Curve& curve = curves[run.parameters.method];
     curve.tokens << static_cast<double>(run.tokens);
     curve.seconds << run.seconds;
-    curve.mebibytes << static_cast<double>(run.workingBytes) / 1048576.0;
+    curve.mebibytes << static_cast<double>(run.peakBytes) / 1048576.0;
     most[0] = std::max(most[0], curve.tokens.back());
     most[1] = std::max(most[1], curve.seconds.back());
     most[2] = std::max(most[2], curve.mebibytes.back());

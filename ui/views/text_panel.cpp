@@ -29,7 +29,7 @@ class RowLegend : public QLabel {
     const QFontMetrics metrics(font());
     double x = 0;
     const auto entry = [&](const QString& text, const QColor& fill, const QColor& pen, bool hatch) {
-      const QRectF box(x, 2, metrics.horizontalAdvance(text) + 10, height() - 4);
+      const QRectF box(x, 2, metrics.horizontalAdvance(text) + 8, height() - 4);
       painter.fillRect(box, fill);
       if (hatch) {
         painter.fillRect(box, QBrush(mixed(base, colours.important, 0.65), Qt::BDiagPattern));
@@ -37,7 +37,7 @@ class RowLegend : public QLabel {
       }
       painter.setPen(pen);
       painter.drawText(box, Qt::AlignCenter, text);
-      x += box.width() + 6;
+      x += box.width() + 4;
     };
     const QColor ink = palette().color(QPalette::Text);
     entry(TextPanel::tr("kept"), mixed(base, colours.kept, isDark(palette()) ? 0.42 : 0.30), ink, false);
@@ -162,9 +162,8 @@ void TextPanel::updateHeading() {
     text += tr(" · %1 chunks").arg(formatCount(static_cast<qint64>(layer->plan->trace.boundaries.size()) - 1));
   }
   if (const auto row = m_explorer->row()) {
-    text = tr("Row %1: %2 of %3 keys, %4 of mass")
-               .arg(formatCount(row->row), formatCount(row->kept), formatCount(row->row + 1),
-                    formatPercent(row->keptMass));
+    text = tr("Row %1: %2 keys, %3 of mass")
+               .arg(formatCount(row->row), formatCount(row->kept), formatPercent(row->keptMass));
     m_heading->setToolTip(tr("%n of the keys that hold 95 % of the row's dense attention are dropped", nullptr,
                              static_cast<int>(row->droppedImportant)));
     m_heading->setText(text);
