@@ -11,6 +11,7 @@
 #include <QSettings>
 #include <QStatusBar>
 #include <QVBoxLayout>
+#include <utility>
 
 #include "core/base/memory.h"
 #include "ui/models/format.h"
@@ -235,6 +236,10 @@ void MainWindow::wire() {
       m_explorer->parameters()->restore(*parameters);
     }
   });
+  connect(m_explorer, &Explorer::layerChanged, this, [this](int layer) {
+    if (m_zoomAfterLayer.isEmpty() || layer != m_explorer->view()->layer()) return;
+    m_explorer->view()->setZoom(std::exchange(m_zoomAfterLayer, {}));
+  });
   const auto whatIf = [this] {
     const auto layer = m_explorer->layerInView();
     m_parameters->setWhatIf(layer && m_explorer->parameters()->values() != m_explorer->ranWith());
@@ -414,7 +419,7 @@ void MainWindow::applyPending() {
   if (session->keysEnd <= tokens) view->selectKeys(session->keysBegin, session->keysEnd);
   m_text->setShading(session->shading);
   m_matrix->applySettings(session->matrix);
-  view->setZoom(session->zoom);
+  m_zoomAfterLayer = session->zoom;  // there is no matrix to zoom into yet
   if (!session->geometry.isEmpty()) restoreGeometry(session->geometry);
   if (!session->windowState.isEmpty()) restoreState(session->windowState, kLayoutVersion);
   m_messages->setVisible(!m_messages->text().isEmpty() && m_messages->isError());

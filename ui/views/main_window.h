@@ -111,6 +111,7 @@ class MainWindow : public QMainWindow {
   nlohmann::json m_sessionFile = nlohmann::json::object();  // keys of the loaded session that are not ours
   std::unique_ptr<Session> m_pending;
   std::unique_ptr<SparsityParameters> m_whatIfAfterRun;
+  QRectF m_zoomAfterLayer;
   bool m_layoutRestored = false;
 };
 
