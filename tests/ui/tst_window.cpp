@@ -408,7 +408,12 @@ class TestWindow : public QObject {
     QVERIFY(explorer->layerInView()->whatIf);
     fresh->messageBar()->hide();
     QTRY_COMPARE(matrix->grab().toImage().size(), picture.size());
-    QVERIFY(matrix->grab().toImage() == picture);
+    const QImage again = matrix->grab().toImage();
+    if (again != picture) {
+      picture.save(QDir::temp().filePath(QStringLiteral("session-before.png")));
+      again.save(QDir::temp().filePath(QStringLiteral("session-after.png")));
+    }
+    QVERIFY(again == picture);
     QVERIFY(fresh.child<TextView>("textView")->grab().toImage() == text);
     QCOMPARE(fresh->saveState(), layout);
   }
@@ -423,6 +428,9 @@ class TestWindow : public QObject {
 
     QMimeData mime;
     mime.setUrls({QUrl::fromLocalFile(fresh.textPath())});
+    QDragEnterEvent enter(QPoint(100, 100), Qt::CopyAction, &mime, Qt::LeftButton, Qt::NoModifier);
+    QCoreApplication::sendEvent(fresh.window(), &enter);
+    QVERIFY(enter.isAccepted());
     QDropEvent drop(QPointF(100, 100), Qt::CopyAction, &mime, Qt::LeftButton, Qt::NoModifier);
     QCoreApplication::sendEvent(fresh.window(), &drop);
     QTRY_COMPARE_WITH_TIMEOUT(fresh.explorer()->document()->title, QStringLiteral("prose.txt"), 30000);
@@ -435,6 +443,7 @@ class TestWindow : public QObject {
     auto* box = qobject_cast<QSpinBox*>(panel->editor(QStringLiteral("budget")));
     const int before = box->value();
     m_shared->window()->activateWindow();
+    QVERIFY(QTest::qWaitForWindowActive(m_shared->window()));
     box->setFocus();
     QTest::keyClick(box, Qt::Key_Up);
     QCOMPARE(static_cast<int>(explorer->parameters()->values().budget), before + 1);

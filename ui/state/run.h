@@ -36,7 +36,7 @@ struct Run {
   QString answer;                                   // next token, as a person reads it
   double seconds = 0;
   std::int64_t peakBytes = 0;
-  std::int64_t startBytes = 0;    // resident before the run: weights and libraries
+  std::int64_t startBytes = 0;  // resident before the run: weights and libraries
 
   [[nodiscard]] double meanDensity() const;  // over layers with metrics; NaN without any
   [[nodiscard]] double meanRetainedMass() const;

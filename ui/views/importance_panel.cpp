@@ -114,6 +114,7 @@ void ImportancePanel::showLayer() {
         {tr("Kept by rows"), tr("share"), Values(layer, &layer->importance.retention), ColourScale::Linear});
   }
   m_strip->setLanes(std::move(lanes));
+  m_strip->setSelectedKeys({m_explorer->view()->keysBegin(), m_explorer->view()->keysEnd()});
 }
 
 }  // namespace dhsa

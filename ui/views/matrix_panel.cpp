@@ -388,6 +388,9 @@ void MatrixPanel::refresh() {
     m_matrix->setWindow(layer->plan->mask.window());
   }
   m_matrix->setLayers(make(content(0)), make(content(1)));
+  // The view forgets a selection while it has nothing to show.
+  m_matrix->setSelectedRow(m_explorer->view()->row());
+  m_matrix->setSelectedKeys({m_explorer->view()->keysBegin(), m_explorer->view()->keysEnd()});
   refreshDimming();
   Q_EMIT reducerChanged(m_matrix->reducerText());
 }
