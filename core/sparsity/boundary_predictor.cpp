@@ -12,7 +12,6 @@
 namespace dhsa {
 namespace {
 
-constexpr std::int64_t kPositions = 32;  // cuts scored together
 constexpr float kNormEpsilon = 1e-5F;
 constexpr float kCosineEpsilon = 1e-6F;
 
@@ -83,10 +82,13 @@ std::vector<float> BoundaryPredictor::logits(const HeadsView& k, const CancelTok
   const std::int64_t first = weights_.boundary_window - 1;
   const std::int64_t end = k.rows - weights_.boundary_window;
   if (end <= first) return scores;
-  parallel_for((end - first + kPositions - 1) / kPositions,
+  // Cuts scored together: many, as their windows overlap, but no more than keep the mixed values in cache.
+  const std::int64_t fit = 65536 / (weights_.heads * padded_columns(weights_.channels));
+  const std::int64_t positions = std::clamp<std::int64_t>(fit - 2 * weights_.boundary_window, 16, 128);
+  parallel_for((end - first + positions - 1) / positions,
                [&](std::int64_t block) {
-                 const std::int64_t begin = first + block * kPositions;
-                 score_block(k, begin, std::min(end, begin + kPositions), scores.data() + begin);
+                 const std::int64_t begin = first + block * positions;
+                 score_block(k, begin, std::min(end, begin + positions), scores.data() + begin);
                },
                cancel);
   return scores;
@@ -177,19 +179,8 @@ void BoundaryPredictor::score_block(const HeadsView& k, std::int64_t begin, std:
                      stride / kTileColumns, encoded.data(), stride);
     for (std::int64_t i = 0; i < span; ++i) {
       float* row = encoded.data() + i * stride;
-      float mean = 0;
-      for (std::int64_t d = 0; d < c; ++d) {
-        row[d] += weights.out_proj_bias[static_cast<std::size_t>(d)];
-        mean += row[d];
-      }
-      mean /= static_cast<float>(c);
-      float variance = 0;
-      for (std::int64_t d = 0; d < c; ++d) variance += (row[d] - mean) * (row[d] - mean);
-      const float inverse = 1.0F / std::sqrt(variance / static_cast<float>(c) + kNormEpsilon);
-      for (std::int64_t d = 0; d < c; ++d) {
-        const auto at = static_cast<std::size_t>(d);
-        row[d] = (row[d] - mean) * inverse * weights.norm_weight[at] + weights.norm_bias[at];
-      }
+      kernels.add(row, weights.out_proj_bias.data(), c);
+      kernels.normalise(row, weights.norm_weight.data(), weights.norm_bias.data(), c, kNormEpsilon);
     }
     float* input = mlp_input.data() + p * feature_count;
     std::fill(input, input + 2 * c, 0.0F);

@@ -1,6 +1,7 @@
 #include "core/sparsity/row_math.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "core/base/parallel.h"

@@ -21,6 +21,8 @@ struct RowKernels {
   float (*largest)(const float* x, std::int64_t n);                             // n >= 1
   void (*scale_softcap)(float* x, std::int64_t n, float scale, float softcap);  // softcap 0: scale only
   float (*exp_sum)(float* x, std::int64_t n, float shift);                      // x = exp(x - shift); their sum
+  // x = (x - mean) / sqrt(variance + epsilon) * weight + bias
+  void (*normalise)(float* x, const float* weight, const float* bias, std::int64_t n, float epsilon);
 };
 [[nodiscard]] const RowKernels& row_kernels();
 

@@ -60,10 +60,16 @@ TEST(RowMath, RowLoopsAgreeWithDoublePrecision) {
     kernels.add_scaled(scaled.data(), x.data(), n, 0.25F);
     kernels.lower_upper(lower.data(), upper.data(), x.data(), n);
     kernels.scale_softcap(capped.data(), n, 3.0F, 50.0F);
+    std::vector<float> normal = x;
+    kernels.normalise(normal.data(), y.data(), scaled.data(), n, 1e-5F);
     const float shift = kernels.largest(x.data(), n);
     const float total = kernels.exp_sum(grown.data(), n, shift);
     double dot = 0;
     double exp_total = 0;
+    double mean = 0;
+    double variance = 0;
+    for (const float value : x) mean += static_cast<double>(value) / static_cast<double>(n);
+    for (const float value : x) variance += std::pow(static_cast<double>(value) - mean, 2) / static_cast<double>(n);
     EXPECT_EQ(shift, *std::max_element(x.begin(), x.end()));
     for (std::size_t i = 0; i < x.size(); ++i) {
       EXPECT_FLOAT_EQ(sum[i], x[i] + y[i]);
@@ -74,6 +80,10 @@ TEST(RowMath, RowLoopsAgreeWithDoublePrecision) {
       EXPECT_NEAR(capped[i], 50.0 * std::tanh(3.0 * static_cast<double>(x[i]) / 50.0), 2e-5);
       const double exact = std::exp(static_cast<double>(x[i] - shift));
       EXPECT_NEAR(grown[i], exact, 5e-7 * exact + 1e-37);
+      EXPECT_NEAR(normal[i],
+                  (static_cast<double>(x[i]) - mean) / std::sqrt(variance + 1e-5) * static_cast<double>(y[i]) +
+                      static_cast<double>(scaled[i]),
+                  1e-4);
       dot += static_cast<double>(x[i]) * static_cast<double>(y[i]);
       exp_total += exact;
     }
