@@ -2,7 +2,7 @@
 # Installs what is missing, builds, and starts the explorer; without a display it runs the method on the sample document.
 set -euo pipefail
 cd "$(dirname "$0")"
-source scripts/packages.sh
+source .ci/packages.sh
 install_packages "${build_packages[@]}"
 
 mkdir -p build

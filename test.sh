@@ -3,7 +3,7 @@
 # UndefinedBehaviorSanitizer, then checks formatting and that the CUDA kernels compile. Last line: "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
-source scripts/packages.sh
+source .ci/packages.sh
 install_packages "${build_packages[@]}" "${test_packages[@]}" || { echo "0 passed, 1 failed"; exit 1; }
 
 export QT_QPA_PLATFORM=offscreen

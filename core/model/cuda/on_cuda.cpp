@@ -60,9 +60,7 @@ Memory memory() {
           static_cast<std::int64_t>(free) + stats.reserved_bytes[0].current - allocated.current};
 }
 
-void reset_peak() {
-  c10::cuda::CUDACachingAllocator::resetPeakStats(c10::cuda::current_device());
-}
+void reset_peak() { c10::cuda::CUDACachingAllocator::resetPeakStats(c10::cuda::current_device()); }
 
 void embed(std::span<const std::int32_t> ids, const at::Tensor& table, float scale, at::Tensor& x) {
   const at::Tensor host = at::from_blob(const_cast<std::int32_t*>(ids.data()), {static_cast<std::int64_t>(ids.size())},
