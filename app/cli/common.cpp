@@ -122,7 +122,9 @@ ProgressStyle OutputOptions::style() const {
 }
 
 JsonFile::JsonFile(const std::string& path) {
-  if (!path.empty()) file_.emplace(path);
+  if (path.empty()) return;
+  if (std::filesystem::is_directory(path)) throw Error(fmt::format("--json: {} is a folder; name a file.", path));
+  file_.emplace(path);
 }
 
 void JsonFile::write(const nlohmann::json& json) {

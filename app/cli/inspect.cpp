@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <numeric>
 
 #include "app/cli/common.h"
@@ -334,6 +335,20 @@ int inspect(const InspectOptions& options) {
   }
   const SparsityParameters parameters = options.parameters.read(document.question_tokens);
 
+  const std::vector<MethodChoice> choices = {{dhsa::name_of(parameters.method), parameters}};
+  const std::unique_ptr<Planner> planner =
+      make_planner(parameters, document.info(), load_predictor(choices, loaded.folder));
+  progress.clear();
+  fmt::print("Model   {}\n", wrap(describe(loaded), 100, 8));
+  fmt::print("Text    {}: {} tokens\n", document.name, count(document.tokens()));
+  for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, 100, 8));
+  fmt::print("{:<8}{}\n", "Method",
+             wrap(fmt::format("{}: {}", choices.front().name, settings_text(parameters)), 100, 8));
+  // Said before it is done.
+  fmt::print("Capture {} of queries, keys and values of layer {}\n",
+             bytes(capture_bytes(config, loaded.model->options().compute, document.tokens(), 1)), layer);
+  std::fflush(stdout);
+
   UntilLayer until(layer, progress);
   RecordOptions record;
   record.capture_layers = {layer};
@@ -341,9 +356,6 @@ int inspect(const InspectOptions& options) {
   PrefillOptions prefill;
   prefill.observer = &recorder;
   prefill.cancel = &until.stop;
-  const std::vector<MethodChoice> choices = {{dhsa::name_of(parameters.method), parameters}};
-  const std::unique_ptr<Planner> planner =
-      make_planner(parameters, document.info(), load_predictor(choices, loaded.folder));
   progress.restart();
   try {
     static_cast<void>(loaded.model->prefill(document.encoding.ids, *planner, prefill));
@@ -373,14 +385,6 @@ int inspect(const InspectOptions& options) {
   inspection.row_pieces = pieces_of_row(inspection);
   progress.clear();
 
-  fmt::print("Model   {}\n", wrap(describe(loaded), 100, 8));
-  fmt::print("Text    {}: {} tokens\n", document.name, count(document.tokens()));
-  for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, 100, 8));
-  fmt::print("{:<8}{}\n", "Method",
-             wrap(fmt::format("{}: {}", choices.front().name, settings_text(parameters)), 100, 8));
-  print_layer(inspection, captured.layer());
-  if (inspection.chunks) print_boundaries(inspection, document, options.boundaries);
-  print_row(inspection, document, options.top);
   nlohmann::json all = inspection_json(inspection, document);
   all["kind"] = "dhsa-inspect";
   all["machine"] = machine_json();
@@ -388,6 +392,9 @@ int inspect(const InspectOptions& options) {
   all["document"] = document_json(document);
   all["parameters"] = parameters;
   json.write(all);
+  print_layer(inspection, captured.layer());
+  if (inspection.chunks) print_boundaries(inspection, document, options.boundaries);
+  print_row(inspection, document, options.top);
   return 0;
 }
 

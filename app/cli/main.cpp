@@ -2,10 +2,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <new>
 #include <string>
+#include <system_error>
 
 #include "app/cli/common.h"
 #include "app/cli/table.h"
@@ -88,6 +90,7 @@ int main(int argc, char** argv) {
       return 0;
     }
     watch_interrupt();
+    std::signal(SIGPIPE, SIG_IGN);  // a reader that leaves is an error to report, not a reason to leave files half done
     const int code = action();
     if (std::fflush(stdout) != 0) return complain("Standard output cannot be written.", kBadInput);
     return code;
@@ -97,6 +100,8 @@ int main(int argc, char** argv) {
     return complain(fault.what(), kBadInput);
   } catch (const std::bad_alloc&) {
     return complain("There is not enough memory for this; use a shorter text or a smaller model.", kBadInput);
+  } catch (const std::system_error&) {
+    return complain("Standard output cannot be written.", kBadInput);
   } catch (const std::exception& fault) {
     return complain(fmt::format("Internal fault: {}", first_line(fault.what())), kFailed);
   }

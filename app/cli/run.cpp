@@ -56,6 +56,11 @@ int run(const RunOptions& options) {
   const Comparison comparison = compare_methods(*loaded.model, document.encoding.ids, document.info(), choices, compare,
                                                 loaded.tokenizer.get(), load_predictor(choices, loaded.folder));
   progress.clear();
+  json.write({{"kind", "dhsa-run"},
+              {"machine", machine_json()},
+              {"model", model_json(loaded)},
+              {"document", document_json(document)},
+              {"comparison", comparison}});
 
   fmt::print("Model   {}\n", wrap(describe(loaded), 100, 8));
   fmt::print("Text    {}: {} tokens, {} characters, question of {} tokens\n", document.name, count(document.tokens()),
@@ -67,11 +72,6 @@ int run(const RunOptions& options) {
     fmt::print("{:<8}{}\n", "Method", wrap(fmt::format("{}: {}", choice.name, settings), 100, 8));
   }
   fmt::print("\n{}", comparison_text(comparison, loaded.model->config()));
-  json.write({{"kind", "dhsa-run"},
-              {"machine", machine_json()},
-              {"model", model_json(loaded)},
-              {"document", document_json(document)},
-              {"comparison", comparison}});
   return 0;
 }
 

@@ -42,13 +42,6 @@ int verify_model(const Gemma2Options& options) {
                     {"passed", check.passed}});
   }
   const auto failed = std::count_if(checks.begin(), checks.end(), [](const TensorCheck& c) { return !c.passed; });
-  fmt::print("{}", table.text());
-  if (failed == 0) {
-    fmt::print("All {} tensors agree within a relative error of {:g}.\n", checks.size(), options.tolerance);
-  } else {
-    fmt::print("{} of {} tensors differ by more than a relative error of {:g}.\n", failed, checks.size(),
-               options.tolerance);
-  }
   json.write({{"kind", "dhsa-verify-gemma2"},
               {"machine", machine_json()},
               {"model", options.model.path().string()},
@@ -56,6 +49,13 @@ int verify_model(const Gemma2Options& options) {
               {"tolerance", options.tolerance},
               {"passed", failed == 0},
               {"tensors", list}});
+  fmt::print("{}", table.text());
+  if (failed == 0) {
+    fmt::print("All {} tensors agree within a relative error of {:g}.\n", checks.size(), options.tolerance);
+  } else {
+    fmt::print("{} of {} tensors differ by more than a relative error of {:g}.\n", failed, checks.size(),
+               options.tolerance);
+  }
   return failed == 0 ? 0 : 1;
 }
 
@@ -81,21 +81,21 @@ int verify_method(const DhsaOptions& options) {
                row.is_set ? "-" : fmt::format("{:.0e}", row.tolerance), row.is_set ? count(row.mismatches) : "-",
                row.passed ? "ok" : "DIFFERS"});
   }
-  fmt::print("{}", table.text());
-  for (const ParityRow& row : rows) {
-    if (!row.note.empty()) fmt::print("  {}\n", wrap(fmt::format("{}: {}", row.name, row.note), 100, 4));
-  }
   const auto failed = std::count_if(rows.begin(), rows.end(), [](const ParityRow& row) { return !row.passed; });
-  if (failed == 0) {
-    fmt::print("All {} stages agree with the reference.\n", rows.size());
-  } else {
-    fmt::print("{} of {} stages differ from the reference.\n", failed, rows.size());
-  }
   json.write({{"kind", "dhsa-verify-dhsa"},
               {"machine", machine_json()},
               {"fixture", options.fixture},
               {"passed", failed == 0},
               {"stages", rows}});
+  fmt::print("{}", table.text());
+  for (const ParityRow& row : rows) {
+    if (!row.note.empty()) fmt::print("  {}\n", wrap(fmt::format("{}: {}", row.name, row.note), 100, 4));
+  }
+  if (failed == 0) {
+    fmt::print("All {} stages agree with the reference.\n", rows.size());
+  } else {
+    fmt::print("{} of {} stages differ from the reference.\n", failed, rows.size());
+  }
   return failed == 0 ? 0 : 1;
 }
 

@@ -130,7 +130,8 @@ TEST(Inspect, ShowsBoundariesScoresAndARow) {
       "inspect '" + text +
       "' --layer 3 --row 150 --budget 96 --sink-tokens 16 --local-tokens 32 --query-block 32 --json '" + json + "'");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  for (const char* part : {"Layer 3", "global", "S_c", "Boundaries in the text", "Query row 150", "Dropped"}) {
+  for (const char* part :
+       {"Layer 3", "global", "Capture", "S_c", "Boundaries in the text", "Query row 150", "Dropped"}) {
     EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
   }
   const nlohmann::json result = json_of(json);
@@ -512,6 +513,23 @@ TEST(Program, HelpAndVersion) {
 
 TEST(Program, AJsonPathThatCannotBeWrittenIsRefusedAtOnce) {
   EXPECT_REFUSED(dhsa("run - --json /nowhere/at/all.json", short_text()), "/nowhere/at/all.json");
+}
+
+TEST(Program, AFullStandardOutputIsSaid) {
+  const Folder folder;
+  const std::string json = folder.path("info.json").string();
+  const int status =
+      std::system(("'" + std::string(DHSA_BINARY) + "' verify gemma2 --model '" + kTiny + "' --expected '" + kTiny +
+                   "/expected.safetensors' --json '" + json + "' >/dev/full 2>'" + folder.path("err").string() + "'")
+                      .c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 2);
+  EXPECT_EQ(content(folder.path("err")), "dhsa: Standard output cannot be written.\n");
+  EXPECT_EQ(json_of(json)["passed"], true);  // what was asked for is there nevertheless
+}
+
+TEST(Program, AFolderIsNoJsonFile) {
+  const Folder folder;
+  EXPECT_REFUSED(dhsa("run - --json '" + folder.path().string() + "'", "A line."), "is a folder");
 }
 
 TEST(Program, AFailedRunLeavesTheOldJson) {
