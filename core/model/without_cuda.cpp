@@ -11,7 +11,9 @@ namespace {
 
 bool available() { return false; }
 void require() {
-  throw Error("This program was built without CUDA: choose the CPU (--device cpu), or build with -DDHSA_CUDA=ON.");
+  throw Error(
+      "This program was built without CUDA and cannot use a GPU: choose the CPU (--device cpu), or build with "
+      "-DDHSA_CUDA=ON.");
 }
 at::Tensor to_device(const at::Tensor& /*host*/) { unreachable(); }
 Memory memory() { unreachable(); }

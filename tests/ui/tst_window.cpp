@@ -226,6 +226,8 @@ class TestWindow : public QObject {
     // Layer 0 sees the same hidden states whatever the mask, so what-if must give exactly what a run would.
     WindowUnderTest fresh(400);
     QVERIFY(fresh.startAndSettle());
+    fresh.explorer()->view()->setLayer(0);
+    QVERIFY(fresh.settle(1));
     fresh.explorer()->parameters()->set(QStringLiteral("budget"), std::int64_t{320});
     QVERIFY(fresh.settle(1));
     const auto whatIf = fresh.explorer()->layer(0);
