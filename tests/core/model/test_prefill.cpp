@@ -250,6 +250,9 @@ TEST_F(Prefill, CancelTakesEffectWithinTheStage) {
 }
 
 TEST_F(Prefill, MemoryIsLinearAndAsEstimated) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "AddressSanitizer's own memory would be measured";
+#endif
   for (const bool keep : {false, true}) {
     const auto model = demo(keep ? DType::kFloat32 : DType::kBFloat16);
     PrefillOptions options;
@@ -261,9 +264,7 @@ TEST_F(Prefill, MemoryIsLinearAndAsEstimated) {
     const auto measured = static_cast<double>(result.peak_bytes - result.start_bytes);
     const auto estimated = static_cast<double>(model->estimate(tokens, options).activations);
     EXPECT_LT(result.peak_bytes, 1'000'000'000);
-#if !defined(__SANITIZE_ADDRESS__)
     EXPECT_NEAR(estimated / measured, 1.0, 0.2) << measured / 1e6 << " MB measured, keep " << keep;
-#endif
   }
 }
 
