@@ -136,7 +136,8 @@ void JsonFile::write(const nlohmann::json& json) {
   file_.reset();
 }
 
-void ParameterOptions::add_to(CLI::App& app, const SparsityParameters& standing) {
+void ParameterOptions::add_to(CLI::App& app, const SparsityParameters& standing,
+                              const std::vector<std::string>& without) {
   standing_ = standing;
   std::vector<std::string> names;
   for (const Preset& preset : presets()) names.push_back(preset.name);
@@ -144,6 +145,7 @@ void ParameterOptions::add_to(CLI::App& app, const SparsityParameters& standing)
       ->type_name("NAME")
       ->group("Method");
   for (const ParameterInfo& info : parameter_table()) {
+    if (std::find(without.begin(), without.end(), info.key) != without.end()) continue;
     const std::string help = parameter_help(info, standing);
     const std::string name = "--" + info.key;
     CLI::Option* option = nullptr;
@@ -167,23 +169,47 @@ void ParameterOptions::add_to(CLI::App& app, const SparsityParameters& standing)
   }
 }
 
+void ParameterOptions::put_single_options(SparsityParameters& parameters) const {
+  for (const auto& [key, option] : options_) {
+    if (option->count() == 0 || key == "instruction-tokens") continue;
+    if (const auto flag = flags_.find(key); flag != flags_.end()) {
+      set_parameter(parameters, key, flag->second);
+    } else {
+      set_parameter(parameters, key, values_.at(key));
+    }
+  }
+}
+
 SparsityParameters ParameterOptions::read(std::int64_t question) const {
   SparsityParameters parameters = standing_;
   if (!preset_.empty()) apply_preset(parameters, preset_);
-  for (const ParameterInfo& info : parameter_table()) {
-    if (info.key == "instruction-tokens") {
-      parameters.instruction_tokens = question;
-      if (instruction_ != "auto") set_parameter(parameters, info.key, instruction_);
-    } else if (options_.at(info.key)->count() > 0) {
-      if (info.kind == ParameterInfo::Kind::kFlag) {
-        set_parameter(parameters, info.key, flags_.at(info.key));
-      } else {
-        set_parameter(parameters, info.key, values_.at(info.key));
-      }
-    }
-  }
+  parameters.instruction_tokens = question;
+  if (instruction_ != "auto") set_parameter(parameters, "instruction-tokens", instruction_);
+  put_single_options(parameters);
   check_parameters(parameters);
   return parameters;
+}
+
+std::vector<MethodChoice> ParameterOptions::choices(const std::string& names) const {
+  SparsityParameters base = standing_;
+  if (!preset_.empty()) apply_preset(base, preset_);
+  std::vector<MethodChoice> choices;
+  for (const std::string& name : split_list(names)) {
+    const auto same = [&](const auto& other) { return other.name == name; };
+    if (std::any_of(choices.begin(), choices.end(), same)) {
+      throw Error(fmt::format("{} is named twice among the methods; name it once.", name));
+    }
+    SparsityParameters parameters = base;
+    if (std::any_of(presets().begin(), presets().end(), same)) {
+      apply_preset(parameters, name);
+    } else {
+      parameters = named_parameters(name, base);
+    }
+    put_single_options(parameters);
+    choices.push_back({name, parameters});
+  }
+  if (choices.empty()) throw Error("--methods names no method.");
+  return choices;
 }
 
 LoadedModel load_model(const ModelOptionsText& choice, ProgressLine& progress) {

@@ -31,6 +31,8 @@ void add_verify(CLI::App& app, Action& action);
 void add_synth_model(CLI::App& app, Action& action);
 void add_info(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+void add_needle(CLI::App& app, Action& action);
+void add_sweep(CLI::App& app, Action& action);
 
 struct ModelOptionsText {
   std::string folder;  // empty: the demo model
@@ -67,12 +69,17 @@ class JsonFile {
 // One option per row of parameter_table(), and --preset. Instruction tokens also take "auto".
 class ParameterOptions {
  public:
-  // `standing` is what holds without any option.
-  void add_to(CLI::App& app, const SparsityParameters& standing = {});
+  // `standing` is what holds without any option; parameters in `without` get none.
+  void add_to(CLI::App& app, const SparsityParameters& standing = {}, const std::vector<std::string>& without = {});
   // Standing values, then the preset, then single options. `question` replaces "auto".
   [[nodiscard]] SparsityParameters read(std::int64_t question) const;
+  // For each name (at commas): the preset of that name, or the method with standing values and preset, then single
+  // options on top of either. Throws Error on other names, on none, and on one that comes twice.
+  [[nodiscard]] std::vector<MethodChoice> choices(const std::string& names) const;
 
  private:
+  void put_single_options(SparsityParameters& parameters) const;
+
   SparsityParameters standing_;
   std::string preset_;
   std::string instruction_ = "auto";

@@ -73,6 +73,8 @@ int main(int argc, char** argv) {
   add_generate(app, action);
   add_verify(app, action);
   add_bench(app, action);
+  add_needle(app, action);
+  add_sweep(app, action);
   add_info(app, action);
   add_synth_model(app, action);
 

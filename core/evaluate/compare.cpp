@@ -287,7 +287,10 @@ Comparison compare_methods(const Gemma2& model, std::span<const std::int32_t> id
                 with_dense);
   if (options.warm_up) runner.warm_up();
   int number = 0;
-  for (const std::size_t i : order) comparison.runs[i] = runner.run(number++, methods[i]);
+  for (const std::size_t i : order) {
+    comparison.runs[i] = runner.run(number++, methods[i]);
+    if (options.finished) options.finished(i, comparison.runs[i]);
+  }
   return comparison;
 }
 

@@ -41,6 +41,8 @@ struct MethodChoice {
   SparsityParameters parameters;
 };
 
+struct MethodRun;
+
 struct CompareOptions {
   std::int64_t metrics_rows = 8;        // mask metrics look at every n-th row; 0: no mask metrics
   std::int64_t logit_positions = 2048;  // positions at which logits are compared with dense; 0: none
@@ -50,6 +52,7 @@ struct CompareOptions {
   bool keep_plans = false;              // masks and scores of every layer kept there too
   PrefillObserver* observer = nullptr;  // sees every run
   std::function<void(const CompareProgress&)> progress;
+  std::function<void(std::size_t method, const MethodRun& run)> finished;  // a method is done (index into methods)
   std::function<void(const std::string&)> answer_piece;  // text of the answer as it grows (needs a tokenizer)
   const CancelToken* cancel = nullptr;
 };

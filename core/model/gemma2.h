@@ -85,6 +85,11 @@ class Gemma2 {
                                                         std::int64_t most, const CancelToken* cancel = nullptr,
                                                         const std::function<void(std::int32_t)>& seen = {});
 
+// Mean log-probability (nats) of `continuation`, token by token, after a prefill that kept its cache. Throws Error where
+// it is empty.
+[[nodiscard]] double log_probability(const Gemma2& model, const PrefillResult& prefill,
+                                     std::span<const std::int32_t> continuation, const CancelToken* cancel = nullptr);
+
 // Attention rule and window of a layer.
 [[nodiscard]] LayerInfo layer_info(const Gemma2Config& config, int layer);
 

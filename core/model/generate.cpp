@@ -1,21 +1,35 @@
 #include <algorithm>
+#include <cmath>
 
 #include "core/model/gemma2.h"
 #include "core/model/kv_cache_internal.h"
 
 namespace dhsa {
+namespace {
+
+// The result stays as it was, so that going on from it again gives the same.
+struct Rewind {
+  explicit Rewind(KvCache& kept) : cache(kept) { cache.rewind(); }
+  ~Rewind() { cache.rewind(); }
+  Rewind(const Rewind&) = delete;
+  Rewind& operator=(const Rewind&) = delete;
+  KvCache& cache;
+};
+
+double log_softmax_at(std::span<const float> logits, std::int32_t token) {
+  const float highest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit - highest));
+  return static_cast<double>(logits[static_cast<std::size_t>(token)] - highest) - std::log(sum);
+}
+
+}  // namespace
 
 std::vector<std::int32_t> generate_greedy(const Gemma2& model, const PrefillResult& prefill, std::int64_t most,
                                           const CancelToken* cancel, const std::function<void(std::int32_t)>& seen) {
   if (prefill.cache == nullptr) throw Error("Generating needs a prefill that kept its key/value cache.");
   KvCache& cache = *prefill.cache;
-  // The result stays as it was, so that generating again gives the same.
-  struct Rewind {
-    KvCache& cache;
-    ~Rewind() { cache.rewind(); }
-  } const rewind{cache};
-  cache.rewind();
-
+  const Rewind rewind(cache);
   const std::vector<std::int32_t>& stops = model.config().stop_tokens;
   std::vector<std::int32_t> tokens;
   std::int32_t next = cache.next_token;
@@ -29,6 +43,25 @@ std::vector<std::int32_t> generate_greedy(const Gemma2& model, const PrefillResu
     next = static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
   }
   return tokens;
+}
+
+double log_probability(const Gemma2& model, const PrefillResult& prefill, std::span<const std::int32_t> continuation,
+                       const CancelToken* cancel) {
+  if (prefill.cache == nullptr) throw Error("Scoring a continuation needs a prefill that kept its key/value cache.");
+  if (continuation.empty()) throw Error("There is no continuation to score.");
+  const auto vocab = static_cast<std::size_t>(model.config().vocab_size);
+  const Rewind rewind(*prefill.cache);
+  std::vector<float> logits(prefill.logits.end() - static_cast<std::ptrdiff_t>(vocab), prefill.logits.end());
+  double sum = 0;
+  for (std::size_t i = 0; i < continuation.size(); ++i) {
+    if (cancel != nullptr) cancel->check();
+    if (continuation[i] < 0 || static_cast<std::size_t>(continuation[i]) >= vocab) {
+      throw Error("A token of the continuation is outside the model's vocabulary.");
+    }
+    if (i > 0) logits = model.decode_step(*prefill.cache, continuation[i - 1]);
+    sum += log_softmax_at(logits, continuation[i]);
+  }
+  return sum / static_cast<double>(continuation.size());
 }
 
 }  // namespace dhsa

@@ -1,0 +1,319 @@
+#include "core/evaluate/needle.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "core/evaluate/document.h"
+#include "core/trace/trace.h"
+
+namespace dhsa {
+namespace {
+
+constexpr std::int64_t kTokensBesideAnswer = 4;  // room for a full stop, or another way to write the numbers
+constexpr double kQuadraticAt = 8192;            // tokens at which attention takes about as long as all else
+
+// For the progress bar only: how long a prompt of this length takes, in no unit.
+double cost(std::int64_t length) {
+  const auto tokens = static_cast<double>(length);
+  return tokens * (1 + tokens / kQuadraticAt);
+}
+
+void require(bool holds, const std::string& sentence) {
+  if (!holds) throw Error(sentence);
+}
+
+// Follows one prefill: density, progress.
+class Follower : public PrefillObserver {
+ public:
+  explicit Follower(std::function<void(double)> told) : told_(std::move(told)) {}
+  void prefill_begins(std::int64_t /*tokens*/, int layers) override { layers_ = layers; }
+  void stage_begins(Stage stage, int layer) override {
+    if (layer >= 0) told_((layer + static_cast<double>(stage) / kStageCount) / std::max(1, layers_));
+  }
+  void attended(const AttendedLayer& layer) override {
+    const PlanSummary summary = summarise(layer.plan);
+    kept_ += summary.kept_pairs;
+    causal_ += summary.causal_pairs;
+  }
+  [[nodiscard]] double density() const { return causal_ > 0 ? kept_ / causal_ : 1; }
+
+ private:
+  std::function<void(double)> told_;
+  int layers_ = 1;
+  double kept_ = 0;
+  double causal_ = 0;
+};
+
+// Mean over prompts, of which `value` is the last.
+void add_to_mean(double& mean, double value, std::int64_t prompts) {
+  mean += (value - mean) / static_cast<double>(prompts);
+}
+
+class NeedleRun {
+ public:
+  NeedleRun(const Gemma2& model, const Tokenizer& tokenizer, NeedleResults& results, const NeedleOptions& options,
+            const std::shared_ptr<const BoundaryPredictor>& predictor)
+      : model_(model), tokenizer_(tokenizer), results_(results), options_(options), predictor_(predictor) {
+    const NeedleSettings& settings = results.settings;
+    for (const std::int64_t length : settings.lengths) {
+      all_ += cost(length) * static_cast<double>(settings.depths * settings.prompts);
+    }
+    for (const NeedleCell& cell : results.cells) done_ += cost(cell.length) * static_cast<double>(cell.prompts);
+  }
+
+  void run() {
+    for (const std::int64_t length : results_.settings.lengths) {
+      for (std::int64_t depth = 0; depth < results_.settings.depths; ++depth) fill(begun(length, depth));
+    }
+  }
+
+ private:
+  std::size_t begun(std::int64_t length, std::int64_t depth) {
+    std::vector<NeedleCell>& cells = results_.cells;
+    const auto at = std::find_if(cells.begin(), cells.end(),
+                                 [&](const NeedleCell& cell) { return cell.length == length && cell.depth == depth; });
+    if (at != cells.end()) return static_cast<std::size_t>(at - cells.begin());
+    cells.push_back({length, depth, 0, 0, std::vector<NeedleScore>(results_.methods.size())});
+    return cells.size() - 1;
+  }
+
+  // A prompt counts once every method has answered it: what is interrupted leaves no half.
+  void fill(std::size_t index) {
+    while (!results_.finished(results_.cells[index])) {
+      const NeedleCell& cell = results_.cells[index];
+      const NeedlePrompt prompt =
+          make_needle_prompt(results_.settings, cell.length, cell.depth, cell.prompts, tokenizer_);
+      NeedleCell next = cell;
+      ++next.prompts;
+      add_to_mean(next.tokens, static_cast<double>(prompt.encoding.ids.size()), next.prompts);
+      for (std::size_t method = 0; method < results_.methods.size(); ++method) ask(next, method, prompt);
+      done_ += cost(next.length);
+      results_.cells[index] = std::move(next);
+      if (options_.updated) options_.updated(results_, index);
+    }
+  }
+
+  void ask(NeedleCell& cell, std::size_t method, const NeedlePrompt& prompt) {
+    const MethodChoice& choice = results_.methods[method];
+    const auto tell = [&](double share) {
+      if (options_.cancel != nullptr) options_.cancel->check();
+      if (!options_.progress) return;
+      const double methods = static_cast<double>(results_.methods.size());
+      const double here = cost(cell.length) * (static_cast<double>(method) + share) / methods;
+      options_.progress({cell.length, cell.depth, cell.prompts - 1, choice.name, (done_ + here) / all_});
+    };
+    tell(0);
+    const SparsityParameters parameters =
+        needle_parameters(results_.settings, choice.parameters, cell.length, prompt.question_tokens);
+    const DocumentInfo document{static_cast<std::int64_t>(prompt.encoding.ids.size()), prompt.sentence_ends};
+    const std::unique_ptr<Planner> planner = make_planner(parameters, document, predictor_);
+    Follower follower(tell);
+    PrefillOptions options;
+    options.observer = &follower;
+    options.cancel = options_.cancel;
+    options.keep_cache = true;
+    const PrefillResult prefill = model_.prefill(prompt.encoding.ids, *planner, options);
+
+    const std::vector<std::int32_t> right = tokenizer_.encode(prompt.answer, false).ids;
+    const auto most = static_cast<std::int64_t>(right.size()) + kTokensBesideAnswer;
+    const std::vector<std::int32_t> generated = generate_greedy(model_, prefill, most, options_.cancel);
+    NeedleAnswer answer = score_answer(tokenizer_.decode(generated), prompt.values);
+    answer.log_probability = log_probability(model_, prefill, right, options_.cancel);
+
+    NeedleScore& score = cell.scores[method];
+    score.answers.push_back(std::move(answer));
+    add_to_mean(score.density, follower.density(), cell.prompts);
+    add_to_mean(score.seconds, prefill.seconds, cell.prompts);
+  }
+
+  const Gemma2& model_;
+  const Tokenizer& tokenizer_;
+  NeedleResults& results_;
+  const NeedleOptions& options_;
+  const std::shared_ptr<const BoundaryPredictor>& predictor_;
+  double all_ = 0;
+  double done_ = 0;
+};
+
+// Everything that can be refused is refused before the first prompt.
+void check_run(const Gemma2& model, const Tokenizer& tokenizer, const NeedleResults& results,
+               const std::shared_ptr<const BoundaryPredictor>& predictor) {
+  const NeedleSettings& settings = results.settings;
+  check_settings(settings);
+  check_vocabulary(model.config(), tokenizer);
+  require(!results.methods.empty(), "There is no method to test; name at least one.");
+  PrefillOptions options;
+  options.keep_cache = true;
+  for (const std::int64_t length : settings.lengths) {
+    const PrefillEstimate need = model.estimate(length, options);
+    require(need.activations <= need.available,
+            fmt::format("A prompt of {} tokens does not fit into the free memory; the longest that does has {}.",
+                        length, need.longest));
+    const NeedlePrompt prompt = make_needle_prompt(settings, length, 0, 0, tokenizer);
+    for (const MethodChoice& method : results.methods) {
+      try {
+        const SparsityParameters parameters =
+            needle_parameters(settings, method.parameters, length, prompt.question_tokens);
+        check_parameters(parameters);
+        static_cast<void>(make_planner(parameters, {length, {}}, predictor));
+      } catch (const Error& error) {
+        throw Error(fmt::format("{} at {} tokens: {}", method.name, length, error.what()));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const char* name_of(NeedleTask task) noexcept {
+  switch (task) {
+    case NeedleTask::kSingle:
+      return "single";
+    case NeedleTask::kMultiKey:
+      return "multi-key";
+    case NeedleTask::kMultiValue:
+      return "multi-value";
+  }
+  return "";
+}
+
+const char* name_of(NeedleMode mode) noexcept { return mode == NeedleMode::kReference ? "reference" : "strict"; }
+
+NeedleTask needle_task(const std::string& name) {
+  for (const NeedleTask task : {NeedleTask::kSingle, NeedleTask::kMultiKey, NeedleTask::kMultiValue}) {
+    if (name == name_of(task)) return task;
+  }
+  throw Error(fmt::format("A needle test cannot be \"{}\"; it is single, multi-key or multi-value.", name));
+}
+
+NeedleMode needle_mode(const std::string& name) {
+  for (const NeedleMode mode : {NeedleMode::kReference, NeedleMode::kStrict}) {
+    if (name == name_of(mode)) return mode;
+  }
+  throw Error(fmt::format("The mode of a needle test cannot be \"{}\"; it is reference or strict.", name));
+}
+
+double NeedleSettings::depth(std::int64_t i) const {
+  return depths > 1 ? static_cast<double>(i) / static_cast<double>(depths - 1) : 0.5;
+}
+
+void check_settings(const NeedleSettings& settings) {
+  const auto in = [](std::int64_t value, std::int64_t least, std::int64_t most, const char* what) {
+    require(value >= least && value <= most,
+            fmt::format("The {} of a needle test cannot be {}; give {} to {}.", what, value, least, most));
+  };
+  in(static_cast<std::int64_t>(settings.lengths.size()), 1, 64, "number of lengths");
+  for (std::size_t i = 0; i < settings.lengths.size(); ++i) {
+    in(settings.lengths[i], 64, std::int64_t{1} << 24, "length");
+    require(i == 0 || settings.lengths[i] > settings.lengths[i - 1],
+            "The lengths of a needle test must ascend, each given once.");
+  }
+  in(settings.depths, 1, 1000, "number of depths");
+  in(settings.prompts, 1, 10000, "number of prompts");
+  in(settings.needles, 2, 64, "number of needles");
+  in(settings.digits, 2, 18, "number of digits");
+  require(settings.budget_share >= 0 && settings.budget_share <= 1,
+          fmt::format("The budget's share of the length cannot be {}; give a number above 0 and up to 1.",
+                      settings.budget_share));
+}
+
+SparsityParameters needle_parameters(const NeedleSettings& settings, const SparsityParameters& method,
+                                     std::int64_t length, std::int64_t question) {
+  SparsityParameters parameters = method;
+  parameters.instruction_tokens = settings.mode == NeedleMode::kReference ? question : 0;
+  if (settings.budget_share > 0) {
+    const std::int64_t budget =
+        std::max<std::int64_t>(1, std::llround(settings.budget_share * static_cast<double>(length)));
+    parameters.budget = budget;
+    parameters.max_budget = budget;
+    parameters.min_budget = std::min(parameters.min_budget, budget);
+  }
+  return parameters;
+}
+
+double NeedleScore::exact() const {
+  if (answers.empty()) return 0;
+  const auto right = std::count_if(answers.begin(), answers.end(), [](const NeedleAnswer& a) { return a.exact; });
+  return static_cast<double>(right) / static_cast<double>(answers.size());
+}
+
+double NeedleScore::found() const {
+  double sum = 0;
+  for (const NeedleAnswer& answer : answers) sum += answer.found;
+  return answers.empty() ? 0 : sum / static_cast<double>(answers.size());
+}
+
+double NeedleScore::log_probability() const {
+  double sum = 0;
+  for (const NeedleAnswer& answer : answers) sum += answer.log_probability;
+  return answers.empty() ? 0 : sum / static_cast<double>(answers.size());
+}
+
+const NeedleCell* NeedleResults::cell(std::int64_t length, std::int64_t depth) const {
+  for (const NeedleCell& cell : cells) {
+    if (cell.length == length && cell.depth == depth) return &cell;
+  }
+  return nullptr;
+}
+
+bool NeedleResults::finished() const {
+  const auto all = settings.lengths.size() * static_cast<std::size_t>(settings.depths);
+  return cells.size() == all &&
+         std::all_of(cells.begin(), cells.end(), [&](const NeedleCell& cell) { return finished(cell); });
+}
+
+NeedleScore NeedleResults::score(std::size_t method, std::int64_t length) const {
+  NeedleScore joined;
+  joined.density = 0;
+  for (const NeedleCell& cell : cells) {
+    if (cell.length != length) continue;
+    const NeedleScore& score = cell.scores[method];
+    const auto prompts = static_cast<double>(score.answers.size());
+    joined.density += prompts * score.density;
+    joined.seconds += prompts * score.seconds;
+    joined.answers.insert(joined.answers.end(), score.answers.begin(), score.answers.end());
+  }
+  const double prompts = std::max(1.0, static_cast<double>(joined.answers.size()));
+  joined.density /= prompts;
+  joined.seconds /= prompts;
+  return joined;
+}
+
+NeedleAnswer score_answer(const std::string& text, const std::vector<std::string>& values) {
+  // As many numbers as were asked for, from the beginning of the text.
+  const auto digit = [&](std::size_t i) { return i < text.size() && text[i] >= '0' && text[i] <= '9'; };
+  std::vector<std::string> given;
+  std::size_t end = 0;
+  for (std::size_t i = 0; i < text.size() && given.size() < values.size(); ++i) {
+    if (!digit(i)) continue;
+    const std::size_t begin = i;
+    while (digit(i)) ++i;
+    given.push_back(text.substr(begin, i - begin));
+    end = i;
+  }
+  std::vector<std::string> wanted = values;
+  std::int64_t found = 0;
+  for (const std::string& number : given) {
+    const auto at = std::find(wanted.begin(), wanted.end(), number);
+    if (at == wanted.end()) continue;
+    wanted.erase(at);
+    ++found;
+  }
+  NeedleAnswer answer;
+  answer.text = given.empty() ? text : text.substr(0, end);
+  answer.found = values.empty() ? 0 : static_cast<double>(found) / static_cast<double>(values.size());
+  answer.exact = !values.empty() && wanted.empty();
+  return answer;
+}
+
+void run_needle(const Gemma2& model, const Tokenizer& tokenizer, NeedleResults& results, const NeedleOptions& options,
+                const std::shared_ptr<const BoundaryPredictor>& predictor) {
+  check_run(model, tokenizer, results, predictor);
+  if (results.fingerprint.empty()) results.fingerprint = model.fingerprint();
+  NeedleRun(model, tokenizer, results, options, predictor).run();
+}
+
+}  // namespace dhsa
