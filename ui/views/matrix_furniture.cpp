@@ -190,7 +190,7 @@ void MatrixFurniture::rowAxis(const QRect& area, const AxisMap& axis, std::span<
   for (const AxisLabel& label : rowLabels(area, axis, band)) {
     const double x = label.box.right() + 3;
     p.setPen(QPen(m_theme.frame, 1));
-    p.drawLine(QPointF(x, label.place), QPointF(x + kTick, label.place));
+    p.drawLine(QPointF(x, label.place), QPointF(x + kTick - 1, label.place));  // the next pixel is the plot's
     p.setPen(m_theme.quiet);
     p.drawText(label.box, Qt::AlignCenter | Qt::TextDontClip, label.text);
   }

@@ -11,17 +11,57 @@ namespace {
 
 constexpr int kWhole = 384;  // pixels per side of the sampling that ranges are read from
 
-// One list of a mask as a mask of its own, so that lists of different masks can be compared.
-std::shared_ptr<const KeyMask> listOf(const MatrixSource& source) {
+constexpr std::int64_t kManyRanges = 200'000;  // more than these are compared off the window's thread
+
+std::int64_t rangesOf(const MatrixSource& source) {
   const KeyMask& mask = *source.mask();
-  if (mask.heads() == 1) return std::make_shared<KeyMask>(mask);
-  KeyMask::Builder builder({mask.group_rows().begin(), mask.group_rows().end()}, 1, mask.window());
-  for (std::int64_t g = 0; g < mask.groups(); ++g) {
-    const auto ranges = mask.ranges(source.mask_head(), g);
-    builder.add({ranges.begin(), ranges.end()});
-  }
-  return std::make_shared<KeyMask>(builder.finish());
+  const auto list = static_cast<std::size_t>(source.mask_head() * mask.groups());
+  return mask.indptr()[list + static_cast<std::size_t>(mask.groups())] - mask.indptr()[list];
 }
+
+// One list of a mask as a mask of its own, so that lists of different masks can be compared. `spelled`: the window
+// becomes part of the ranges, row by row.
+KeyMask listOf(const MatrixSource& source, bool spelled) {
+  const KeyMask& mask = *source.mask();
+  const int head = source.mask_head();
+  if (!spelled || mask.window() == 0) {
+    if (mask.heads() == 1) return mask;
+    KeyMask::Builder builder({mask.group_rows().begin(), mask.group_rows().end()}, 1, mask.window());
+    for (std::int64_t g = 0; g < mask.groups(); ++g) {
+      const auto ranges = mask.ranges(head, g);
+      builder.add({ranges.begin(), ranges.end()});
+    }
+    return builder.finish();
+  }
+  KeyMask::Builder builder(fixed_groups(mask.rows(), 1), 1, 0);
+  std::vector<KeyRange> ranges;
+  for (std::int64_t row = 0; row < mask.rows(); ++row) {
+    mask.row_ranges(head, row, ranges);
+    builder.add(ranges);
+  }
+  return builder.finish();
+}
+
+bool bothMasks(const std::array<MatrixLayer, 2>& layers) {
+  const auto& a = layers[0].source;
+  const auto& b = layers[1].source;
+  return a && b && a->mask() != nullptr && b->mask() != nullptr && a->tokens() == b->tokens();
+}
+
+// Set operations on the pairs themselves, so that what differs shows at any zoom however little it is.
+MatrixPicture::Sets setsOf(const std::array<MatrixLayer, 2>& layers) {
+  const MatrixSource& a = *layers[0].source;
+  const MatrixSource& b = *layers[1].source;
+  const bool spelled = a.mask()->window() != b.mask()->window();
+  const KeyMask one = listOf(a, spelled);
+  const KeyMask other = listOf(b, spelled);
+  const auto source = [](KeyMask mask) {
+    return std::make_shared<const MaskSource>(std::make_shared<const KeyMask>(std::move(mask)));
+  };
+  return {source(one.intersected(other)), source(one.subtracted(other)), source(other.subtracted(one))};
+}
+
+bool comparesPairs(CompareMode mode) { return mode == CompareMode::Composite || mode == CompareMode::Difference; }
 
 std::size_t at(int side) { return static_cast<std::size_t>(side); }
 
@@ -47,22 +87,25 @@ QString compareModeName(CompareMode mode) {
 }
 
 void MatrixPicture::setLayers(MatrixLayer a, MatrixLayer b) {
-  m_layers = {std::move(a), std::move(b)};
-  m_sets = {};
-  m_setsTried = false;
+  // The same matrices under other titles: what was made of them stays.
+  const bool same = layer(0).source == a.source && layer(1).source == b.source;
+  m_sources.layers = {std::move(a), std::move(b)};
+  if (same) return;
+  m_sources.sets.reset();
+  m_setGrids = {};
   m_wholeSkip = -1;
   m_grids = {};
 }
 
 std::int64_t MatrixPicture::tokens() const {
-  for (const MatrixLayer& layer : m_layers)
-    if (layer.source) return layer.source->tokens();
+  for (const MatrixLayer& side : m_sources.layers)
+    if (side.source) return side.source->tokens();
   return 0;
 }
 
 CompareMode MatrixPicture::effectiveMode(CompareMode wanted) const {
-  const bool a = m_layers[0].source != nullptr;
-  const bool b = m_layers[1].source != nullptr && (!a || m_layers[1].source->tokens() == m_layers[0].source->tokens());
+  const bool a = layer(0).source != nullptr;
+  const bool b = layer(1).source != nullptr && (!a || layer(1).source->tokens() == layer(0).source->tokens());
   if (a && b) return wanted;
   return b ? CompareMode::B : CompareMode::A;
 }
@@ -71,59 +114,56 @@ bool MatrixPicture::usesSide(CompareMode mode, int side) {
   return mode == CompareMode::A ? side == 0 : mode == CompareMode::B ? side == 1 : true;
 }
 
-void MatrixPicture::makeSets() {
-  if (m_setsTried) return;
-  m_setsTried = true;
-  m_sets = {};
-  const auto& a = m_layers[0].source;
-  const auto& b = m_layers[1].source;
-  if (!a || !b || a->mask() == nullptr || b->mask() == nullptr) return;
-  try {
-    const auto one = listOf(*a);
-    const auto other = listOf(*b);
-    m_sets = {std::make_shared<MaskSource>(std::make_shared<KeyMask>(one->intersected(*other))),
-              std::make_shared<MaskSource>(std::make_shared<KeyMask>(one->subtracted(*other))),
-              std::make_shared<MaskSource>(std::make_shared<KeyMask>(other->subtracted(*one)))};
-  } catch (const Error&) {
-    m_sets = {};  // different windows: compared pixel by pixel instead
+void MatrixPicture::sampleSets(const Viewport& view, QSize device, const SampleOptions& options) {
+  m_setGrids = {};
+  if (!bothMasks(m_sources.layers)) return;
+  if (!m_sources.sets) {
+    // Many ranges take their time: value by value until refined() has the sets.
+    if (rangesOf(*m_sources.layers[0].source) + rangesOf(*m_sources.layers[1].source) > kManyRanges) return;
+    m_sources.sets = setsOf(m_sources.layers);
   }
+  for (std::size_t set = 0; set < m_setGrids.size(); ++set)
+    (*m_sources.sets)[set]->sample(view, device.width(), device.height(), options, m_setGrids[set]);
 }
 
 void MatrixPicture::sample(const Viewport& view, QSize device, std::int64_t skipKeys, CompareMode mode) {
   m_skipKeys = skipKeys;
   const SampleOptions options{.skip_keys = skipKeys};
   for (const int side : {0, 1})
-    if (m_layers[at(side)].source && usesSide(mode, side))
-      m_layers[at(side)].source->sample(view, device.width(), device.height(), options, m_grids[at(side)]);
-  if (mode != CompareMode::Composite && mode != CompareMode::Difference) return;
-  makeSets();
-  if (!m_sets[0]) return;
-  for (std::size_t set = 0; set < m_sets.size(); ++set)
-    m_sets[set]->sample(view, device.width(), device.height(), options, m_setGrids[set]);
+    if (layer(side).source && usesSide(mode, side))
+      layer(side).source->sample(view, device.width(), device.height(), options, m_grids[at(side)]);
+  if (comparesPairs(mode)) sampleSets(view, device, options);
 }
 
 bool MatrixPicture::refines(const Viewport& view, QSize device, CompareMode mode) const {
+  const auto more = [&](const MatrixSource& source) { return source.refines(view, device.width(), device.height()); };
   for (const int side : {0, 1})
-    if (m_layers[at(side)].source && usesSide(mode, side) &&
-        m_layers[at(side)].source->refines(view, device.width(), device.height()))
-      return true;
-  return false;
+    if (layer(side).source && usesSide(mode, side) && more(*layer(side).source)) return true;
+  if (!comparesPairs(mode) || !bothMasks(m_sources.layers)) return false;
+  return !m_sources.sets || std::any_of(m_sources.sets->begin(), m_sources.sets->end(),
+                                        [&](const auto& set) { return set && more(*set); });
 }
 
-MatrixPicture::Grids MatrixPicture::refined(const std::array<MatrixLayer, 2>& layers, const Viewport& view,
-                                            QSize device, std::int64_t skipKeys, CompareMode mode,
-                                            const CancelToken* cancel) {
-  Grids grids;
+MatrixPicture::Refined MatrixPicture::refined(const Sources& sources, const Viewport& view, QSize device,
+                                              std::int64_t skipKeys, CompareMode mode, const CancelToken* cancel) {
+  Refined refined;
   const SampleOptions options{.skip_keys = skipKeys, .refine = true, .cancel = cancel};
   for (const int side : {0, 1})
-    if (layers[at(side)].source && usesSide(mode, side))
-      layers[at(side)].source->sample(view, device.width(), device.height(), options, grids[at(side)]);
-  return grids;
+    if (sources.layers[at(side)].source && usesSide(mode, side))
+      sources.layers[at(side)].source->sample(view, device.width(), device.height(), options, refined.grids[at(side)]);
+  if (!comparesPairs(mode) || !bothMasks(sources.layers)) return refined;
+  refined.sets = sources.sets ? *sources.sets : setsOf(sources.layers);
+  for (std::size_t set = 0; set < refined.sets.size(); ++set)
+    refined.sets[set]->sample(view, device.width(), device.height(), options, refined.setGrids[set]);
+  return refined;
 }
 
-void MatrixPicture::takeRefined(Grids grids, CompareMode mode) {
+void MatrixPicture::takeRefined(Refined refined, CompareMode mode) {
   for (const int side : {0, 1})
-    if (usesSide(mode, side)) m_grids[at(side)] = std::move(grids[at(side)]);
+    if (usesSide(mode, side)) m_grids[at(side)] = std::move(refined.grids[at(side)]);
+  if (!refined.sets[0]) return;
+  m_sources.sets = std::move(refined.sets);
+  m_setGrids = std::move(refined.setGrids);
 }
 
 std::span<const float> MatrixPicture::values(int side, Reducer reducer) const {
@@ -139,7 +179,7 @@ const SampleGrid& MatrixPicture::whole(int side, std::int64_t skipKeys) const {
   SampleGrid& grid = m_whole[at(side)];
   if (grid.width == 0) {
     const auto size = static_cast<double>(tokens());
-    m_layers[at(side)].source->sample({0, size, 0, size}, kWhole, kWhole, {.skip_keys = skipKeys}, grid);
+    layer(side).source->sample({0, size, 0, size}, kWhole, kWhole, {.skip_keys = skipKeys}, grid);
   }
   return grid;
 }
@@ -154,8 +194,8 @@ ValueScale MatrixPicture::chooseScale(const ColourSettings& settings, Reducer re
     range.high = std::max(range.high, other.high);
   };
   for (const int side : {0, 1}) {
-    if (!m_layers[at(side)].source || !usesSide(mode, side)) continue;
-    const MatrixSource::Kind kind = m_layers[at(side)].source->kind();
+    if (!layer(side).source || !usesSide(mode, side)) continue;
+    const MatrixSource::Kind kind = layer(side).source->kind();
     if (isMaskBesideValues(side, mode)) continue;
     masks = masks && kind == MatrixSource::Kind::kMask;
     diverging = diverging || kind == MatrixSource::Kind::kDifference;
@@ -213,7 +253,7 @@ void MatrixPicture::paint(const ColourSettings& settings, Reducer reducer, Compa
   }
   for (const int side : {0, 1}) {
     const SampleGrid& grid = m_grids[at(side)];
-    if (!usesSide(mode, side) || !m_layers[at(side)].source || grid.width == 0) continue;
+    if (!usesSide(mode, side) || !layer(side).source || grid.width == 0) continue;
     if (isMaskBesideValues(side, mode)) {
       ValueScale(ColourScale::Linear, 0, 1, false)
           .colour(values(side, reducer), grid.width, grid.height, m_map, m_images[at(side)]);
@@ -226,8 +266,8 @@ void MatrixPicture::paint(const ColourSettings& settings, Reducer reducer, Compa
 
 bool MatrixPicture::isMaskBesideValues(int side, CompareMode mode) const {
   if (mode != CompareMode::SideBySide && mode != CompareMode::Split) return false;
-  const auto isMask = [this](int s) { return m_layers[at(s)].source->kind() == MatrixSource::Kind::kMask; };
-  return m_layers[0].source && m_layers[1].source && isMask(side) && !isMask(1 - side);
+  const auto isMask = [this](int s) { return layer(s).source->kind() == MatrixSource::Kind::kMask; };
+  return layer(0).source && layer(1).source && isMask(side) && !isMask(1 - side);
 }
 
 void MatrixPicture::paintDifference(Reducer reducer) {
@@ -235,13 +275,15 @@ void MatrixPicture::paintDifference(Reducer reducer) {
   const std::span<const float> b = values(1, reducer);
   m_difference.resize(std::min(a.size(), b.size()));
   for (std::size_t i = 0; i < m_difference.size(); ++i) {
-    m_difference[i] = a[i] - b[i];
-    if (reducer == Reducer::kMax && m_sets[0] && !std::isnan(m_difference[i])) {
-      // Maxima of two masks agree wherever both keep something: ask the sets which pairs differ.
-      const float only_a = m_setGrids[1].mean[i];
-      const float only_b = m_setGrids[2].mean[i];
-      m_difference[i] = only_a == 0 && only_b == 0 ? 0.0F : only_a >= only_b ? 1.0F : -1.0F;
+    if (!compositeOfMasks()) {
+      m_difference[i] = a[i] - b[i];
+      continue;
     }
+    const float only_a = m_setGrids[1].mean[i];  // NaN where no pair is causal
+    const float only_b = m_setGrids[2].mean[i];
+    m_difference[i] = only_a - only_b;
+    // Maxima of two masks agree wherever both keep something: any pair that differs counts.
+    if (reducer == Reducer::kMax && (only_a > 0 || only_b > 0)) m_difference[i] = only_a >= only_b ? 1.0F : -1.0F;
   }
 }
 
@@ -275,11 +317,11 @@ void MatrixPicture::paintComposite(Reducer reducer, const ViewTheme& theme) {
     for (int x = 0; x < grid.width; ++x) {
       const std::size_t i =
           static_cast<std::size_t>(y) * static_cast<std::size_t>(grid.width) + static_cast<std::size_t>(x);
-      if (std::isnan(grid.max[i])) {
+      if (std::isnan(compositeOfMasks() ? m_setGrids[0].max[i] : grid.max[i])) {
         to[x] = 0;
         continue;
       }
-      if (m_sets[0]) {
+      if (compositeOfMasks()) {
         const float both = m_setGrids[0].mean[i];
         const float a = m_setGrids[1].mean[i];
         const float b = m_setGrids[2].mean[i];
@@ -329,7 +371,7 @@ std::vector<float> MatrixPicture::rowProfile(int side) const {
   const SampleGrid& grid = m_grids[at(side)];
   const auto width = static_cast<std::size_t>(grid.width);
   std::vector<float> profile(static_cast<std::size_t>(grid.height));
-  const auto& source = m_layers[at(side)].source;
+  const auto& source = layer(side).source;
   const bool largest = source && source->kind() == MatrixSource::Kind::kProbability;
   for (std::size_t y = 0; y < profile.size(); ++y) {
     float sum = 0;
@@ -345,35 +387,35 @@ std::vector<float> MatrixPicture::rowProfile(int side) const {
   return profile;
 }
 
-QImage MatrixPicture::overview(int side, int size, const ColourSettings& settings, Reducer reducer,
+QImage MatrixPicture::overview(int side, QSize device, const ColourSettings& settings, Reducer reducer,
                                std::int64_t skipKeys, const ViewTheme& theme) const {
   MatrixPicture small;
-  small.setLayers(m_layers[at(side)], {});
+  small.setLayers(layer(side), {});
   const auto reach = static_cast<double>(tokens());
-  small.sample({0, reach, 0, reach}, {size, size}, skipKeys, CompareMode::A);
+  small.sample({0, reach, 0, reach}, device, skipKeys, CompareMode::A);
   small.paint(settings, reducer, CompareMode::A, theme);
   return small.image(0);
 }
 
 QString MatrixPicture::valueText(int side, std::int64_t row, std::int64_t key) const {
-  const MatrixLayer& layer = m_layers[at(side)];
-  if (!layer.source) return {};
-  const float value = layer.source->at(row, key);
+  const MatrixLayer& shown = layer(side);
+  if (!shown.source) return {};
+  const float value = shown.source->at(row, key);
   if (std::isnan(value)) return tr("not causal");
-  if (layer.source->kind() == MatrixSource::Kind::kMask) return value > 0 ? tr("kept") : tr("dropped");
+  if (shown.source->kind() == MatrixSource::Kind::kMask) return value > 0 ? tr("kept") : tr("dropped");
   QString text = valueLabel(static_cast<double>(value));
-  if (layer.source->kind() == MatrixSource::Kind::kDifference && value > 0) text.prepend(QLatin1Char('+'));
-  return layer.unit.isEmpty() ? text : tr("%1 (%2)", "value (unit)").arg(text, layer.unit);
+  if (shown.source->kind() == MatrixSource::Kind::kDifference && value > 0) text.prepend(QLatin1Char('+'));
+  return shown.unit.isEmpty() ? text : tr("%1 (%2)", "value (unit)").arg(text, shown.unit);
 }
 
 QString MatrixPicture::reducerText(Reducer reducer, CompareMode mode) const {
   const int side = mode == CompareMode::B ? 1 : 0;
   const SampleGrid& grid = m_grids[at(side)];
-  if (!m_layers[at(side)].source || grid.width == 0) return {};
+  if (!layer(side).source || grid.width == 0) return {};
   const auto rows = static_cast<qint64>(std::llround(grid.rows_per_value));
   const auto keys = static_cast<qint64>(std::llround(grid.keys_per_value));
   if (rows <= 1 && keys <= 1) return tr("exact cells");
-  const MatrixSource::Kind kind = m_layers[at(side)].source->kind();
+  const MatrixSource::Kind kind = layer(side).source->kind();
   const QString size = tr("%1×%2 cells", "rows times keys").arg(rows).arg(keys);
   if (mode == CompareMode::Difference)
     return reducer == Reducer::kMean ? tr("difference of means of %1").arg(size)

@@ -36,7 +36,7 @@ class MatrixPicture {
   Q_DECLARE_TR_FUNCTIONS(MatrixPicture)
  public:
   void setLayers(MatrixLayer a, MatrixLayer b);
-  [[nodiscard]] const MatrixLayer& layer(int side) const { return m_layers[static_cast<std::size_t>(side)]; }
+  [[nodiscard]] const MatrixLayer& layer(int side) const { return m_sources.layers[static_cast<std::size_t>(side)]; }
   [[nodiscard]] std::int64_t tokens() const;
   // The mode that can be shown: comparisons need both sides.
   [[nodiscard]] CompareMode effectiveMode(CompareMode wanted) const;
@@ -46,10 +46,21 @@ class MatrixPicture {
   void sample(const Viewport& view, QSize device, std::int64_t skipKeys, CompareMode mode);
   [[nodiscard]] bool refines(const Viewport& view, QSize device, CompareMode mode) const;
   using Grids = std::array<SampleGrid, 2>;
-  [[nodiscard]] static Grids refined(const std::array<MatrixLayer, 2>& layers, const Viewport& view, QSize device,
-                                     std::int64_t skipKeys, CompareMode mode, const CancelToken* cancel);
-  void takeRefined(Grids grids, CompareMode mode);
-  [[nodiscard]] const std::array<MatrixLayer, 2>& layers() const { return m_layers; }
+  // Both are masks of one document: pairs kept by both, only by A, only by B. All null where they are not.
+  using Sets = std::array<std::shared_ptr<const MaskSource>, 3>;
+  struct Sources {
+    std::array<MatrixLayer, 2> layers;
+    std::optional<Sets> sets;  // none: not made yet
+  };
+  struct Refined {
+    Grids grids;
+    Sets sets;
+    std::array<SampleGrid, 3> setGrids;
+  };
+  [[nodiscard]] static Refined refined(const Sources& sources, const Viewport& view, QSize device,
+                                       std::int64_t skipKeys, CompareMode mode, const CancelToken* cancel);
+  void takeRefined(Refined refined, CompareMode mode);
+  [[nodiscard]] const Sources& sources() const { return m_sources; }
   [[nodiscard]] const SampleGrid& grid(int side) const { return m_grids[static_cast<std::size_t>(side)]; }
 
   // Colours of the last sampling: images of both sides, or one of the comparison (in side 0).
@@ -63,35 +74,32 @@ class MatrixPicture {
   [[nodiscard]] bool binary() const { return m_binary; }
   // A mask shown next to scores or probabilities: the colour bar belongs to those, the mask goes from 0 to 1.
   [[nodiscard]] bool isMaskBesideValues(int side, CompareMode mode) const;
-  [[nodiscard]] bool compositeOfMasks() const { return m_sets[0] != nullptr; }
+  [[nodiscard]] bool compositeOfMasks() const { return m_setGrids[0].width > 0; }
   [[nodiscard]] static std::vector<CompositeKey> compositeKeys(const ViewTheme& theme);
 
   // Means over the rows in view for every pixel column, and over the keys for every pixel row; of probabilities, whose
   // row means say nothing, the largest of the row.
   [[nodiscard]] std::vector<float> keyProfile(int side) const;
   [[nodiscard]] std::vector<float> rowProfile(int side) const;
-  // One side's full extent in a small square image, for the minimap.
-  [[nodiscard]] QImage overview(int side, int size, const ColourSettings& settings, Reducer reducer,
+  // One side's full extent in a small image, for the minimap.
+  [[nodiscard]] QImage overview(int side, QSize device, const ColourSettings& settings, Reducer reducer,
                                 std::int64_t skipKeys, const ViewTheme& theme) const;
 
   [[nodiscard]] QString valueText(int side, std::int64_t row, std::int64_t key) const;  // exact, from the data
   [[nodiscard]] QString reducerText(Reducer reducer, CompareMode mode) const;
 
  private:
-  void makeSets();
+  void sampleSets(const Viewport& view, QSize device, const SampleOptions& options);
   [[nodiscard]] ValueScale chooseScale(const ColourSettings& settings, Reducer reducer, CompareMode mode);
   [[nodiscard]] std::span<const float> values(int side, Reducer reducer) const;
   void paintComposite(Reducer reducer, const ViewTheme& theme);
   void paintDifference(Reducer reducer);
   [[nodiscard]] const SampleGrid& whole(int side, std::int64_t skipKeys) const;
 
-  std::array<MatrixLayer, 2> m_layers;
+  Sources m_sources;
   Grids m_grids;
   std::array<QImage, 2> m_images;
-  // Both are masks of one document: pairs kept by both, only by A, only by B. Made when first compared.
-  std::array<std::shared_ptr<const MaskSource>, 3> m_sets;
-  std::array<SampleGrid, 3> m_setGrids;
-  bool m_setsTried = false;
+  std::array<SampleGrid, 3> m_setGrids;       // width 0: compared value by value
   mutable std::array<SampleGrid, 2> m_whole;  // full extent, for ranges; width 0: to be made
   mutable std::int64_t m_wholeSkip = -1;
   std::int64_t m_skipKeys = 0;

@@ -175,7 +175,7 @@ void MatrixView::zoom(double factor, QPointF centre) {
   int panel = panelAt(centre);
   if (panel < 0) {
     panel = 0;
-    centre = QRectF(m_geometry.plot[0]).center();
+    centre = plotRect(0).center();
   }
   const double key = keyAt(centre, panel);
   const double row = rowAt(centre, panel);
@@ -183,7 +183,7 @@ void MatrixView::zoom(double factor, QPointF centre) {
   const double least = std::min(kLeastView, whole);
   const double width = std::clamp(m_view.width() / factor, least, whole);
   const double height = std::clamp(m_view.height() / factor, least, whole);
-  const QRectF plot = m_geometry.plot[panel];
+  const QRectF plot = plotRect(panel);
   setView({key - (centre.x() - plot.left()) / plot.width() * width,
            row - (centre.y() - plot.top()) / plot.height() * height, width, height});
   interact();
@@ -202,27 +202,36 @@ void MatrixView::ensureVisible(MatrixCell cell) {
   setView(view);
 }
 
+QRect MatrixView::deviceRect(const QRect& area) const {
+  const double ratio = devicePixelRatioF();
+  const auto pixel = [ratio](int edge) { return static_cast<int>(std::lround(edge * ratio)); };
+  const QPoint corner(pixel(area.left()), pixel(area.top()));
+  return {corner, QSize(pixel(area.right() + 1) - corner.x(), pixel(area.bottom() + 1) - corner.y())};
+}
+
+QRectF MatrixView::plotRect(int panel) const {
+  const double ratio = devicePixelRatioF();
+  const QRect device = deviceRect(m_geometry.plot[panel]);
+  return {device.left() / ratio, device.top() / ratio, device.width() / ratio, device.height() / ratio};
+}
+
 AxisMap MatrixView::keyMap(int panel) const {
-  const QRect& plot = m_geometry.plot[panel];
-  return {m_view.left(), m_view.right(), static_cast<double>(plot.left()), static_cast<double>(plot.right() + 1)};
+  const QRectF plot = plotRect(panel);
+  return {m_view.left(), m_view.right(), plot.left(), plot.right()};
 }
 
 AxisMap MatrixView::rowMap(int panel) const {
-  const QRect& plot = m_geometry.plot[panel];
-  return {m_view.top(), m_view.bottom(), static_cast<double>(plot.top()), static_cast<double>(plot.bottom() + 1)};
+  const QRectF plot = plotRect(panel);
+  return {m_view.top(), m_view.bottom(), plot.top(), plot.bottom()};
 }
 
 Viewport MatrixView::viewport() const { return {m_view.top(), m_view.bottom(), m_view.left(), m_view.right()}; }
 
-QSize MatrixView::sampleSize() const {
-  const QSizeF plot = QSizeF(m_geometry.plot[0].size()) * devicePixelRatioF();
-  return {std::max(1, static_cast<int>(std::lround(plot.width()))),
-          std::max(1, static_cast<int>(std::lround(plot.height())))};
-}
+QSize MatrixView::sampleSize() const { return deviceRect(m_geometry.plot[0]).size().expandedTo({1, 1}); }
 
 int MatrixView::panelAt(QPointF position) const {
   for (int panel = 0; panel < m_geometry.panels; ++panel)
-    if (QRectF(m_geometry.plot[panel]).contains(position)) return panel;
+    if (plotRect(panel).contains(position)) return panel;
   return -1;
 }
 
@@ -291,8 +300,9 @@ void MatrixView::changeEvent(QEvent* event) {
 
 void MatrixView::refresh() {
   const double ratio = devicePixelRatioF();
-  if (m_still.devicePixelRatio() != ratio || m_still.deviceIndependentSize().toSize() != size()) {
-    m_still = QPixmap(size() * ratio);
+  const QSize device = deviceRect(rect()).size();
+  if (m_still.devicePixelRatio() != ratio || m_still.size() != device) {
+    m_still = QImage(device, QImage::Format_RGB32);
     m_still.setDevicePixelRatio(ratio);
     m_samplesStale = m_coloursStale = m_stillStale = true;
   }
@@ -321,18 +331,18 @@ void MatrixView::startRefining() {
   m_refining = cancel;
   const CompareMode shown = mode();
   m_pool.start(
-      [this, cancel, shown, layers = m_picture.layers(), view = viewport(), size = sampleSize(), skip = m_skipKeys] {
-        auto grids = std::make_shared<MatrixPicture::Grids>();
+      [this, cancel, shown, sources = m_picture.sources(), view = viewport(), size = sampleSize(), skip = m_skipKeys] {
+        auto refined = std::make_shared<MatrixPicture::Refined>();
         try {
-          *grids = MatrixPicture::refined(layers, view, size, skip, shown, cancel.get());
+          *refined = MatrixPicture::refined(sources, view, size, skip, shown, cancel.get());
         } catch (const std::exception&) {
           return;  // cancelled, or out of memory: the coarse picture stays
         }
         QMetaObject::invokeMethod(
             this,
-            [this, cancel, shown, grids] {
+            [this, cancel, shown, refined] {
               if (cancel != m_refining || cancel->cancelled()) return;
-              m_picture.takeRefined(std::move(*grids), shown);
+              m_picture.takeRefined(std::move(*refined), shown);
               touchColours();
               if (m_crosshair.valid()) say(m_crosshair);
             },

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <QElapsedTimer>
-#include <QPixmap>
 #include <QRectF>
 #include <QThreadPool>
 #include <QTimer>
@@ -82,7 +81,8 @@ class MatrixView : public QWidget {
 
   [[nodiscard]] std::optional<MatrixCell> cellAt(QPointF position) const;  // of any panel
   [[nodiscard]] QRectF cellRect(MatrixCell cell, int panel = 0) const;     // widget pixels
-  [[nodiscard]] QRect plotRect(int panel = 0) const { return m_geometry.plot[panel]; }
+  // The plot in widget pixels. Its edges lie on device pixels, so that every sample is painted on exactly one.
+  [[nodiscard]] QRectF plotRect(int panel = 0) const;
   [[nodiscard]] QRect minimapRect() const { return m_geometry.minimap; }
   [[nodiscard]] QString describe(MatrixCell cell) const;  // one line: tokens, exact values
   [[nodiscard]] QString reducerText() const;              // "max of 16×16 cells"
@@ -119,6 +119,7 @@ class MatrixView : public QWidget {
   [[nodiscard]] AxisMap keyMap(int panel) const;
   [[nodiscard]] AxisMap rowMap(int panel) const;
   [[nodiscard]] Viewport viewport() const;
+  [[nodiscard]] QRect deviceRect(const QRect& area) const;  // rounded to device pixels
   [[nodiscard]] QSize sampleSize() const;
   [[nodiscard]] int panelAt(QPointF position) const;  // -1: none
   [[nodiscard]] double keyAt(QPointF position, int panel) const;
@@ -128,7 +129,9 @@ class MatrixView : public QWidget {
   void refreshGeometry();
   void refresh();  // samples, colours and still parts, as far as they are out of date
   void drawStill();
-  void drawMinimap(QPainter& painter) const;
+  [[nodiscard]] QImage stillPixels();  // m_still's memory without its scale factor
+  void drawImages();
+  void drawMinimap(QPainter& painter);
   void drawOverlay(QPainter& painter) const;
   void drawTitles(QPainter& painter) const;
   void startRefining();
@@ -170,7 +173,7 @@ class MatrixView : public QWidget {
 
   MatrixGeometry m_geometry;
   ViewTheme m_theme;
-  QPixmap m_still;
+  QImage m_still;
   QImage m_overview;
   bool m_samplesStale = true;
   bool m_coloursStale = true;

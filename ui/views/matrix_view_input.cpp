@@ -103,9 +103,8 @@ void MatrixView::selectKeys(KeySpan keys) {
 void MatrixView::hoverAt(QPointF position) {
   const auto cell = cellAt(position);
   showCrosshair(cell && !QRectF(m_geometry.minimap).contains(position) ? *cell : MatrixCell{});
-  const bool on_split =
-      mode() == CompareMode::Split && panelAt(position) == 0 &&
-      std::abs(position.x() - m_geometry.plot[0].left() - m_split * m_geometry.plot[0].width()) <= kSplitGrip;
+  const bool on_split = mode() == CompareMode::Split && panelAt(position) == 0 &&
+                        std::abs(position.x() - plotRect(0).left() - m_split * plotRect(0).width()) <= kSplitGrip;
   setCursor(on_split                                        ? Qt::SplitHCursor
             : QRectF(m_geometry.minimap).contains(position) ? Qt::PointingHandCursor
             : cell                                          ? Qt::CrossCursor
@@ -125,7 +124,7 @@ void MatrixView::mousePressEvent(QMouseEvent* event) {
   for (int p = 0; p < m_geometry.panels; ++p)
     if (m_geometry.keyStrip[p].contains(m_pressed.toPoint()) || m_geometry.keyAxis[p].contains(m_pressed.toPoint()))
       strip = p;
-  const QRect plot = m_geometry.plot[m_pressedPanel];
+  const QRectF plot = plotRect(m_pressedPanel);
   if (m_geometry.minimap.contains(m_pressed.toPoint())) {
     m_drag = Drag::Minimap;
     mouseMoveEvent(event);
@@ -148,7 +147,7 @@ void MatrixView::mousePressEvent(QMouseEvent* event) {
 
 void MatrixView::mouseMoveEvent(QMouseEvent* event) {
   const QPointF at = event->position();
-  const QRectF plot = m_geometry.plot[m_pressedPanel];
+  const QRectF plot = plotRect(m_pressedPanel);
   if (m_drag == Drag::MayPan && (at - m_pressed).manhattanLength() >= QApplication::startDragDistance())
     m_drag = Drag::Pan;
   switch (m_drag) {
@@ -267,9 +266,8 @@ void MatrixView::keyPressEvent(QKeyEvent* event) {
       moveCursor(rows, keys, extend && keys != 0);
   };
   const auto zoomAtCursor = [&](double factor) {
-    QPointF centre = QRectF(m_geometry.plot[0]).center();
-    if (m_cursor.valid() && QRectF(m_geometry.plot[0]).contains(cellRect(m_cursor).center()))
-      centre = cellRect(m_cursor).center();
+    QPointF centre = plotRect(0).center();
+    if (m_cursor.valid() && plotRect(0).contains(cellRect(m_cursor).center())) centre = cellRect(m_cursor).center();
     zoom(factor, centre);
   };
   switch (event->key()) {

@@ -60,9 +60,53 @@ void MatrixView::drawTitles(QPainter& painter) const {
   }
 }
 
+QImage MatrixView::stillPixels() {
+  return {m_still.bits(), m_still.width(), m_still.height(), m_still.bytesPerLine(), m_still.format()};
+}
+
+// The samples, pixel by pixel: a painter that scales could merge two columns where the factor is a fraction.
+void MatrixView::drawImages() {
+  QImage pixels = stillPixels();
+  QPainter painter(&pixels);
+  const CompareMode shown = mode();
+  for (int panel = 0; panel < m_geometry.panels; ++panel) {
+    const QRect plot = deviceRect(m_geometry.plot[panel]);
+    QBrush hatch = m_theme.hatchBrush();
+    hatch.setTransform(QTransform::fromScale(devicePixelRatioF(), devicePixelRatioF()));
+    const auto ground = [&](const QRect& area) {
+      painter.fillRect(area, m_theme.neutral);
+      painter.fillRect(area, hatch);
+    };
+    const auto draw = [&](int side) {
+      const QImage& image = m_picture.image(side);
+      if (image.size() == plot.size()) {
+        painter.drawImage(plot.topLeft(), image);
+      } else if (!image.isNull()) {
+        painter.drawImage(plot, image);  // sampled coarsely while it moves
+      }
+    };
+    const int line = std::max(1, static_cast<int>(devicePixelRatioF()));
+    painter.fillRect(plot.adjusted(-line, -line, line, line), m_theme.frame);
+    ground(plot);
+    if (shown == CompareMode::SideBySide) {
+      draw(panel);
+    } else if (shown == CompareMode::Split) {
+      draw(0);
+      const int left = plot.left() + static_cast<int>(std::lround(m_split * plot.width()));
+      painter.setClipRect(QRect(QPoint(left, plot.top()), plot.bottomRight()));
+      ground(plot);
+      draw(1);
+      painter.setClipping(false);
+    } else {
+      draw(shown == CompareMode::B ? 1 : 0);
+    }
+  }
+}
+
 void MatrixView::drawStill() {
+  m_still.fill(m_theme.window);
+  if (tokens() > 0) drawImages();
   QPainter painter(&m_still);
-  painter.fillRect(rect(), m_theme.window);
   painter.setFont(font());
   if (tokens() == 0) {
     painter.setPen(m_theme.quiet);
@@ -76,29 +120,8 @@ void MatrixView::drawStill() {
   drawTitles(painter);
   for (int panel = 0; panel < m_geometry.panels; ++panel) {
     const QRect plot = m_geometry.plot[panel];
-    painter.fillRect(plot, m_theme.neutral);
-    painter.fillRect(plot, m_theme.hatchBrush());
-    const auto draw = [&](int side) {
-      if (!m_picture.image(side).isNull()) painter.drawImage(QRectF(plot), m_picture.image(side));
-    };
-    if (shown == CompareMode::SideBySide) {
-      draw(panel);
-    } else if (shown == CompareMode::Split) {
-      draw(0);
-      painter.save();
-      painter.setClipRect(QRectF(plot.left() + m_split * plot.width(), plot.top(), plot.width(), plot.height()));
-      painter.fillRect(plot, m_theme.neutral);
-      painter.fillRect(plot, m_theme.hatchBrush());
-      draw(1);
-      painter.restore();
-    } else {
-      draw(shown == CompareMode::B ? 1 : 0);
-    }
     furniture.cellGrid(plot, keyMap(panel), rowMap(panel));
     furniture.chunkGrid(plot, keyMap(panel), rowMap(panel), boundaries, m_window);
-    painter.setPen(QPen(m_theme.frame, 1));
-    painter.setBrush(Qt::NoBrush);
-    painter.drawRect(plot.adjusted(-1, -1, 0, 0));
     furniture.keyAxis(m_geometry.keyAxis[panel], keyMap(panel), boundaries, !boundaries.empty());
   }
   furniture.rowAxis(m_geometry.rowAxis, rowMap(0), boundaries, !boundaries.empty());
@@ -128,18 +151,18 @@ void MatrixView::drawStill() {
   if (!m_geometry.minimap.isNull()) drawMinimap(painter);
 }
 
-void MatrixView::drawMinimap(QPainter& painter) const {
-  auto* self = const_cast<MatrixView*>(this);  // the overview is a cache
+void MatrixView::drawMinimap(QPainter& painter) {
   const QRect box = m_geometry.minimap;
-  const auto side = static_cast<int>(std::lround(box.width() * devicePixelRatioF()));
-  if (m_overviewStale || m_overview.width() != side) {
-    self->m_overview =
-        m_picture.overview(mode() == CompareMode::B ? 1 : 0, side, m_colours, m_reducer, m_skipKeys, m_theme);
-    self->m_overviewStale = false;
+  const QRect device = deviceRect(box);
+  if (m_overviewStale || m_overview.size() != device.size()) {
+    m_overview =
+        m_picture.overview(mode() == CompareMode::B ? 1 : 0, device.size(), m_colours, m_reducer, m_skipKeys, m_theme);
+    m_overviewStale = false;
   }
   painter.fillRect(box.adjusted(-3, -3, 3, 3), m_theme.window);
   painter.fillRect(box, m_theme.neutral);
-  painter.drawImage(QRectF(box), m_overview);
+  QImage pixels = stillPixels();
+  QPainter(&pixels).drawImage(device.topLeft(), m_overview);
   painter.setBrush(Qt::NoBrush);
   painter.setPen(QPen(m_theme.frame, 1));
   painter.drawRect(box.adjusted(-3, -3, 2, 2));
@@ -159,7 +182,7 @@ void MatrixView::drawOverlay(QPainter& painter) const {
   const MatrixFurniture furniture(painter, m_theme, font());
   const QColor casing = m_theme.dark ? QColor(0, 0, 0, 170) : QColor(255, 255, 255, 190);
   for (int panel = 0; panel < m_geometry.panels; ++panel) {
-    const QRectF plot = m_geometry.plot[panel];
+    const QRectF plot = plotRect(panel);
     const AxisMap keys = keyMap(panel);
     const AxisMap rows = rowMap(panel);
     painter.save();
@@ -254,7 +277,7 @@ void MatrixView::drawOverlay(QPainter& painter) const {
     veil.setAlpha(150);
     painter.fillRect(rect(), veil);
     if (!m_busyText.isEmpty()) {
-      const QRectF plot = m_geometry.plot[0];
+      const QRectF plot = plotRect(0);
       const QRectF words = painter.fontMetrics().boundingRect(m_busyText).adjusted(-12, -6, 12, 6);
       QRectF box(QPointF(), words.size());
       box.moveCenter(plot.center());
@@ -277,10 +300,8 @@ void MatrixView::drawOverlay(QPainter& painter) const {
 void MatrixView::paintEvent(QPaintEvent* event) {
   refresh();
   QPainter painter(this);
-  const QRect part = event->rect();
-  const double ratio = m_still.devicePixelRatio();
-  painter.drawPixmap(QRectF(part), m_still,
-                     QRectF(part.x() * ratio, part.y() * ratio, part.width() * ratio, part.height() * ratio));
+  painter.setClipRect(event->rect());
+  painter.drawImage(QPointF(0, 0), m_still);
   if (tokens() > 0) drawOverlay(painter);
 }
 

@@ -14,7 +14,10 @@ class SpokenWidget : public QAccessibleWidget {
  public:
   explicit SpokenWidget(QWidget* widget) : QAccessibleWidget(widget, QAccessible::Chart) {}
   [[nodiscard]] QString text(QAccessible::Text kind) const override {
-    if (kind == QAccessible::Value) return widget()->property(kProperty).toString();
+    const QString spoken = widget()->property(kProperty).toString();
+    if (kind == QAccessible::Value) return spoken;
+    // Screen readers say a changed description; few ask a chart for its value.
+    if (kind == QAccessible::Description) return spoken + QStringLiteral(". ") + QAccessibleWidget::text(kind);
     return QAccessibleWidget::text(kind);
   }
 };
@@ -28,10 +31,15 @@ QAccessibleInterface* makeInterface(const QString&, QObject* object) {
 
 void setSpokenValue(QWidget* widget, const QString& text) {
   [[maybe_unused]] static const bool installed = (QAccessible::installFactory(makeInterface), true);
-  if (widget->property(kProperty).isValid() && widget->property(kProperty).toString() == text) return;
+  const bool first = !widget->property(kProperty).isValid();
+  if (!first && widget->property(kProperty).toString() == text) return;
   widget->setProperty(kProperty, text);
-  if (!QAccessible::isActive()) return;
-  QAccessibleValueChangeEvent event(widget, text);
+  if (first) {
+    // Naming the widget may have made a plain interface already, which would be kept.
+    if (QAccessibleInterface* plain = QAccessible::queryAccessibleInterface(widget))
+      QAccessible::deleteAccessibleInterface(QAccessible::uniqueId(plain));
+  }
+  QAccessibleEvent event(widget, QAccessible::DescriptionChanged);
   QAccessible::updateAccessibility(&event);
 }
 
