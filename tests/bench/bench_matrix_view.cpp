@@ -54,10 +54,10 @@ std::shared_ptr<const MatrixSource> attention(std::int32_t tokens, std::shared_p
   std::normal_distribution<float> normal;
   for (float& value : *data) value = normal(random);
   AttentionInput input;
-  input.q = {data->data(), 1, tokens, kDim};
-  input.k = {data->data() + tokens * kDim, 1, tokens, kDim};
+  input.q = heads_view(data->data(), 1, tokens, kDim);
+  input.k = heads_view(data->data() + tokens * kDim, 1, tokens, kDim);
   input.heads = {0};
-  input.layer.scale = 0.125;
+  input.layer.scale = 0.125F;
   input.mask = std::move(mask);
   input.owner = data;
   return attention_source(AttentionLevels::build(std::move(input)), AttentionLevels::What::kDense);

@@ -1,5 +1,6 @@
 #include "ui/models/chunk_model.h"
 
+#include <QLocale>
 #include <algorithm>
 #include <cmath>
 
@@ -84,7 +85,7 @@ QVariant ChunkModel::data(const QModelIndex& index, int role) const {
     case kLength:
       return end - begin;
     case kScore:
-      return formatReal(score, 2);
+      return std::isnan(score) ? QStringLiteral("–") : QLocale().toString(score, 'f', 3);
     case kReceived:
       return formatReal(sums.received, 2);
     case kRetention:

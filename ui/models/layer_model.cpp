@@ -90,7 +90,7 @@ QVariant LayerModel::data(const QModelIndex& index, int role) const {
   if (!checkIndex(index, CheckIndexOption::IndexIsValid)) return {};
   const bool isHead = index.internalId() != kTop;
   if (role == Qt::TextAlignmentRole) {
-    return QVariant(index.column() <= kKind ? Qt::AlignLeft | Qt::AlignVCenter : Qt::AlignRight | Qt::AlignVCenter);
+    return QVariant(index.column() == kName ? Qt::AlignLeft | Qt::AlignVCenter : Qt::AlignRight | Qt::AlignVCenter);
   }
   if (role == kShareRole) {
     if (index.column() != kRetained) return {};
@@ -100,13 +100,12 @@ QVariant LayerModel::data(const QModelIndex& index, int role) const {
   if (role != Qt::DisplayRole) return {};
   switch (index.column()) {
     case kName:
-      return isHead ? tr("Head %1").arg(index.row()) : tr("Layer %1").arg(index.row());
-    case kKind: {
-      if (isHead) return {};
-      const auto layer = m_explorer->layer(index.row());
-      if (!layer || !layer->plan) return {};
-      return layer->plan->mask.window() > 0 ? tr("local") : tr("global");
-    }
+      if (isHead) return tr("Head %1").arg(index.row());
+      if (const auto model = m_explorer->model(); model && index.row() < model->weights->config().layers) {
+        return model->weights->config().window_of(index.row()) > 0 ? tr("%1 local").arg(index.row())
+                                                                   : tr("%1 global").arg(index.row());
+      }
+      return index.row();
     case kError:
       return formatReal(value(index));
     case kPlan:
@@ -120,14 +119,12 @@ QVariant LayerModel::data(const QModelIndex& index, int role) const {
 QVariant LayerModel::headerData(int section, Qt::Orientation orientation, int role) const {
   if (orientation != Qt::Horizontal) return {};
   if (role == Qt::TextAlignmentRole) {
-    return QVariant(section <= kKind ? Qt::AlignLeft | Qt::AlignVCenter : Qt::AlignRight | Qt::AlignVCenter);
+    return QVariant(section == kName ? Qt::AlignLeft | Qt::AlignVCenter : Qt::AlignRight | Qt::AlignVCenter);
   }
   if (role == Qt::DisplayRole) {
     switch (section) {
       case kName:
         return tr("Layer");
-      case kKind:
-        return tr("Kind");
       case kDensity:
         return tr("Density");
       case kRetained:

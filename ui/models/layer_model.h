@@ -11,7 +11,7 @@ class LayerModel : public QAbstractItemModel {
   Q_OBJECT
 
  public:
-  enum Column { kName, kKind, kDensity, kRetained, kOracle, kIou, kError, kPlan, kAttend, kColumns };
+  enum Column { kName, kDensity, kRetained, kOracle, kIou, kError, kPlan, kAttend, kColumns };
   static constexpr int kShareRole = Qt::UserRole + 1;
 
   explicit LayerModel(const Explorer* explorer, QObject* parent = nullptr);

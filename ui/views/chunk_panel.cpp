@@ -38,6 +38,9 @@ ChunkPanel::ChunkPanel(Explorer* explorer, QWidget* parent)
   for (int column = 0; column < ChunkModel::kText; ++column) {
     m_table->header()->setSectionResizeMode(column, QHeaderView::ResizeToContents);
   }
+  // What the chunk says comes before its figures, so that a narrow panel shows it.
+  m_table->header()->moveSection(ChunkModel::kText, ChunkModel::kLength);
+  m_table->header()->resizeSection(ChunkModel::kText, fontMetrics().averageCharWidth() * 26);
   m_empty->setAlignment(Qt::AlignCenter);
   m_empty->setWordWrap(true);
   auto* layout = new QVBoxLayout(this);

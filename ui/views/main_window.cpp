@@ -128,7 +128,7 @@ void MainWindow::restoreDefaultLayout() {
   at("importance")->raise();
   const int width = std::max(this->width(), 900);
   const int height = std::max(this->height(), 600);
-  resizeDocks({at("text"), at("matrix"), at("parameters")}, {width * 22 / 100, width * 55 / 100, width * 23 / 100},
+  resizeDocks({at("text"), at("matrix"), at("parameters")}, {width * 21 / 100, width * 54 / 100, width * 25 / 100},
               Qt::Horizontal);
   resizeDocks({at("text"), at("performance")}, {height * 57 / 100, height * 43 / 100}, Qt::Vertical);
   resizeDocks({at("matrix"), at("importance")}, {height * 68 / 100, height * 32 / 100}, Qt::Vertical);
@@ -145,6 +145,7 @@ void MainWindow::showEvent(QShowEvent* event) {
 }
 
 void MainWindow::makeStatusBar() {
+  const auto apart = [](QLabel* label) { label->setContentsMargins(8, 0, 8, 0); };
   m_cell = new QLabel(this);
   m_cell->setObjectName(QStringLiteral("cellStatus"));
   m_cell->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
@@ -161,6 +162,9 @@ void MainWindow::makeStatusBar() {
   m_memory = new QLabel(this);
   m_memory->setObjectName(QStringLiteral("memoryStatus"));
   m_memory->setToolTip(tr("Memory of the program now, and free on the machine"));
+  apart(m_cell);
+  apart(m_reducer);
+  apart(m_memory);
   statusBar()->addWidget(m_cell, 1);
   statusBar()->addPermanentWidget(m_busy);
   statusBar()->addPermanentWidget(m_reducer);

@@ -16,6 +16,7 @@ constexpr int kBand = 14;  // chunk numbers
 constexpr int kTick = 4;
 constexpr int kStrip = 46;
 constexpr int kLegend = 104;
+constexpr int kBar = 14;            // thickness of the colour bar
 constexpr double kLeastGrid = 7.0;  // pixels between chunk boundaries below which lines would hide the map
 
 std::pair<std::size_t, std::size_t> inView(std::span<const std::int32_t> boundaries, const AxisMap& axis) {
@@ -47,18 +48,27 @@ MatrixGeometry layoutMatrix(const QRect& area, const QFont& font, const MatrixLa
   const bool strips = options.strips && area.width() > 420 && area.height() > 320;
   const bool legend = area.width() > 300;
   const int top = title + (strips ? kStrip + kGap : 0);
-  const int right = (strips ? kGap + kStrip : 0) + (legend ? kGap * 2 + kLegend : 0);
+  const int between = options.panels == 2 ? 14 : 0;
+  const int rowStrip = strips ? kGap + kStrip : 0;
+  const int under = kBar + kTick + line + kGap;  // height of a legend that lies below
+  const auto widthBeside = [&](int legendWidth) {
+    return (area.width() - 2 * kGap - left - rowStrip - legendWidth - between) / options.panels;
+  };
+  // Two squares side by side leave room below rather than beside them.
+  const int tall = area.height() - 2 * kGap - top - bottom;
+  const bool flat = legend && options.panels == 2 && options.square &&
+                    std::min(widthBeside(0), tall - under) > std::min(widthBeside(kGap * 2 + kLegend), tall);
+  const int right = rowStrip + (legend && !flat ? kGap * 2 + kLegend : 0);
 
   MatrixGeometry g;
   g.panels = options.panels;
-  const int between = options.panels == 2 ? 14 : 0;
-  int width = (area.width() - 2 * kGap - left - right - between) / options.panels;
-  int height = area.height() - 2 * kGap - top - bottom;
+  int width = widthBeside(right - rowStrip);
+  int height = tall - (flat ? under : 0);
   width = std::max(width, 32);
   height = std::max(height, 32);
   if (options.square) width = height = std::min(width, height);
   const int used_width = left + options.panels * width + between + right;
-  const int used_height = top + height + bottom;
+  const int used_height = top + height + bottom + (flat ? under : 0);
   const int x0 = area.x() + std::max(kGap, (area.width() - used_width) / 2) + left;
   const int y0 = area.y() + std::max(kGap, (area.height() - used_height) / 2) + top;
   for (int panel = 0; panel < options.panels; ++panel) {
@@ -71,7 +81,8 @@ MatrixGeometry layoutMatrix(const QRect& area, const QFont& font, const MatrixLa
   g.rowAxis = {x0 - left, y0, left, height};
   const int end = g.plot[options.panels - 1].right() + 1;
   if (strips) g.rowStrip = {end + kGap, y0, kStrip, height};
-  if (legend) g.legend = {end + (strips ? kGap + kStrip : 0) + 2 * kGap, y0, kLegend, height};
+  if (flat) g.legend = {x0, y0 + height + bottom + kGap, end - x0, under - kGap};
+  if (legend && !flat) g.legend = {end + (strips ? kGap + kStrip : 0) + 2 * kGap, y0, kLegend, height};
   if (options.minimap) {
     const int side = std::clamp(std::min(width, height) / 4, 64, 150);
     if (std::min(width, height) > 2 * side) g.minimap = {g.plot[0].right() - side - 7, y0 + 8, side, side};
@@ -348,6 +359,10 @@ void MatrixFurniture::swatch(const QRectF& box, const QBrush& fill, int hatch) c
 void MatrixFurniture::colourBar(const QRect& area, const MatrixPicture& picture, CompareMode mode,
                                 const QString& unit) const {
   if (area.isEmpty()) return;
+  if (area.width() > 3 * area.height()) {
+    flatColourBar(area, picture, unit);
+    return;
+  }
   QPainter& p = m_painter;
   p.save();
   p.setFont(m_small);
@@ -436,10 +451,7 @@ void MatrixFurniture::colourBar(const QRect& area, const MatrixPicture& picture,
           {box.left(), box.bottom() + 2}, {box.right(), box.bottom() + 2}, {box.center().x(), box.bottom() + 2 + tip}});
     }
     p.setRenderHint(QPainter::Antialiasing, false);
-    const QString kind = scale.scale() == ColourScale::Log    ? tr("log")
-                         : scale.scale() == ColourScale::Sqrt ? tr("square root")
-                                                              : tr("linear");
-    const QString words = unit.isEmpty() ? kind : tr("%1, %2", "unit, scale").arg(unit, kind);
+    const QString words = barWords(scale, unit);
     p.save();
     p.translate(area.right() - metrics.height() / 2 - 2, box.center().y());
     p.rotate(-90);
@@ -450,6 +462,72 @@ void MatrixFurniture::colourBar(const QRect& area, const MatrixPicture& picture,
     y = box.bottom() + tip + 8;
     notCausal();
   }
+  p.restore();
+}
+
+QString MatrixFurniture::barWords(const ValueScale& scale, const QString& unit) {
+  const QString kind = scale.scale() == ColourScale::Log    ? tr("log")
+                       : scale.scale() == ColourScale::Sqrt ? tr("square root")
+                                                            : tr("linear");
+  return unit.isEmpty() ? kind : tr("%1, %2", "unit, scale").arg(unit, kind);
+}
+
+void MatrixFurniture::flatColourBar(const QRect& area, const MatrixPicture& picture, const QString& unit) const {
+  QPainter& p = m_painter;
+  p.save();
+  p.setFont(m_small);
+  const QFontMetricsF metrics(m_small);
+  double x = area.left();
+  const auto entry = [&](const QBrush& fill, const QString& text) {
+    swatch(QRectF(x + 0.5, area.top() + 0.5, kBar, kBar), fill, 0);
+    p.setPen(m_theme.text);
+    p.drawText(QPointF(x + kBar + 6, area.top() + (kBar + metrics.ascent() - metrics.descent()) / 2), text);
+    x += kBar + metrics.horizontalAdvance(text) + 22;
+  };
+  if (picture.binary()) {
+    entry(QColor::fromRgb(picture.map().at(1)), tr("kept"));
+    entry(QColor::fromRgb(picture.map().at(0)), tr("dropped"));
+  } else {
+    const ValueScale& scale = picture.scale();
+    const double tip = 9;
+    const QRectF box(x + tip + 2.5, area.top() + 0.5, std::clamp(area.width() * 0.5, 80.0, 320.0), kBar);
+    const int steps = static_cast<int>(box.width());
+    for (int i = 0; i < steps; ++i)
+      p.fillRect(QRectF(box.left() + i * box.width() / steps, box.top(), box.width() / steps + 0.5, box.height()),
+                 QColor::fromRgb(picture.map().at((i + 0.5) / steps)));
+    p.setPen(QPen(m_theme.frame, 1));
+    p.setBrush(Qt::NoBrush);
+    p.drawRect(box);
+    double free = box.left() - 40;
+    for (const double tick : scale.ticks(std::max(2, static_cast<int>(box.width() / 56)))) {
+      const double place = box.left() + scale.position(tick) * box.width();
+      const QString text = valueLabel(tick);
+      const double width = metrics.horizontalAdvance(text);
+      if (place - width / 2 < free || place > box.right() + 1) continue;
+      p.setPen(QPen(m_theme.frame, 1));
+      p.drawLine(QPointF(place, box.bottom()), QPointF(place, box.bottom() + kTick));
+      p.setPen(m_theme.text);
+      p.drawText(QPointF(place - width / 2, box.bottom() + kTick + metrics.ascent()), text);
+      free = place + width / 2 + 8;
+    }
+    // Triangles at the ends say that values lie beyond them.
+    p.setRenderHint(QPainter::Antialiasing);
+    const auto triangle = [&](double base, double point, double end) {
+      p.setPen(QPen(m_theme.frame, 1));
+      p.setBrush(QColor::fromRgb(picture.map().at(end)));
+      p.drawPolygon(QPolygonF{{base, box.top()}, {base, box.bottom()}, {point, box.center().y()}});
+    };
+    if (picture.clippedLow()) triangle(box.left() - 2, box.left() - 2 - tip, 0);
+    if (picture.clippedHigh()) triangle(box.right() + 2, box.right() + 2 + tip, 1);
+    p.setRenderHint(QPainter::Antialiasing, false);
+    const QString words = barWords(scale, unit);
+    x = box.right() + tip + 10;
+    p.setPen(m_theme.text);
+    p.drawText(QPointF(x, area.top() + (kBar + metrics.ascent() - metrics.descent()) / 2), words);
+    x += metrics.horizontalAdvance(words) + 20;
+  }
+  p.fillRect(QRectF(x + 0.5, area.top() + 0.5, kBar, kBar), m_theme.neutral);
+  entry(m_theme.hatchBrush(), tr("not causal"));
   p.restore();
 }
 

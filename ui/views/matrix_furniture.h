@@ -33,7 +33,7 @@ struct MatrixGeometry {
   QRect keyAxis[2];  // below the plot: chunk band, ticks, title
   QRect rowAxis;
   QRect rowStrip;
-  QRect legend;
+  QRect legend;   // beside the plot, or below two of them
   QRect minimap;  // in plot[0]
 };
 
@@ -79,12 +79,15 @@ class MatrixFurniture {
   // written at the first of them.
   void strip(const QRect& area, Qt::Orientation along, std::span<const Series> series,
              ColourScale scale = ColourScale::Linear, std::span<const Series> sharing = {}) const;
+  // Upright, or lying where the area is flat.
   void colourBar(const QRect& area, const MatrixPicture& picture, CompareMode mode, const QString& unit) const;
   // A label on coloured ground; axis labels it would half cover are hidden whole.
   void tag(QPointF at, Qt::Alignment side, const QString& text, const QColor& colour,
            std::span<const AxisLabel> hidden = {}) const;
 
  private:
+  [[nodiscard]] static QString barWords(const ValueScale& scale, const QString& unit);
+  void flatColourBar(const QRect& area, const MatrixPicture& picture, const QString& unit) const;
   void chunkBand(double length, double depth, const AxisMap& axis, std::span<const std::int32_t> boundaries) const;
   void swatch(const QRectF& box, const QBrush& fill, int hatch) const;
   QPainter& m_painter;

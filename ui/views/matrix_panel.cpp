@@ -7,9 +7,9 @@
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QMenu>
+#include <QPushButton>
 #include <QSignalBlocker>
 #include <QSpinBox>
-#include <QToolButton>
 #include <QVBoxLayout>
 #include <QWidgetAction>
 #include <nlohmann/json.hpp>
@@ -100,13 +100,12 @@ MatrixPanel::MatrixPanel(Explorer* explorer, QWidget* parent)
   m_head->setFixedWidth(fontMetrics().horizontalAdvance(QStringLiteral("00")) + 38);
   m_mode->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
   m_mode->setMinimumContentsLength(8);
-  m_display = new QToolButton(this);
+  m_display = new QPushButton(this);
   m_display->setObjectName(QStringLiteral("displayMenu"));
   m_display->setText(tr("Display"));
   m_display->setAccessibleName(tr("Display: colours, range, reducer"));
   m_display->setToolTip(tr("Colours, scale, range, reducer, keys to leave out, strips and grid"));
-  m_display->setPopupMode(QToolButton::InstantPopup);
-  m_display->setFocusPolicy(Qt::TabFocus);
+  m_display->setAutoDefault(false);
   auto* menu = new QMenu(m_display);
   auto* content = new QWidgetAction(menu);
   content->setDefaultWidget(makeDisplayMenu());
@@ -115,7 +114,7 @@ MatrixPanel::MatrixPanel(Explorer* explorer, QWidget* parent)
 
   auto* bar = new QHBoxLayout;
   bar->setContentsMargins(8, 4, 8, 0);
-  bar->setSpacing(5);
+  bar->setSpacing(4);
   const auto labelled = [&](const QString& text, QWidget* widget, int stretch) {
     auto* label = new QLabel(text, this);
     label->setBuddy(widget);
@@ -124,10 +123,9 @@ MatrixPanel::MatrixPanel(Explorer* explorer, QWidget* parent)
   };
   labelled(tr("&Layer"), m_layer, 0);
   labelled(tr("Hea&d"), m_head, 0);
-  bar->addSpacing(4);
-  labelled(tr("&A"), m_side[0], 1);
-  bar->addWidget(m_mode, 1);
-  labelled(tr("&B"), m_side[1], 1);
+  labelled(tr("&A"), m_side[0], 5);
+  bar->addWidget(m_mode, 4);
+  labelled(tr("&B"), m_side[1], 5);
   bar->addWidget(m_display);
   auto* layout = new QVBoxLayout(this);
   layout->setContentsMargins(0, 0, 0, 0);
@@ -340,6 +338,8 @@ MatrixLayer MatrixPanel::make(MatrixContent content) const {
         made.unit = tr("probability");
       } else if (!layer->captured) {
         made.title = tr("%1: run again with this layer in view").arg(made.title);
+      } else {
+        made.pending = true;
       }
       break;
   }

@@ -10,7 +10,7 @@
 class QComboBox;
 class QDoubleSpinBox;
 class QSpinBox;
-class QToolButton;
+class QPushButton;
 
 namespace dhsa {
 
@@ -59,7 +59,7 @@ class MatrixPanel : public QWidget {
   QComboBox* m_head;
   QComboBox* m_side[2];
   QComboBox* m_mode;
-  QToolButton* m_display;
+  QPushButton* m_display;
   QComboBox* m_map = nullptr;
   QComboBox* m_scale = nullptr;
   QComboBox* m_range = nullptr;

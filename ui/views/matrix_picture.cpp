@@ -107,6 +107,8 @@ CompareMode MatrixPicture::effectiveMode(CompareMode wanted) const {
   const bool a = layer(0).source != nullptr;
   const bool b = layer(1).source != nullptr && (!a || layer(1).source->tokens() == layer(0).source->tokens());
   if (a && b) return wanted;
+  const bool places = wanted == CompareMode::SideBySide || wanted == CompareMode::Split;
+  if (places && (a || b) && layer(a ? 1 : 0).pending) return wanted;
   return b ? CompareMode::B : CompareMode::A;
 }
 
@@ -253,7 +255,10 @@ void MatrixPicture::paint(const ColourSettings& settings, Reducer reducer, Compa
   }
   for (const int side : {0, 1}) {
     const SampleGrid& grid = m_grids[at(side)];
-    if (!usesSide(mode, side) || !layer(side).source || grid.width == 0) continue;
+    if (!usesSide(mode, side) || !layer(side).source || grid.width == 0) {
+      m_images[at(side)] = {};
+      continue;
+    }
     if (isMaskBesideValues(side, mode)) {
       ValueScale(ColourScale::Linear, 0, 1, false)
           .colour(values(side, reducer), grid.width, grid.height, m_map, m_images[at(side)]);
@@ -409,7 +414,7 @@ QString MatrixPicture::valueText(int side, std::int64_t row, std::int64_t key) c
 }
 
 QString MatrixPicture::reducerText(Reducer reducer, CompareMode mode) const {
-  const int side = mode == CompareMode::B ? 1 : 0;
+  const int side = mode == CompareMode::B || !layer(0).source ? 1 : 0;
   const SampleGrid& grid = m_grids[at(side)];
   if (!layer(side).source || grid.width == 0) return {};
   const auto rows = static_cast<qint64>(std::llround(grid.rows_per_value));

@@ -20,6 +20,7 @@ struct MatrixLayer {
   std::shared_ptr<const MatrixSource> source;  // null: nothing on this side
   QString title;                               // "Retained mask, layer 3"
   QString unit;                                // of the values, for the colour bar: "probability"; may be empty
+  bool pending = false;                        // the source is being made: its place is kept free
 };
 
 enum class CompareMode { A, B, SideBySide, Split, Composite, Difference };
@@ -38,7 +39,7 @@ class MatrixPicture {
   void setLayers(MatrixLayer a, MatrixLayer b);
   [[nodiscard]] const MatrixLayer& layer(int side) const { return m_sources.layers[static_cast<std::size_t>(side)]; }
   [[nodiscard]] std::int64_t tokens() const;
-  // The mode that can be shown: comparisons need both sides.
+  // The mode that can be shown: comparisons need both sides, or one and a place for the other.
   [[nodiscard]] CompareMode effectiveMode(CompareMode wanted) const;
   [[nodiscard]] static bool usesSide(CompareMode mode, int side);
 

@@ -133,6 +133,7 @@ class MatrixView : public QWidget {
   void drawImages();
   void drawMinimap(QPainter& painter);
   void drawOverlay(QPainter& painter) const;
+  void notice(QPainter& painter, const QRectF& plot, const QString& words) const;
   void drawTitles(QPainter& painter) const;
   void startRefining();
   void stopRefining();

@@ -21,7 +21,7 @@ void MatrixView::drawTitles(QPainter& painter) const {
   // How cells became pixels stands with the picture, also in a screenshot.
   const QString reduced = reducerText();
   QRect note = m_geometry.title[m_geometry.panels - 1];
-  if (!m_geometry.legend.isNull()) note.setRight(m_geometry.legend.right());
+  note.setRight(std::max({note.right(), m_geometry.legend.right(), m_geometry.rowStrip.right()}));
   const QFont small = smallFont(font());
   const int note_width = static_cast<int>(QFontMetricsF(small).horizontalAdvance(reduced)) + 12;
   const bool room = note.width() > 2 * note_width;
@@ -143,7 +143,7 @@ void MatrixView::drawStill() {
     furniture.strip(m_geometry.rowStrip, Qt::Vertical, row_series, m_colours.scale);
   }
   // The colour bar belongs to the side with values, where the other is a mask.
-  const bool second = shown == CompareMode::B || m_picture.isMaskBesideValues(0, shown);
+  const bool second = shown == CompareMode::B || !m_picture.layer(0).source || m_picture.isMaskBesideValues(0, shown);
   const MatrixLayer& named = m_picture.layer(second ? 1 : 0);
   QString unit = named.unit;
   if (unit.isEmpty() && named.source->kind() == MatrixSource::Kind::kMask) unit = tr("kept share");
@@ -176,6 +176,18 @@ void MatrixView::drawMinimap(QPainter& painter) {
   painter.drawRect(shown);
   painter.setPen(QPen(m_theme.selection, 1.6));
   painter.drawRect(shown);
+}
+
+void MatrixView::notice(QPainter& painter, const QRectF& plot, const QString& words) const {
+  QRectF box(QPointF(), painter.fontMetrics().boundingRect(words).adjusted(-12, -6, 12, 6).size());
+  box.moveCenter(plot.center());
+  painter.setRenderHint(QPainter::Antialiasing);
+  painter.setPen(QPen(m_theme.frame, 1));
+  painter.setBrush(m_theme.window);
+  painter.drawRoundedRect(box, 5, 5);
+  painter.setPen(m_theme.text);
+  painter.drawText(box, Qt::AlignCenter, words);
+  painter.setRenderHint(QPainter::Antialiasing, false);
 }
 
 void MatrixView::drawOverlay(QPainter& painter) const {
@@ -272,22 +284,13 @@ void MatrixView::drawOverlay(QPainter& painter) const {
       if (m_crosshair.row != m_selectedRow) rowTag(m_crosshair.row, m_theme.text);
     }
   }
+  for (int panel = 0; panel < m_geometry.panels && mode() == CompareMode::SideBySide; ++panel)
+    if (!m_picture.layer(panel).source) notice(painter, plotRect(panel), tr("%1…").arg(m_picture.layer(panel).title));
   if (m_busy) {
     QColor veil = m_theme.window;
     veil.setAlpha(150);
     painter.fillRect(rect(), veil);
-    if (!m_busyText.isEmpty()) {
-      const QRectF plot = plotRect(0);
-      const QRectF words = painter.fontMetrics().boundingRect(m_busyText).adjusted(-12, -6, 12, 6);
-      QRectF box(QPointF(), words.size());
-      box.moveCenter(plot.center());
-      painter.setRenderHint(QPainter::Antialiasing);
-      painter.setPen(QPen(m_theme.frame, 1));
-      painter.setBrush(m_theme.window);
-      painter.drawRoundedRect(box, 5, 5);
-      painter.setPen(m_theme.text);
-      painter.drawText(box, Qt::AlignCenter, m_busyText);
-    }
+    if (!m_busyText.isEmpty()) notice(painter, plotRect(0), m_busyText);
   }
   if (hasFocus()) {
     painter.setRenderHint(QPainter::Antialiasing, false);

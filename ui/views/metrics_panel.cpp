@@ -71,8 +71,9 @@ void MetricTile::setCompact() {
 }
 
 QSize MetricTile::sizeHint() const {
-  const int text = fontMetrics().height() * 5 / 2;
-  return {fontMetrics().horizontalAdvance(QStringLiteral("Worst 1 % of rows")) + 8, m_compact ? text - 3 : text + 8};
+  const int line = fontMetrics().height();
+  return {fontMetrics().horizontalAdvance(QStringLiteral("Worst 1 % of rows")) + 8,
+          m_compact ? line * 13 / 10 : line * 5 / 2 + 8};
 }
 
 void MetricTile::setValue(const QString& value, double share, const QString& difference) {
@@ -100,6 +101,24 @@ void MetricTile::paintEvent(QPaintEvent* /*event*/) {
   if (m_dimmed) painter.setOpacity(0.5);
   const QFontMetrics small(font());
   painter.setPen(colours.faint);
+  if (m_compact) {
+    // Caption, value and comparison on one line, in columns.
+    const int columns[] = {small.horizontalAdvance(QStringLiteral("Remaining")) + 10,
+                           small.horizontalAdvance(QStringLiteral("0000.0 MiB")) + 14};
+    const auto cell = [&](int left, const QString& text) {
+      painter.drawText(QRect(left, 0, width() - left, height()), Qt::AlignLeft | Qt::AlignVCenter,
+                       small.elidedText(text, Qt::ElideRight, width() - left));
+    };
+    cell(0, m_caption);
+    painter.setPen(colours.accent);
+    cell(columns[0] + columns[1], m_difference);
+    QFont bold = font();
+    bold.setWeight(QFont::DemiBold);
+    painter.setFont(bold);
+    painter.setPen(palette().color(QPalette::WindowText));
+    painter.drawText(QRect(columns[0], 0, columns[1], height()), Qt::AlignLeft | Qt::AlignVCenter, m_value);
+    return;
+  }
   painter.drawText(QRect(0, 0, width(), small.height()), Qt::AlignLeft | Qt::AlignVCenter,
                    small.elidedText(m_caption, Qt::ElideRight, width()));
   QFont large = font();

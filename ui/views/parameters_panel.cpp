@@ -149,7 +149,7 @@ ParametersPanel::ParametersPanel(ParameterSet* parameters, QWidget* parent)
   }
   auto* resetAll = new QToolButton(this);
   resetAll->setObjectName(QStringLiteral("resetAll"));
-  resetAll->setText(tr("Reset all"));
+  resetAll->setText(tr("Reset"));
   resetAll->setAccessibleName(tr("Reset all parameters"));
   resetAll->setToolTip(tr("Set every parameter to its default (one undo step)"));
   resetAll->setAutoRaise(true);
@@ -198,8 +198,8 @@ ParametersPanel::ParametersPanel(ParameterSet* parameters, QWidget* parent)
 void ParametersPanel::build() {
   auto* content = new QWidget;
   auto* grid = new QGridLayout(content);
-  grid->setContentsMargins(0, 0, 6, 0);
-  grid->setHorizontalSpacing(6);
+  grid->setContentsMargins(0, 0, 3, 0);
+  grid->setHorizontalSpacing(5);
   grid->setVerticalSpacing(3);
   grid->setColumnStretch(1, 1);
   int row = 0;

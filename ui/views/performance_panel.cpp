@@ -61,9 +61,20 @@ QSize StageBars::sizeHint() const {
 }
 QSize StageBars::minimumSizeHint() const { return {160, legendHeight() + std::max(1, m_explorer->layers()) * 6}; }
 
+// Of the run under way; afterwards of the run in view, not of the dense one it was compared with.
+std::span<const StageReport> StageBars::stages() const {
+  const RunProgress& progress = m_explorer->progress();
+  const Run* run = m_explorer->runs()->find(m_explorer->currentRunId());
+  const auto document = m_explorer->document();
+  if (progress.running || !run || !run->trace || !document || run->documentSha != document->sha256) {
+    return progress.stages;
+  }
+  return run->trace->stages;
+}
+
 double StageBars::layerSeconds(int layer) const {
   double sum = 0;
-  for (const StageReport& report : m_explorer->progress().stages) {
+  for (const StageReport& report : stages()) {
     if (report.layer == layer) sum += report.seconds;
   }
   return sum;
@@ -73,17 +84,20 @@ void StageBars::paintEvent(QPaintEvent* /*event*/) {
   QPainter painter(this);
   const Colours colours(palette());
   const RunProgress& progress = m_explorer->progress();
-  const int layers = std::max(progress.layers, 0);
+  const std::span<const StageReport> reports = stages();
+  const int layers = progress.layers > 0 ? progress.layers : m_explorer->layers();
   const QFontMetrics metrics(font());
   const int labels = metrics.horizontalAdvance(QStringLiteral("00")) + 8;
 
   const auto document = m_explorer->document();
   const auto model = m_explorer->model();
   const Run* dense = document && model ? m_explorer->runs()->dense(document->sha256, model->name) : nullptr;
-  if (progress.dense || (dense && (!dense->trace || dense->tokens != progress.tokens))) dense = nullptr;
+  const Run* run = m_explorer->runs()->find(m_explorer->currentRunId());
+  const bool isDense = progress.running ? progress.dense : run && run->parameters.method == Method::kDense;
+  if (isDense || (dense && (!dense->trace || dense->tokens != document->tokens()))) dense = nullptr;
 
   std::vector<std::array<double, kStageCount>> seconds(static_cast<std::size_t>(layers));
-  for (const StageReport& report : progress.stages) {
+  for (const StageReport& report : reports) {
     if (report.layer >= 0 && report.layer < layers) {
       seconds[static_cast<std::size_t>(report.layer)][static_cast<std::size_t>(report.stage)] += report.seconds;
     }
@@ -163,13 +177,12 @@ bool StageBars::event(QEvent* event) {
   if (event->type() != QEvent::ToolTip) return QWidget::event(event);
   auto* help = static_cast<QHelpEvent*>(event);
   const int layer = help->pos().y() / rowHeight();
-  const RunProgress& progress = m_explorer->progress();
-  if (layer < 0 || layer >= progress.layers) {
+  if (layer < 0 || layer >= m_explorer->layers()) {
     QToolTip::hideText();
     return true;
   }
   QStringList lines{tr("Layer %1: %2").arg(layer).arg(formatSeconds(layerSeconds(layer)))};
-  for (const StageReport& report : progress.stages) {
+  for (const StageReport& report : stages()) {
     if (report.layer == layer)
       lines << QStringLiteral("%1  %2").arg(stageLabel(report.stage), formatSeconds(report.seconds));
   }
@@ -189,12 +202,12 @@ PerformancePanel::PerformancePanel(Explorer* explorer, QWidget* parent)
                             this)),
       m_remaining(new MetricTile(tr("Remaining"),
                                  tr("Estimated from the last two layers; after a run: dense prefill time "
-                                    "divided by this one, in brackets the time of dense"),
+                                    "divided by this one, and the time of dense"),
                                  this)),
       m_resident(new MetricTile(tr("Resident"), tr("Memory of the whole program now"), this)),
       m_peak(new MetricTile(
           tr("Peak of run"),
-          tr("Highest memory of the whole program during the run; in brackets during the dense run. What is kept for "
+          tr("Highest memory of the whole program during the run, and during the dense run. What is kept for "
              "looking inside is part of both."),
           this)),
       m_bars(new StageBars(explorer, this)) {
@@ -217,14 +230,10 @@ PerformancePanel::PerformancePanel(Explorer* explorer, QWidget* parent)
   layout->addWidget(m_heading);
   layout->addLayout(top);
   for (MetricTile* tile : {m_time, m_remaining, m_resident, m_peak}) tile->setCompact();
-  auto* grid = new QGridLayout;
-  grid->setHorizontalSpacing(8);
-  grid->setVerticalSpacing(2);
-  grid->addWidget(m_time, 0, 0);
-  grid->addWidget(m_remaining, 0, 1);
-  grid->addWidget(m_resident, 1, 0);
-  grid->addWidget(m_peak, 1, 1);
-  layout->addLayout(grid);
+  auto* figures = new QVBoxLayout;
+  figures->setSpacing(1);
+  for (MetricTile* tile : {m_time, m_remaining, m_resident, m_peak}) figures->addWidget(tile);
+  layout->addLayout(figures);
   layout->addWidget(m_bars, 1);
   m_time->setObjectName(QStringLiteral("elapsed"));
   m_remaining->setObjectName(QStringLiteral("remaining"));
@@ -253,8 +262,10 @@ void PerformancePanel::refresh() {
   if (run && document && run->documentSha != document->sha256) run = nullptr;
 
   if (progress.running) {
-    const QString what =
-        progress.dense ? tr("Dense, to compare with") : tr("Prefill of %1 tokens").arg(formatCount(progress.tokens));
+    const QString what = progress.dense ? tr("Dense") : tr("Prefill");
+    m_heading->setToolTip(progress.dense
+                              ? tr("Dense prefill of %1 tokens, to compare with").arg(formatCount(progress.tokens))
+                              : tr("Prefill of %1 tokens").arg(formatCount(progress.tokens)));
     m_heading->setText(progress.layer >= 0 ? tr("<b>%1</b> · layer %2 of %3 · %4")
                                                  .arg(what)
                                                  .arg(progress.layer + 1)
@@ -287,7 +298,7 @@ void PerformancePanel::refresh() {
   } else if (run && dense && run->parameters.method != Method::kDense && dense->tokens == run->tokens &&
              run->seconds > 0) {
     m_remaining->setValue(tr("%1×").arg(QLocale().toString(dense->seconds / run->seconds, 'f', 2)), -1,
-                          tr("(%1)").arg(formatSeconds(dense->seconds)));
+                          tr("dense %1").arg(formatSeconds(dense->seconds)));
   } else {
     m_remaining->setValue(QStringLiteral("–"), -1, {});
   }
@@ -296,7 +307,8 @@ void PerformancePanel::refresh() {
     m_peak->setValue(formatBytes(progress.peakBytes), -1, {});
   } else if (run) {
     const bool fits = dense && dense->tokens == run->tokens && dense->id != run->id;
-    m_peak->setValue(formatBytes(run->peakBytes), -1, fits ? tr("(%1)").arg(formatBytes(dense->peakBytes)) : QString());
+    m_peak->setValue(formatBytes(run->peakBytes), -1,
+                     fits ? tr("dense %1").arg(formatBytes(dense->peakBytes)) : QString());
   } else {
     m_peak->setValue(QStringLiteral("–"), -1, {});
   }

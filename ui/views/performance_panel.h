@@ -2,6 +2,7 @@
 #pragma once
 
 #include <QWidget>
+#include <span>
 
 class QLabel;
 class QProgressBar;
@@ -11,7 +12,7 @@ namespace dhsa {
 
 class Explorer;
 class MetricTile;
-struct RunTrace;
+struct StageReport;
 
 // One bar per layer, cut into stages, growing while the run goes; a mark shows what dense took.
 class StageBars : public QWidget {
@@ -28,6 +29,7 @@ class StageBars : public QWidget {
   bool event(QEvent* event) override;
 
  private:
+  [[nodiscard]] std::span<const StageReport> stages() const;
   [[nodiscard]] int rowHeight() const;
   [[nodiscard]] int legendHeight() const;
   const Explorer* m_explorer;

@@ -82,6 +82,7 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
   layout->addLayout(top);
   auto* shade = new QHBoxLayout;
   shade->setContentsMargins(8, 0, 6, 4);
+  shade->setSpacing(6);
   shade->addWidget(shadeLabel);
   shade->addWidget(m_shading, 1);
   layout->addLayout(shade);
