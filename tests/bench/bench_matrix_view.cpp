@@ -3,8 +3,11 @@
 //   QT_QPA_PLATFORM=offscreen QT_SCALE_FACTOR=2 bench_matrix_view [TOKENS]
 #include <QApplication>
 #include <QElapsedTimer>
+#include <QEvent>
+#include <QWindow>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <random>
 
 #include "ui/views/matrix_view.h"
@@ -63,11 +66,23 @@ std::shared_ptr<const MatrixSource> attention(std::int32_t tokens, std::shared_p
   return attention_source(AttentionLevels::build(std::move(input)), AttentionLevels::What::kDense);
 }
 
+class PaintCounter : public QObject {
+ public:
+  int count = 0;
+  bool eventFilter(QObject* /*watched*/, QEvent* event) override {
+    count += event->type() == QEvent::Paint ? 1 : 0;
+    return false;
+  }
+};
+
 class Bench {
  public:
   Bench(QSize size, std::int64_t tokens) : m_tokens(static_cast<double>(tokens)) {
     m_view.resize(size);
     m_view.show();
+    // Nothing is painted before the window is on the screen.
+    for (int i = 0; i < 100 && !m_view.windowHandle()->isExposed(); ++i) QCoreApplication::processEvents();
+    m_view.installEventFilter(&m_paints);
     auto boundaries = std::make_shared<std::vector<std::int32_t>>();
     for (std::int32_t at = 0; at < tokens; at += 64) boundaries->push_back(at);
     boundaries->push_back(static_cast<std::int32_t>(tokens));
@@ -105,6 +120,7 @@ class Bench {
   template <class Change>
   void report(const char* zoom, const char* what, Change&& change) {
     std::vector<double> times;
+    const int painted = m_paints.count;
     for (int i = 0; i < kFrames; ++i) {
       QElapsedTimer clock;
       clock.start();
@@ -112,12 +128,17 @@ class Bench {
       m_view.repaint();
       times.push_back(static_cast<double>(clock.nsecsElapsed()) / 1e6);
     }
+    if (m_paints.count < painted + kFrames) {
+      std::fprintf(stderr, "only %d of %d frames were painted\n", m_paints.count - painted, kFrames);
+      std::exit(1);
+    }
     std::sort(times.begin(), times.end());
     const double median = times[times.size() / 2];
     m_worst = std::max(m_worst, median);
     std::printf("  %s%s %.1f (%.1f)", zoom, what, median, times[times.size() * 95 / 100]);
   }
 
+  PaintCounter m_paints;
   MatrixView m_view;
   double m_tokens;
   double m_worst = 0;

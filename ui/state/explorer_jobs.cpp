@@ -141,6 +141,7 @@ class Explorer::LiveObserver : public PrefillObserver {
       measured->importance =
           token_importance(layer.q, layer.k, plan->mask, layer.layer, options.row_step, m_job.cancel());
       measured->predicted = predictedImportance(*plan);
+      measured->masks = maskSources(plan);
       view = std::move(measured);
     }
     m_job.post([explorer = m_explorer, view, parameters = m_parameters] {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/analysis/pyramid.h"
 #include "core/base/error.h"
 
 namespace dhsa {
@@ -84,6 +85,13 @@ std::vector<float> predictedImportance(const Plan& plan) {
   return result;
 }
 
+std::vector<std::shared_ptr<const MaskSource>> maskSources(const std::shared_ptr<const Plan>& plan) {
+  std::vector<std::shared_ptr<const MaskSource>> sources;
+  for (int head = 0; head < plan->mask.heads(); ++head)
+    sources.push_back(std::make_shared<const MaskSource>(std::shared_ptr<const KeyMask>(plan, &plan->mask), head));
+  return sources;
+}
+
 std::shared_ptr<const LayerView> measureLayer(std::shared_ptr<const Plan> plan,
                                               std::shared_ptr<const CapturedLayer> captured,
                                               const SparsityParameters& parameters, std::int64_t rowStep, bool whatIf,
@@ -99,6 +107,7 @@ std::shared_ptr<const LayerView> measureLayer(std::shared_ptr<const Plan> plan,
   view->metrics = measure_mask(captured->q(), captured->k(), captured->v(), plan->mask, captured->layer(), options);
   view->importance = token_importance(captured->q(), captured->k(), plan->mask, captured->layer(), rowStep, cancel);
   view->predicted = predictedImportance(*plan);
+  view->masks = maskSources(plan);
   view->plan = std::move(plan);
   view->captured = std::move(captured);
   return view;

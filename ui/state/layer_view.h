@@ -13,6 +13,8 @@
 
 namespace dhsa {
 
+class MaskSource;
+
 struct LayerView {
   int layer = 0;
   SparsityParameters parameters;  // that the plan was made with
@@ -22,8 +24,12 @@ struct LayerView {
   std::int64_t rowStep = 1;      // metrics look at every n-th row; 1: exact
   TokenImportance importance;    // empty until measured
   std::vector<float> predicted;  // [L] see predictedImportance(); empty for methods without chunks
-  bool whatIf = false;           // planned on q, k of a run with other parameters
+  // [mask heads] the plan's mask to look at. Made here: one of many ranges takes its time.
+  std::vector<std::shared_ptr<const MaskSource>> masks;
+  bool whatIf = false;  // planned on q, k of a run with other parameters
 };
+
+[[nodiscard]] std::vector<std::shared_ptr<const MaskSource>> maskSources(const std::shared_ptr<const Plan>& plan);
 
 // Captured layers and plans of the run that what-if works on.
 struct LayerSources {

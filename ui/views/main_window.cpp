@@ -1,16 +1,21 @@
 #include "ui/views/main_window.h"
 
+#include <unistd.h>
+
 #include <QApplication>
 #include <QClipboard>
 #include <QCloseEvent>
 #include <QDockWidget>
+#include <QFile>
 #include <QFileInfo>
 #include <QLabel>
+#include <QLoggingCategory>
 #include <QMimeData>
 #include <QProgressBar>
 #include <QSettings>
 #include <QStatusBar>
 #include <QVBoxLayout>
+#include <ctime>
 #include <utility>
 
 #include "core/base/memory.h"
@@ -35,6 +40,16 @@ namespace {
 constexpr int kLayoutVersion = 1;
 // A model that takes more than this is loaded only once a person has seen how much.
 constexpr qint64 kAskAboveBytes = qint64{1} << 30;
+
+// Start of this process after boot, in clock ticks; negative where the system does not tell.
+long long startTicks() {
+  QFile stat(QStringLiteral("/proc/self/stat"));
+  if (!stat.open(QIODevice::ReadOnly)) return -1;
+  const QByteArray text = stat.readAll();
+  // The name in brackets may hold blanks; the start is the twentieth field after it.
+  const QList<QByteArray> fields = text.mid(text.lastIndexOf(')') + 2).split(' ');
+  return fields.size() > 19 ? fields[19].toLongLong() : -1;
+}
 
 QString sessionSuffix() { return QStringLiteral("dhsa-session"); }
 
@@ -244,6 +259,8 @@ void MainWindow::wire() {
     if (m_zoomAfterLayer.isEmpty() || layer != m_explorer->view()->layer()) return;
     m_explorer->view()->setZoom(std::exchange(m_zoomAfterLayer, {}));
   });
+  connect(m_explorer, &Explorer::layerChanged, this, &MainWindow::logFirstPicture,
+          static_cast<Qt::ConnectionType>(Qt::QueuedConnection | Qt::SingleShotConnection));
   const auto whatIf = [this] {
     const auto layer = m_explorer->layerInView();
     m_parameters->setWhatIf(layer && m_explorer->parameters()->values() != m_explorer->ranWith());
@@ -266,6 +283,20 @@ void MainWindow::wire() {
   connect(m_matrix, &MatrixPanel::statusText, m_cell, &QLabel::setText);
   connect(m_importance, &ImportancePanel::statusText, m_cell, &QLabel::setText);
   connect(m_matrix, &MatrixPanel::reducerChanged, m_reducer, &QLabel::setText);
+}
+
+// QT_LOGGING_RULES="dhsa.start=true" says how long the program took from its start to the first picture of a layer.
+void MainWindow::logFirstPicture() {
+  static const QLoggingCategory start("dhsa.start", QtWarningMsg);
+  if (!start.isDebugEnabled()) return;
+  m_matrix->matrix()->repaint();
+  const auto ticks = startTicks();
+  if (ticks < 0) return;
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  const double seconds = static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9 -
+                         static_cast<double>(ticks) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  qCDebug(start, "first picture %.0f ms after the start of the process", seconds * 1000);
 }
 
 void MainWindow::setTheme(Theme theme) {

@@ -89,6 +89,7 @@ class MainWindow : public QMainWindow {
   void updateStatus();
   void updateActions();
   void dockToggled(QDockWidget* dock);
+  void logFirstPicture();
 
   StartOptions m_options;
   Explorer* m_explorer;

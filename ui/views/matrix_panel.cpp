@@ -293,25 +293,26 @@ void MatrixPanel::fillPickers() {
   m_head->setCurrentIndex(m_explorer->view()->head());
 }
 
-MatrixLayer MatrixPanel::make(MatrixContent content) const {
+MatrixLayer MatrixPanel::make(MatrixContent content) {
   MatrixLayer made;
   made.title = contentName(content);
   const auto layer = m_explorer->layerInView();
   const int head = m_explorer->view()->head();
-  const auto mask = [&](const std::shared_ptr<const Plan>& plan) {
-    return std::make_shared<const MaskSource>(std::shared_ptr<const KeyMask>(plan, &plan->mask),
-                                              plan->mask.mask_head(head, m_explorer->heads()));
-  };
   if (!layer || !layer->plan) return made;
   switch (content) {
     case MatrixContent::kMask:
-      made.source = mask(layer->plan);
+      made.source = layer->masks[static_cast<std::size_t>(layer->plan->mask.mask_head(head, m_explorer->heads()))];
       break;
     case MatrixContent::kPinnedMask: {
       const Run* pinned = m_explorer->comparison();
       const auto index = static_cast<std::size_t>(layer->layer);
       if (pinned && index < pinned->trace->plans.size() && pinned->trace->plans[index]) {
-        made.source = mask(pinned->trace->plans[index]);
+        const auto& plan = pinned->trace->plans[index];
+        if (plan != m_pinnedPlan) {
+          m_pinnedPlan = plan;
+          m_pinnedMasks = maskSources(plan);
+        }
+        made.source = m_pinnedMasks[static_cast<std::size_t>(plan->mask.mask_head(head, m_explorer->heads()))];
         made.title = tr("Mask of “%1”").arg(pinned->label);
       } else {
         made.title = tr("No run is pinned");
@@ -331,10 +332,16 @@ MatrixLayer MatrixPanel::make(MatrixContent content) const {
     default:
       if (const auto levels = m_explorer->attention();
           levels && levels->input().heads.front() == head && levels->input().layer.index == layer->layer) {
-        made.source =
-            attention_source(levels, content == MatrixContent::kDense    ? AttentionLevels::What::kDense
-                                     : content == MatrixContent::kSparse ? AttentionLevels::What::kSparse
-                                                                         : AttentionLevels::What::kDifference);
+        if (levels != m_levels) {
+          m_levels = levels;
+          for (const auto what :
+               {AttentionLevels::What::kDense, AttentionLevels::What::kSparse, AttentionLevels::What::kDifference})
+            m_attention[static_cast<std::size_t>(what)] = attention_source(levels, what);
+        }
+        made.source = m_attention[static_cast<std::size_t>(
+            content == MatrixContent::kDense    ? AttentionLevels::What::kDense
+            : content == MatrixContent::kSparse ? AttentionLevels::What::kSparse
+                                                : AttentionLevels::What::kDifference)];
         made.unit = tr("probability");
       } else if (!layer->captured) {
         made.title = tr("%1: run again with this layer in view").arg(made.title);

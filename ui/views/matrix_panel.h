@@ -2,6 +2,7 @@
 #pragma once
 
 #include <QWidget>
+#include <array>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 
@@ -49,7 +50,7 @@ class MatrixPanel : public QWidget {
   void refreshDimming();
   void showColours();
   void applyColours(const ColourSettings& colours);
-  [[nodiscard]] MatrixLayer make(MatrixContent content) const;
+  [[nodiscard]] MatrixLayer make(MatrixContent content);
   [[nodiscard]] MatrixSource::Kind colourKind() const;
   [[nodiscard]] QWidget* makeDisplayMenu();
 
@@ -68,6 +69,10 @@ class MatrixPanel : public QWidget {
   QComboBox* m_reducer = nullptr;
   QSpinBox* m_skip = nullptr;
   std::map<MatrixSource::Kind, ColourSettings> m_colours;  // as a person left them, for each kind of matrix
+  std::shared_ptr<const Plan> m_pinnedPlan;                // that m_pinnedMasks show
+  std::vector<std::shared_ptr<const MaskSource>> m_pinnedMasks;
+  std::shared_ptr<const AttentionLevels> m_levels;  // that m_attention shows, by What
+  std::array<std::shared_ptr<const MatrixSource>, 3> m_attention;
   bool m_filling = false;
 };
 

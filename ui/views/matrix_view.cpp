@@ -46,7 +46,13 @@ qint64 MatrixView::tokens() const { return m_picture.tokens(); }
 
 void MatrixView::setLayers(MatrixLayer a, MatrixLayer b) {
   const qint64 before = tokens();
+  const CompareMode shown = mode();
+  const bool same = m_picture.layer(0).source == a.source && m_picture.layer(1).source == b.source;
   m_picture.setLayers(std::move(a), std::move(b));
+  if (same && mode() == shown) {
+    touchStill();  // titles
+    return;
+  }
   m_overviewStale = true;
   if (tokens() != before) {
     m_selectedRow = -1;

@@ -95,7 +95,11 @@ RunsPanel::RunsPanel(Explorer* explorer, QWidget* parent)
     connect(explorer->runs(), signal, this, &RunsPanel::updateChart);
     connect(explorer->runs(), signal, this, &RunsPanel::updateButtons);
   }
-  connect(explorer->runs(), &RunList::added, this, [this](int index) { m_table->selectRow(index); });
+  connect(explorer->runs(), &RunList::added, this, [this](int index) {
+    // The dense run of a comparison comes by itself: what a person looks at stays.
+    const bool asked = m_explorer->runs()->at(index).parameters.method != Method::kDense;
+    if (asked || selectedRun() == 0) m_table->selectRow(index);
+  });
   updateButtons();
   updateChart();
 }
@@ -123,6 +127,13 @@ void RunsPanel::updateChart() {
     auto* memory = new QCPAxisRect(m_plot);
     m_plot->plotLayout()->addElement(1, 0, memory);
     m_plot->plotLayout()->setRowSpacing(2);
+    // The legend above the curves, where it hides none of them.
+    m_plot->plotLayout()->insertRow(0);
+    m_plot->axisRect(0)->insetLayout()->take(m_plot->legend);
+    m_plot->plotLayout()->addElement(0, 0, m_plot->legend);
+    m_plot->plotLayout()->setRowStretchFactor(0, 0.001);
+    m_plot->legend->setFillOrder(QCPLegend::foColumnsFirst);
+    m_plot->legend->setWrap(2);
     for (int i = 0; i < 2; ++i) {
       m_plot->axisRect(i)->setAutoMargins(QCP::msAll);
       m_plot->axisRect(i)->setMinimumMargins(QMargins(2, 2, 6, 2));
@@ -203,7 +214,6 @@ void RunsPanel::updateChart() {
   m_plot->legend->setBrush(back);
   m_plot->legend->setRowSpacing(-2);
   m_plot->legend->setMargins(QMargins(2, 1, 2, 1));
-  m_plot->axisRect(0)->insetLayout()->setInsetAlignment(0, Qt::AlignLeft | Qt::AlignTop);
   m_plot->replot(QCustomPlot::rpQueuedReplot);
 }
 
