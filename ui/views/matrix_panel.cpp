@@ -106,6 +106,7 @@ MatrixPanel::MatrixPanel(Explorer* explorer, QWidget* parent)
   m_display->setAccessibleName(tr("Display: colours, range, reducer"));
   m_display->setToolTip(tr("Colours, scale, range, reducer, keys to leave out, strips and grid"));
   m_display->setAutoDefault(false);
+  m_display->setMaximumWidth(fontMetrics().horizontalAdvance(m_display->text()) + 30);
   auto* menu = new QMenu(m_display);
   auto* content = new QWidgetAction(menu);
   content->setDefaultWidget(makeDisplayMenu());

@@ -304,7 +304,7 @@ void PerformancePanel::refresh() {
   }
   m_resident->setValue(formatBytes(resident_bytes()), -1, {});
   if (progress.running) {
-    m_peak->setValue(formatBytes(progress.peakBytes), -1, {});
+    m_peak->setValue(formatBytes(std::max(progress.peakBytes, resident_bytes())), -1, {});
   } else if (run) {
     const bool fits = dense && dense->tokens == run->tokens && dense->id != run->id;
     m_peak->setValue(formatBytes(run->peakBytes), -1,
