@@ -9,13 +9,17 @@
 #include <limits>
 
 #include "core/base/memory.h"
+#include "core/base/parallel.h"
 #include "core/model/gemma2_internal.h"
 #include "core/model/on_cuda_internal.h"
 
 namespace dhsa {
 namespace {
 
-constexpr std::int64_t kRowBlock = 384;  // a multiple of the rows of a kernel tile
+constexpr std::int64_t kTileRows = 12;  // of a kernel; blocks are multiples
+constexpr std::int64_t kRowBlock = 384;
+constexpr std::int64_t kOwnRowBlock = 192;                    // activations that stay in a thread's second cache
+constexpr std::int64_t kSmallLayer = std::int64_t{4} << 20U;  // weights
 constexpr std::int64_t kCudaRowBlock = 4096;
 constexpr std::int64_t kLogitRows = 192;                          // rows of logits computed at a time
 constexpr std::int64_t kLibraryScratch = std::int64_t{4} << 20U;  // packing buffers of the matrix library, kernels
@@ -51,35 +55,53 @@ std::shared_ptr<const Gemma2> Gemma2::load(const std::filesystem::path& folder, 
   return std::make_shared<const Gemma2Model>(std::move(config), options, std::move(weights));
 }
 
-std::int64_t Gemma2Model::row_block(const PrefillOptions& options) const {
-  if (options.row_block > 0) return options.row_block;
-  return options_.device == Device::kCuda ? kCudaRowBlock : kRowBlock;
+RowBlocks Gemma2Model::row_blocks(std::int64_t tokens, const PrefillOptions& options) const {
+  if (options_.device == Device::kCuda) {
+    return {std::min(tokens, options.row_block > 0 ? options.row_block : kCudaRowBlock), 1};
+  }
+  // All threads share a block of a large layer, whose weights then come from memory once. A block of a small one is
+  // over in less time than its threads take to meet at every step: there each thread has a block of its own.
+  const std::int64_t q = config_.heads * config_.head_dim;
+  const std::int64_t kv = config_.kv_heads * config_.head_dim;
+  const std::int64_t weights = config_.hidden_size * (2 * q + 2 * kv + 3 * config_.intermediate_size);
+  const int threads = compute_threads();
+  if (weights > kSmallLayer || threads == 1) {
+    return {std::min(tokens, options.row_block > 0 ? options.row_block : kRowBlock), 1};
+  }
+  std::int64_t rows = options.row_block;
+  if (rows == 0) {
+    const std::int64_t even = (tokens + 4 * threads - 1) / (4 * threads);
+    rows = std::clamp((even + kTileRows - 1) / kTileRows * kTileRows, 2 * kTileRows, kOwnRowBlock);
+  }
+  rows = std::min(rows, tokens);
+  return {rows, static_cast<int>(std::min<std::int64_t>(threads, (tokens + rows - 1) / rows))};
 }
 
-// The one list of shapes: allocate() makes them, activation_bytes() counts them.
+// The one list of shapes: allocate() and allocate_rows() make them, activation_bytes() counts them.
 template <class Make>
-static void for_each_buffer(const Gemma2Config& c, std::int64_t tokens, std::int64_t block, bool cuda,
-                            const Make& make) {
-  const std::int64_t q = c.heads * c.head_dim;
-  const std::int64_t kv = c.kv_heads * c.head_dim;
-  block = std::min(block, tokens);
+static void for_each_buffer(const Gemma2Config& c, std::int64_t tokens, const Make& make) {
   make(&PrefillBuffers::x, {tokens, c.hidden_size}, true);
   make(&PrefillBuffers::angles, {tokens, c.head_dim}, true);
   make(&PrefillBuffers::q, {c.heads, tokens, c.head_dim}, false);
   make(&PrefillBuffers::k, {c.kv_heads, tokens, c.head_dim}, false);
   make(&PrefillBuffers::v, {c.kv_heads, tokens, c.head_dim}, false);
-  make(&PrefillBuffers::attended, {tokens, q}, false);
-  make(&PrefillBuffers::normed, {block, c.hidden_size}, false);
-  // The packed product of the CPU gates as it stores: it needs no room for gates and ups.
-  make(&PrefillBuffers::wide, {block * std::max(q + 2 * kv, cuda ? 2 * c.intermediate_size : 0)}, false);
-  make(&PrefillBuffers::act, {block, c.intermediate_size}, false);
-  make(&PrefillBuffers::branch, {block, c.hidden_size}, false);
+  make(&PrefillBuffers::attended, {tokens, c.heads * c.head_dim}, false);
 }
 
-PrefillBuffers Gemma2Model::allocate(std::int64_t tokens, const PrefillOptions& options) const {
+template <class Make>
+static void for_each_row_buffer(const Gemma2Config& c, std::int64_t rows, bool cuda, const Make& make) {
+  const std::int64_t projected = (c.heads + 2 * c.kv_heads) * c.head_dim;
+  make(&RowBuffers::normed, {rows, c.hidden_size});
+  // The packed product of the CPU gates as it stores: it needs no room for gates and ups.
+  make(&RowBuffers::wide, {rows * std::max(projected, cuda ? 2 * c.intermediate_size : 0)});
+  make(&RowBuffers::act, {rows, c.intermediate_size});
+  make(&RowBuffers::branch, {rows, c.hidden_size});
+}
+
+PrefillBuffers Gemma2Model::allocate(std::int64_t tokens) const {
   PrefillBuffers buffers;
   const at::ScalarType type = ops::scalar_type(options_.compute);
-  for_each_buffer(config_, tokens, row_block(options), options_.device == Device::kCuda,
+  for_each_buffer(config_, tokens,
                   [&](at::Tensor PrefillBuffers::*member, std::initializer_list<std::int64_t> shape, bool float32) {
                     // Angles are made whole by rope_angles().
                     if (member == &PrefillBuffers::angles) return;
@@ -88,15 +110,32 @@ PrefillBuffers Gemma2Model::allocate(std::int64_t tokens, const PrefillOptions& 
   return buffers;
 }
 
+RowBuffers Gemma2Model::allocate_rows(std::int64_t rows) const {
+  RowBuffers buffers;
+  for_each_row_buffer(config_, rows, options_.device == Device::kCuda,
+                      [&](at::Tensor RowBuffers::*member, std::initializer_list<std::int64_t> shape) {
+                        buffers.*member = ops::empty(shape, ops::scalar_type(options_.compute), weights_.embedding);
+                      });
+  return buffers;
+}
+
 std::int64_t Gemma2Model::activation_bytes(std::int64_t tokens, const PrefillOptions& options) const {
   const std::int64_t size = bytes_of(options_.compute);
+  const auto values = [](std::initializer_list<std::int64_t> shape) {
+    std::int64_t n = 1;
+    for (const std::int64_t extent : shape) n *= extent;
+    return n;
+  };
   std::int64_t sum = kLibraryScratch;
-  for_each_buffer(config_, tokens, row_block(options), options_.device == Device::kCuda,
+  for_each_buffer(config_, tokens,
                   [&](at::Tensor PrefillBuffers::*, std::initializer_list<std::int64_t> shape, bool float32) {
-                    std::int64_t n = 1;
-                    for (const std::int64_t extent : shape) n *= extent;
-                    sum += n * (float32 ? 4 : size);
+                    sum += values(shape) * (float32 ? 4 : size);
                   });
+  const RowBlocks blocks = row_blocks(tokens, options);
+  for_each_row_buffer(config_, blocks.rows, options_.device == Device::kCuda,
+                      [&](at::Tensor RowBuffers::*, std::initializer_list<std::int64_t> shape) {
+                        sum += values(shape) * size * blocks.together;
+                      });
   const auto positions = std::max<std::int64_t>(1, static_cast<std::int64_t>(options.logit_positions.size()));
   sum += positions * (config_.vocab_size + 2 * config_.hidden_size) * 4;
   if (options.keep_final_hidden) sum += tokens * config_.hidden_size * 4;
@@ -128,8 +167,8 @@ ScoreRule Gemma2Model::score_rule() const {
   return {info.scale, info.softcap};
 }
 
-void Gemma2Model::project(const LayerWeights& layer, const at::Tensor& x, const at::Tensor& angles,
-                          PrefillBuffers& buffers, at::Tensor& q, at::Tensor& k, at::Tensor& v) const {
+void Gemma2Model::project(const LayerWeights& layer, const at::Tensor& x, const at::Tensor& angles, RowBuffers& buffers,
+                          at::Tensor& q, at::Tensor& k, at::Tensor& v) const {
   const std::int64_t n = x.size(0);
   const std::int64_t width = (config_.heads + 2 * config_.kv_heads) * config_.head_dim;
   at::Tensor normed = buffers.normed.narrow(0, 0, n);
@@ -139,14 +178,14 @@ void Gemma2Model::project(const LayerWeights& layer, const at::Tensor& x, const 
   ops::split_and_rotate(qkv, angles, q, k, v);
 }
 
-void Gemma2Model::add_attention(const LayerWeights& layer, const at::Tensor& attended, PrefillBuffers& buffers,
+void Gemma2Model::add_attention(const LayerWeights& layer, const at::Tensor& attended, RowBuffers& buffers,
                                 at::Tensor& x) const {
   at::Tensor branch = buffers.branch.narrow(0, 0, x.size(0));
   ops::linear(attended, layer.output, branch);
   ops::add_normed(branch, layer.post_attention_norm, config_.rms_norm_eps, x);
 }
 
-void Gemma2Model::add_mlp(const LayerWeights& layer, PrefillBuffers& buffers, at::Tensor& x) const {
+void Gemma2Model::add_mlp(const LayerWeights& layer, RowBuffers& buffers, at::Tensor& x) const {
   const std::int64_t n = x.size(0);
   at::Tensor normed = buffers.normed.narrow(0, 0, n);
   at::Tensor act = buffers.act.narrow(0, 0, n);

@@ -10,13 +10,23 @@
 
 namespace dhsa {
 
-// Tensors one prefill works in. Everything that grows with the text is here or in the cache; the blocks do not.
+// How the rows of a text pass the linear layers: blocks of `rows`, `together` of them at a time.
+struct RowBlocks {
+  std::int64_t rows = 0;
+  int together = 1;
+};
+
+// What the linear layers need for one block of rows: layer input, projections, gated, layer output.
+struct RowBuffers {
+  at::Tensor normed, wide, act, branch;
+};
+
+// Tensors one prefill works in. Everything that grows with the text is here or in the cache.
 struct PrefillBuffers {
-  at::Tensor x;                          // [L, hidden] float32, the residual stream
-  at::Tensor angles;                     // [L, D] float32
-  at::Tensor q, k, v;                    // [H | Hkv, L, D]
-  at::Tensor attended;                   // [L, H D]
-  at::Tensor normed, wide, act, branch;  // one row block: layer input, projections, gated, layer output
+  at::Tensor x;         // [L, hidden] float32, the residual stream
+  at::Tensor angles;    // [L, D] float32
+  at::Tensor q, k, v;   // [H | Hkv, L, D]
+  at::Tensor attended;  // [L, H D]
 };
 
 class Gemma2Model final : public Gemma2 {
@@ -35,8 +45,9 @@ class Gemma2Model final : public Gemma2 {
   [[nodiscard]] std::vector<float> decode_step(KvCache& cache, std::int32_t token) const override;
 
   [[nodiscard]] const Weights& weights() const { return weights_; }
-  [[nodiscard]] std::int64_t row_block(const PrefillOptions& options) const;
-  [[nodiscard]] PrefillBuffers allocate(std::int64_t tokens, const PrefillOptions& options) const;
+  [[nodiscard]] RowBlocks row_blocks(std::int64_t tokens, const PrefillOptions& options) const;
+  [[nodiscard]] PrefillBuffers allocate(std::int64_t tokens) const;
+  [[nodiscard]] RowBuffers allocate_rows(std::int64_t rows) const;
   // Factor on the embedding: sqrt(hidden), rounded to the type of the activations.
   [[nodiscard]] float embedding_scale() const;
   [[nodiscard]] ScoreRule score_rule() const;
@@ -44,11 +55,10 @@ class Gemma2Model final : public Gemma2 {
   void logits_of(const at::Tensor& normed, float* out) const;
 
   // The three parts of a layer on `n` rows (a row block or one token), leaving attention to the caller.
-  void project(const LayerWeights& layer, const at::Tensor& x, const at::Tensor& angles, PrefillBuffers& buffers,
+  void project(const LayerWeights& layer, const at::Tensor& x, const at::Tensor& angles, RowBuffers& buffers,
                at::Tensor& q, at::Tensor& k, at::Tensor& v) const;
-  void add_attention(const LayerWeights& layer, const at::Tensor& attended, PrefillBuffers& buffers,
-                     at::Tensor& x) const;
-  void add_mlp(const LayerWeights& layer, PrefillBuffers& buffers, at::Tensor& x) const;
+  void add_attention(const LayerWeights& layer, const at::Tensor& attended, RowBuffers& buffers, at::Tensor& x) const;
+  void add_mlp(const LayerWeights& layer, RowBuffers& buffers, at::Tensor& x) const;
 
  private:
   [[nodiscard]] std::int64_t activation_bytes(std::int64_t tokens, const PrefillOptions& options) const;

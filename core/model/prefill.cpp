@@ -2,11 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <optional>
 
 #include "core/attention/attend.h"
 #include "core/base/memory.h"
+#include "core/base/parallel.h"
 #include "core/model/gemma2_internal.h"
 #include "core/model/on_cuda_internal.h"
 
@@ -27,7 +29,15 @@ class PrefillRun {
         planner_(planner),
         options_(options),
         observer_(options.observer != nullptr ? options.observer : &silent_),
-        buffers_(model.allocate(tokens_, options)) {
+        blocks_(model.row_blocks(tokens_, options)),
+        buffers_(model.allocate(tokens_)),
+        positions_(options.logit_positions) {
+    const auto last = static_cast<std::int32_t>(tokens_ - 1);
+    if (positions_.empty()) positions_.push_back(last);
+    asked_ = positions_.size();
+    // Decoding goes on from the last position, whatever was asked for.
+    if (options.keep_cache && positions_.back() != last) positions_.push_back(last);
+    all_rows_ = options.keep_final_hidden || observer_->wants_hidden(static_cast<int>(config_.layers));
     if (model.options().device == Device::kCuda) {
       clock_.emplace();
       on_device_.emplace(planner_, tokens_);
@@ -82,13 +92,39 @@ class PrefillRun {
     if (options_.cancel != nullptr) options_.cancel->check();
   }
 
+  // work(begin, rows, buffers) for all rows, block by block: some blocks at a time, each with buffers of its own.
   template <class Work>
   void for_blocks(const Work& work) {
-    const std::int64_t block = model_.row_block(options_);
-    for (std::int64_t begin = 0; begin < tokens_; begin += block) {
-      check();
-      work(begin, std::min(block, tokens_ - begin));
-    }
+    const std::int64_t count = (tokens_ + blocks_.rows - 1) / blocks_.rows;
+    std::atomic<std::int64_t> next{0};
+    const auto take = [&](std::int64_t slot) {
+      for (std::int64_t block = next++; block < count; block = next++) {
+        check();
+        const std::int64_t begin = block * blocks_.rows;
+        work(begin, std::min(blocks_.rows, tokens_ - begin), rows_[static_cast<std::size_t>(slot)]);
+      }
+    };
+    // A parallel region of one thread would keep those inside it from using the pool.
+    if (blocks_.together == 1) return take(0);
+    parallel_for(blocks_.together, take, options_.cancel);
+  }
+
+  // The same where only the rows that logits are asked of go on: past the attention of the last layer.
+  template <class Work>
+  void for_asked_blocks(const Work& work) {
+    for_blocks([&](std::int64_t begin, std::int64_t n, RowBuffers& rows) {
+      std::int64_t first = begin + n, last = -1;
+      for (const std::int64_t position : positions_) {
+        if (position < begin || position >= begin + n) continue;
+        first = std::min(first, position);
+        last = std::max(last, position);
+      }
+      if (last >= first) work(first, last + 1 - first, rows);
+    });
+  }
+
+  void take_rows() {
+    while (static_cast<int>(rows_.size()) < blocks_.together) rows_.push_back(model_.allocate_rows(blocks_.rows));
   }
 
   void tell_hidden(int index, const at::Tensor& states) {
@@ -109,26 +145,31 @@ class PrefillRun {
       v = result_.cache->values(index).narrow(1, 0, tokens_);
     }
     stage(Stage::kQkv, index, [&] {
-      for_blocks([&](std::int64_t begin, std::int64_t n) {
+      take_rows();
+      for_blocks([&](std::int64_t begin, std::int64_t n, RowBuffers& rows) {
         at::Tensor q_rows = buffers_.q.narrow(1, begin, n);
         at::Tensor k_rows = k.narrow(1, begin, n);
         at::Tensor v_rows = v.narrow(1, begin, n);
-        model_.project(layer, buffers_.x.narrow(0, begin, n), buffers_.angles.narrow(0, begin, n), buffers_, q_rows,
-                       k_rows, v_rows);
+        model_.project(layer, buffers_.x.narrow(0, begin, n), buffers_.angles.narrow(0, begin, n), rows, q_rows, k_rows,
+                       v_rows);
       });
+      rows_.clear();  // leaves room for what a plan takes, so that sparse methods need no more memory than dense
       if (result_.cache != nullptr && !in_cache) keep_window(index, k, v);
     });
     attend_layer(info, k, v);
+    const bool asked_only = index + 1 == config_.layers && !all_rows_;
+    const auto for_rows = [&](const auto& work) { asked_only ? for_asked_blocks(work) : for_blocks(work); };
     stage(Stage::kOutput, index, [&] {
-      for_blocks([&](std::int64_t begin, std::int64_t n) {
+      take_rows();
+      for_rows([&](std::int64_t begin, std::int64_t n, RowBuffers& rows) {
         at::Tensor x = buffers_.x.narrow(0, begin, n);
-        model_.add_attention(layer, buffers_.attended.narrow(0, begin, n), buffers_, x);
+        model_.add_attention(layer, buffers_.attended.narrow(0, begin, n), rows, x);
       });
     });
     stage(Stage::kMlp, index, [&] {
-      for_blocks([&](std::int64_t begin, std::int64_t n) {
+      for_rows([&](std::int64_t begin, std::int64_t n, RowBuffers& rows) {
         at::Tensor x = buffers_.x.narrow(0, begin, n);
-        model_.add_mlp(layer, buffers_, x);
+        model_.add_mlp(layer, rows, x);
       });
     });
   }
@@ -171,27 +212,18 @@ class PrefillRun {
   }
 
   void finish() {
-    std::vector<std::int32_t> positions = options_.logit_positions;
-    const auto last = static_cast<std::int32_t>(tokens_ - 1);
-    if (positions.empty()) positions.push_back(last);
-    const auto asked = positions.size();
-    // Decoding goes on from the last position, whatever was asked for.
-    if (result_.cache != nullptr && positions.back() != last) positions.push_back(last);
-
-    const auto final_layer = static_cast<int>(config_.layers);
-    const bool all_rows = options_.keep_final_hidden || observer_->wants_hidden(final_layer);
     at::Tensor all;
     stage(Stage::kLogits, -1, [&] {
       const std::int64_t hidden = config_.hidden_size;
-      const auto count = static_cast<std::int64_t>(positions.size());
+      const auto count = static_cast<std::int64_t>(positions_.size());
       at::Tensor rows = ops::empty({count, hidden}, at::kFloat, buffers_.x);
       for (std::int64_t i = 0; i < count; ++i)
-        rows.select(0, i).copy_(buffers_.x.select(0, positions[static_cast<std::size_t>(i)]));
+        rows.select(0, i).copy_(buffers_.x.select(0, positions_[static_cast<std::size_t>(i)]));
       at::Tensor normed = ops::empty({count, hidden}, at::kFloat, buffers_.x);
       ops::rms_norm(rows, model_.weights().final_norm, config_.rms_norm_eps, normed);
       result_.logits.resize(static_cast<std::size_t>(count * config_.vocab_size));
       model_.logits_of(normed, result_.logits.data());
-      if (all_rows) {
+      if (all_rows_) {
         if (options_.keep_final_hidden) result_.final_hidden.resize(static_cast<std::size_t>(tokens_ * hidden));
         if (options_.keep_final_hidden && !on_device_) {
           all = at::from_blob(result_.final_hidden.data(), {tokens_, hidden}, at::kFloat);
@@ -205,12 +237,12 @@ class PrefillRun {
       }
     });
     if (clock_) report(clock_->finished(true));
-    if (all_rows) tell_hidden(final_layer, all);
+    if (all_rows_) tell_hidden(static_cast<int>(config_.layers), all);
     if (result_.cache != nullptr) {
       const auto row = result_.logits.end() - config_.vocab_size;
       result_.cache->next_token = static_cast<std::int32_t>(std::max_element(row, result_.logits.end()) - row);
     }
-    result_.logits.resize(asked * static_cast<std::size_t>(config_.vocab_size));
+    result_.logits.resize(asked_ * static_cast<std::size_t>(config_.vocab_size));
   }
 
   const Gemma2Model& model_;
@@ -221,7 +253,12 @@ class PrefillRun {
   const PrefillOptions& options_;
   PrefillObserver silent_;
   PrefillObserver* observer_;
+  RowBlocks blocks_;
   PrefillBuffers buffers_;
+  std::vector<RowBuffers> rows_;         // [blocks_.together] while linear layers run
+  std::vector<std::int32_t> positions_;  // whose logits are computed; the first asked_ are returned
+  std::size_t asked_ = 0;
+  bool all_rows_ = false;                     // the final states of all are wanted
   std::optional<on_cuda::StageClock> clock_;  // both on CUDA only
   std::optional<on_cuda::LayerAttention> on_device_;
   PrefillResult result_;
@@ -273,7 +310,8 @@ std::vector<float> Gemma2Model::decode_step(KvCache& cache, std::int32_t token) 
   cache.reserve_next();
   const std::int64_t position = cache.length();
   const at::ScalarType type = ops::scalar_type(options_.compute);
-  PrefillBuffers buffers = allocate(1, {});
+  PrefillBuffers buffers = allocate(1);
+  RowBuffers rows = allocate_rows(1);
   buffers.angles = ops::rope_angles(position, 1, config_.head_dim, config_.rope_theta, buffers.x);
   ops::embed({&token, 1}, weights_.embedding, embedding_scale(), buffers.x);
   at::Tensor attended = ops::empty({config_.heads, 1, config_.head_dim}, type, buffers.x);
@@ -282,13 +320,13 @@ std::vector<float> Gemma2Model::decode_step(KvCache& cache, std::int32_t token) 
     const std::int64_t at = position - cache.first(l);
     at::Tensor k = cache.keys(l).narrow(1, at, 1);
     at::Tensor v = cache.values(l).narrow(1, at, 1);
-    project(layer, buffers.x, buffers.angles, buffers, buffers.q, k, v);
+    project(layer, buffers.x, buffers.angles, rows, buffers.q, k, v);
     const std::int64_t window = config_.window_of(l);
     const std::int64_t keys = window > 0 ? std::min(at + 1, window) : at + 1;
     ops::attend_one(buffers.q, cache.keys(l).narrow(1, at + 1 - keys, keys),
                     cache.values(l).narrow(1, at + 1 - keys, keys), score_rule(), attended);
-    add_attention(layer, attended.view({1, config_.heads * config_.head_dim}), buffers, buffers.x);
-    add_mlp(layer, buffers, buffers.x);
+    add_attention(layer, attended.view({1, config_.heads * config_.head_dim}), rows, buffers.x);
+    add_mlp(layer, rows, buffers.x);
   }
   at::Tensor normed = ops::empty({1, config_.hidden_size}, at::kFloat, buffers.x);
   ops::rms_norm(buffers.x, weights_.final_norm, config_.rms_norm_eps, normed);

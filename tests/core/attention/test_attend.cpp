@@ -129,7 +129,7 @@ KeyMask mask_for(std::mt19937& random, const Shape& s) {
 TEST(Attend, AgreesWithTheTwinAtEveryLengthUpTo300) {
   set_compute_threads(0);
   std::mt19937 random(1);
-  for (std::int64_t length = 1; length <= 300; length += length < 70 ? 1 : 7) {
+  for (std::int64_t length = 1; length <= 300; ++length) {
     const auto dim = 8 * (1 + static_cast<std::int64_t>(random() % 16));
     const Shape s = random_shape(random, length, dim);
     check(s, mask_for(random, s), random);

@@ -45,6 +45,29 @@ TEST_F(Prefill, RowBlocksDoNotChangeTheResult) {
   }
 }
 
+TEST_F(Prefill, RowsLeftOutOfTheLastLayerDoNotChangeTheLogitsAskedFor) {
+  for (const DType compute : {DType::kFloat32, DType::kBFloat16}) {
+    const auto model = demo(compute);
+    const auto ids = random_ids(300, model->config().vocab_size);
+    PrefillOptions options;
+    options.row_block = 48;
+    options.keep_final_hidden = true;  // every row goes through every layer
+    options.logit_positions = {299, 7, 100, 102};
+    const auto all = run(*model, ids, options).logits;
+    options.keep_final_hidden = false;
+    EXPECT_LT(relative_difference(run(*model, ids, options).logits, all), 1e-6);
+  }
+}
+
+TEST_F(Prefill, ThreadsDoNotChangeTheResult) {
+  const auto model = demo();
+  const auto ids = random_ids(1000, model->config().vocab_size);
+  set_compute_threads(1);
+  const auto alone = run(*model, ids).logits;
+  set_compute_threads(0);
+  EXPECT_EQ(run(*model, ids).logits, alone);
+}
+
 TEST_F(Prefill, ALogitRowDependsOnNothingBehindIt) {
   const auto model = tiny();
   const auto ids = random_ids(40, model->config().vocab_size);
