@@ -182,8 +182,12 @@ void ParameterOptions::put_single_options(SparsityParameters& parameters) const 
 
 SparsityParameters ParameterOptions::read(std::int64_t question) const {
   SparsityParameters parameters = standing_;
-  if (!preset_.empty()) apply_preset(parameters, preset_);
   parameters.instruction_tokens = question;
+  return read_onto(parameters);
+}
+
+SparsityParameters ParameterOptions::read_onto(SparsityParameters parameters) const {
+  if (!preset_.empty()) apply_preset(parameters, preset_);
   if (instruction_ != "auto") set_parameter(parameters, "instruction-tokens", instruction_);
   put_single_options(parameters);
   check_parameters(parameters);

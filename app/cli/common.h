@@ -33,6 +33,7 @@ void add_info(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_needle(CLI::App& app, Action& action);
 void add_sweep(CLI::App& app, Action& action);
+void add_export(CLI::App& app, Action& action);
 
 struct ModelOptionsText {
   std::string folder;  // empty: the demo model
@@ -76,6 +77,8 @@ class ParameterOptions {
   // For each name (at commas): the preset of that name, or the method with standing values and preset, then single
   // options on top of either. Throws Error on other names, on none, and on one that comes twice.
   [[nodiscard]] std::vector<MethodChoice> choices(const std::string& names) const;
+  // The same on top of other values than the standing ones; their instruction tokens hold unless the option is given.
+  [[nodiscard]] SparsityParameters read_onto(SparsityParameters parameters) const;
 
  private:
   void put_single_options(SparsityParameters& parameters) const;
@@ -109,6 +112,7 @@ void add_text_options(CLI::App& app, std::string& text, bool& allow_long);
 [[nodiscard]] nlohmann::json machine_json();
 [[nodiscard]] std::string processor_name();
 [[nodiscard]] const char* version() noexcept;
+[[nodiscard]] const char* revision() noexcept;  // of the sources, from git; empty: not known
 [[nodiscard]] const char* name_of(DType type) noexcept;
 
 // Parameters of a method with all else as in `base`, or of a preset; throws Error on any other name.

@@ -75,6 +75,7 @@ int main(int argc, char** argv) {
   add_bench(app, action);
   add_needle(app, action);
   add_sweep(app, action);
+  add_export(app, action);
   add_info(app, action);
   add_synth_model(app, action);
 

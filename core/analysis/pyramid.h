@@ -155,9 +155,10 @@ class ScoreSource : public MatrixSource {
 };
 [[nodiscard]] std::shared_ptr<const MatrixSource> score_source(const Plan& plan, int mask_head, bool upsampled);
 
-// Per token, the largest S_t any query group gives it (that of its chunk): what the method thinks the token is worth
-// before anything is chosen. [L]; NaN where no group scores the chunk. Throws Error where the plan has no scores.
-[[nodiscard]] std::vector<float> predicted_importance(const Plan& plan, int mask_head = 0);
+// Per key, how much the chunk scores promise it before anything is chosen: softmax of S_c over the chunks a query group
+// can see, spread evenly over a chunk's tokens, averaged over groups and mask heads. [L], scaled so that the mean over
+// keys is 1; empty where the plan has no scores.
+[[nodiscard]] std::vector<float> predicted_importance(const Plan& plan);
 
 // Dense and sparse attention probabilities of one layer, averaged over chosen query heads.
 struct AttentionInput {

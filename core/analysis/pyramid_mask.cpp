@@ -229,17 +229,42 @@ std::shared_ptr<const MatrixSource> score_source(const Plan& plan, int mask_head
                                        upsampled, plan.mask.window());
 }
 
-std::vector<float> predicted_importance(const Plan& plan, int mask_head) {
-  const std::span<const float> scores = scores_of(plan, mask_head);
+std::vector<float> predicted_importance(const Plan& plan) {
   const auto& boundaries = plan.trace.boundaries;
+  if (boundaries.size() < 2 || plan.trace.chunk_scores.empty()) return {};
   const std::size_t chunks = boundaries.size() - 1;
-  std::vector<float> importance(static_cast<std::size_t>(boundaries.back()));
-  for (std::size_t c = 0; c < chunks; ++c) {
-    float most = kNotCausal;
-    for (std::size_t at = c; at < scores.size(); at += chunks) most = std::fmax(most, scores[at]);
-    std::fill(importance.begin() + boundaries[c], importance.begin() + boundaries[c + 1], most);
+  const auto groups = static_cast<std::size_t>(plan.mask.groups());
+  if (groups == 0 || plan.trace.chunk_scores.size() % (groups * chunks) != 0) return {};
+  const std::size_t lists = plan.trace.chunk_scores.size() / (groups * chunks);
+
+  std::vector<double> per_token(chunks, 0.0);
+  std::vector<double> weights(chunks);
+  for (std::size_t list = 0; list < lists; ++list) {
+    for (std::size_t group = 0; group < groups; ++group) {
+      const float* row = plan.trace.chunk_scores.data() + (list * groups + group) * chunks;
+      double top = -std::numeric_limits<double>::infinity();
+      for (std::size_t c = 0; c < chunks; ++c) {
+        if (std::isfinite(row[c])) top = std::max(top, static_cast<double>(row[c]));
+      }
+      if (!std::isfinite(top)) continue;
+      double sum = 0;
+      for (std::size_t c = 0; c < chunks; ++c) {
+        weights[c] = std::isfinite(row[c]) ? std::exp(static_cast<double>(row[c]) - top) : 0.0;
+        sum += weights[c];
+      }
+      for (std::size_t c = 0; c < chunks; ++c) {
+        per_token[c] += weights[c] / sum / (boundaries[c + 1] - boundaries[c]);
+      }
+    }
   }
-  return importance;
+  const auto tokens = static_cast<std::size_t>(boundaries.back());
+  const double scale = static_cast<double>(tokens) / static_cast<double>(lists * groups);
+  std::vector<float> result(tokens);
+  for (std::size_t c = 0; c < chunks; ++c) {
+    std::fill(result.begin() + boundaries[c], result.begin() + boundaries[c + 1],
+              static_cast<float>(per_token[c] * scale));
+  }
+  return result;
 }
 
 }  // namespace dhsa

@@ -288,17 +288,21 @@ NpyArray read_npy(const std::filesystem::path& path) {
   return parse_npy(bytes_of(text), path.string());
 }
 
-void write_npz(const std::filesystem::path& path, const std::map<std::string, NpyArray>& arrays) {
+void write_npz(AtomicFile& file, const std::map<std::string, NpyArray>& arrays) {
   std::vector<std::string> headers;
   headers.reserve(arrays.size());  // the entries point into it
   std::vector<ZipEntry> entries;
   for (const auto& [name, array] : arrays) {
-    if (name.empty()) throw Error(fmt::format("{}: an array to write has no name.", path.string()));
+    if (name.empty()) throw Error("An array to write has no name.");
     headers.push_back(header_of(array));
     entries.push_back({name + std::string(kSuffix), {bytes_of(headers.back()), array.bytes}});
   }
-  AtomicFile file(path);
   write_stored_zip(file, entries);
+}
+
+void write_npz(const std::filesystem::path& path, const std::map<std::string, NpyArray>& arrays) {
+  AtomicFile file(path);
+  write_npz(file, arrays);
   file.commit();
 }
 

@@ -11,6 +11,8 @@
 
 namespace dhsa {
 
+class AtomicFile;
+
 // Row-major, little-endian array. `descr` is NumPy's: "<f4", "<f8", "<i4", "<i8", "|u1", "|b1".
 struct NpyArray {
   std::string descr;
@@ -30,6 +32,7 @@ void write_npy(const std::filesystem::path& path, const NpyArray& array);
 [[nodiscard]] NpyArray read_npy(const std::filesystem::path& path);
 // Deterministic bytes: entries in map order, stored, fixed time stamp, CRC-32; ZIP64 where sizes need it.
 void write_npz(const std::filesystem::path& path, const std::map<std::string, NpyArray>& arrays);
+void write_npz(AtomicFile& file, const std::map<std::string, NpyArray>& arrays);  // the caller commits
 [[nodiscard]] std::map<std::string, NpyArray> parse_npz(std::span<const std::byte> bytes, const std::string& where);
 [[nodiscard]] std::map<std::string, NpyArray> read_npz(const std::filesystem::path& path);
 

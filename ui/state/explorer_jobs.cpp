@@ -140,7 +140,7 @@ class Explorer::LiveObserver : public PrefillObserver {
       measured->metrics = measure_mask(layer.q, layer.k, layer.v, plan->mask, layer.layer, options);
       measured->importance =
           token_importance(layer.q, layer.k, plan->mask, layer.layer, options.row_step, m_job.cancel());
-      measured->predicted = predictedImportance(*plan);
+      measured->predicted = predicted_importance(*plan);
       measured->masks = maskSources(plan);
       view = std::move(measured);
     }

@@ -47,44 +47,6 @@ std::int64_t rowStepFor(std::int64_t tokens, std::int64_t pairs) {
   return (tokens / rows) | 1;
 }
 
-std::vector<float> predictedImportance(const Plan& plan) {
-  const auto& boundaries = plan.trace.boundaries;
-  if (boundaries.size() < 2 || plan.trace.chunk_scores.empty()) return {};
-  const std::size_t chunks = boundaries.size() - 1;
-  const auto groups = static_cast<std::size_t>(plan.mask.groups());
-  if (groups == 0 || plan.trace.chunk_scores.size() % (groups * chunks) != 0) return {};
-  const std::size_t lists = plan.trace.chunk_scores.size() / (groups * chunks);
-
-  std::vector<double> perToken(chunks, 0.0);
-  std::vector<double> weights(chunks);
-  for (std::size_t list = 0; list < lists; ++list) {
-    for (std::size_t group = 0; group < groups; ++group) {
-      const float* row = plan.trace.chunk_scores.data() + (list * groups + group) * chunks;
-      double top = -std::numeric_limits<double>::infinity();
-      for (std::size_t c = 0; c < chunks; ++c) {
-        if (std::isfinite(row[c])) top = std::max(top, static_cast<double>(row[c]));
-      }
-      if (!std::isfinite(top)) continue;
-      double sum = 0;
-      for (std::size_t c = 0; c < chunks; ++c) {
-        weights[c] = std::isfinite(row[c]) ? std::exp(static_cast<double>(row[c]) - top) : 0.0;
-        sum += weights[c];
-      }
-      for (std::size_t c = 0; c < chunks; ++c) {
-        perToken[c] += weights[c] / sum / (boundaries[c + 1] - boundaries[c]);
-      }
-    }
-  }
-  const auto tokens = static_cast<std::size_t>(boundaries.back());
-  const double scale = static_cast<double>(tokens) / static_cast<double>(lists * groups);
-  std::vector<float> result(tokens);
-  for (std::size_t c = 0; c < chunks; ++c) {
-    std::fill(result.begin() + boundaries[c], result.begin() + boundaries[c + 1],
-              static_cast<float>(perToken[c] * scale));
-  }
-  return result;
-}
-
 std::vector<std::shared_ptr<const MaskSource>> maskSources(const std::shared_ptr<const Plan>& plan) {
   std::vector<std::shared_ptr<const MaskSource>> sources;
   for (int head = 0; head < plan->mask.heads(); ++head)
@@ -106,7 +68,7 @@ std::shared_ptr<const LayerView> measureLayer(std::shared_ptr<const Plan> plan,
   options.cancel = cancel;
   view->metrics = measure_mask(captured->q(), captured->k(), captured->v(), plan->mask, captured->layer(), options);
   view->importance = token_importance(captured->q(), captured->k(), plan->mask, captured->layer(), rowStep, cancel);
-  view->predicted = predictedImportance(*plan);
+  view->predicted = predicted_importance(*plan);
   view->masks = maskSources(plan);
   view->plan = std::move(plan);
   view->captured = std::move(captured);

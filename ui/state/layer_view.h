@@ -23,7 +23,7 @@ struct LayerView {
   std::optional<MaskMetrics> metrics;
   std::int64_t rowStep = 1;      // metrics look at every n-th row; 1: exact
   TokenImportance importance;    // empty until measured
-  std::vector<float> predicted;  // [L] see predictedImportance(); empty for methods without chunks
+  std::vector<float> predicted;  // [L] see predicted_importance(); empty for methods without chunks
   // [mask heads] the plan's mask to look at. Made here: one of many ranges takes its time.
   std::vector<std::shared_ptr<const MaskSource>> masks;
   bool whatIf = false;  // planned on q, k of a run with other parameters
@@ -51,10 +51,6 @@ struct LayerSources {
                                                             std::shared_ptr<const CapturedLayer> captured,
                                                             const SparsityParameters& parameters, std::int64_t rowStep,
                                                             bool whatIf, const CancelToken* cancel);
-
-// Per key, how much the chunk scores promise it: softmax of S_c over the chunks a query group can see, spread evenly
-// over a chunk's tokens, averaged over groups (and mask heads). Scaled so that the mean over keys is 1.
-[[nodiscard]] std::vector<float> predictedImportance(const Plan& plan);
 
 enum class KeyState : std::uint8_t { kNotCausal, kKept, kDropped, kDroppedImportant };
 

@@ -306,19 +306,21 @@ TEST(ScoreSource, UpsamplesByGroupsAndChunks) {
   EXPECT_THROW(ScoreSource(std::span(scores).first(4), group_rows, boundaries, true), Error);
 }
 
-TEST(PredictedImportance, IsTheLargestScoreOfATokensChunk) {
+TEST(PredictedImportance, IsTheSoftmaxOfTheScoresSpreadOverAChunksTokens) {
   Plan plan;
   plan.mask = KeyMask::dense(10, 0, 5);
   plan.trace.boundaries = {0, 3, 10};
   plan.trace.chunk_scores = {1, NAN, 4, -2, 7, 8, 5, 9};  // two mask heads, two groups, two chunks
-  const std::vector<float> first{4, 4, 4, -2, -2, -2, -2, -2, -2, -2};
-  const std::vector<float> second{7, 7, 7, 9, 9, 9, 9, 9, 9, 9};
-  EXPECT_EQ(predicted_importance(plan), first);
-  EXPECT_EQ(predicted_importance(plan, 1), second);
-  EXPECT_THROW((void)predicted_importance(plan, 2), Error);
+  const auto first_of_two = [](double a, double b) { return 1 / (1 + std::exp(b - a)); };
+  const double first = (1 + first_of_two(4, -2) + first_of_two(7, 8) + first_of_two(5, 9)) / 4;
+  const std::vector<float> importance = predicted_importance(plan);
+  ASSERT_EQ(importance.size(), 10U);
+  for (std::size_t j = 0; j < 10; ++j) {
+    EXPECT_NEAR(importance[j], 10 * (j < 3 ? first / 3 : (1 - first) / 7), 1e-5) << j;
+  }
   EXPECT_EQ(score_source(plan, 1, true)->at(7, 2), 5.0F);
   plan.trace.chunk_scores.clear();
-  EXPECT_THROW((void)predicted_importance(plan), Error);
+  EXPECT_TRUE(predicted_importance(plan).empty());
 }
 
 struct Attention {

@@ -1,0 +1,86 @@
+#include "app/cli/export_figures.h"
+
+#include "core/base/error.h"
+
+#ifdef DHSA_FIGURES
+#include <QGuiApplication>
+
+#include "ui/figures/figure_files.h"
+#include "ui/state/session.h"
+#endif
+
+namespace dhsa::cli {
+
+#ifdef DHSA_FIGURES
+
+namespace {
+
+// Fonts need an application; "offscreen" needs no display.
+void start_qt() {
+  if (QCoreApplication::instance() != nullptr) return;
+  qputenv("QT_QPA_PLATFORM", "offscreen");
+  static int argc = 1;
+  static char name[] = "dhsa";
+  static char* argv[] = {name, nullptr};
+  static const QGuiApplication application(argc, argv);
+}
+
+}  // namespace
+
+SessionChoice read_session(const std::string& path) {
+  const Session session = Session::load(QString::fromStdString(path));
+  SessionChoice choice;
+  choice.text = session.documentPath.toStdString();
+  choice.pasted = session.documentText.toStdString();
+  choice.text_sha256 = session.documentSha.toStdString();
+  choice.allow_long = session.allowLong;
+  choice.model = session.modelFolder.toStdString();
+  choice.parameters = session.parameters;
+  choice.ran_with = session.runParameters;
+  choice.layer = session.layer;
+  choice.head = session.head;
+  return choice;
+}
+
+void need_figures() { start_qt(); }
+
+nlohmann::json describe_drawing(const FigureData& data, FigureSpec& spec) {
+  start_qt();
+  return describeFigure(data, spec);
+}
+
+std::string render(FigureFormat format, const FigureData& data, const FigureSpec& spec, const std::string& json) {
+  start_qt();
+  switch (format) {
+    case FigureFormat::kPdf:
+      return figurePdf(data, spec, json);
+    case FigureFormat::kSvg:
+      return figureSvg(data, spec, json);
+    case FigureFormat::kPng:
+      break;
+  }
+  return figurePng(data, spec, json);
+}
+
+#else
+
+namespace {
+
+[[noreturn]] void refuse(const char* what) {
+  throw Error(std::string(what) +
+              " Qt, which this program was built without; data can still be written, to a .npz file.");
+}
+
+}  // namespace
+
+SessionChoice read_session(const std::string& /*path*/) { refuse("Reading a session needs"); }
+void need_figures() { refuse("Figures need"); }
+nlohmann::json describe_drawing(const FigureData& /*data*/, FigureSpec& /*spec*/) { refuse("Figures need"); }
+std::string render(FigureFormat /*format*/, const FigureData& /*data*/, const FigureSpec& /*spec*/,
+                   const std::string& /*json*/) {
+  refuse("Figures need");
+}
+
+#endif
+
+}  // namespace dhsa::cli

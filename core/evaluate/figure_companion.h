@@ -1,0 +1,57 @@
+// The JSON beside every exported file: all that is needed to make it again, and the command that does.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "core/evaluate/figure_data.h"
+#include "core/evaluate/figure_spec.h"
+
+namespace dhsa {
+
+// Where a figure comes from, as a person named it.
+struct FigureOrigin {
+  std::string text;  // file; empty: the sample document
+  bool allow_long = false;
+  std::string model;    // folder; empty: the demo model
+  std::string session;  // instead of text and model; empty: none
+  std::string device = "cpu";
+  std::string dtype = "auto";
+  SparsityParameters parameters;
+  SparsityParameters ran_with;     // other than `parameters` where a plan is looked at as what-if
+  SparsityParameters standing;     // what holds without options: the defaults, or the session's
+  std::vector<std::string> files;  // results of bench, sweep, needle
+
+  std::string version;
+  std::string revision;  // of the sources; may be empty
+  nlohmann::json machine;
+  nlohmann::json model_facts;
+  nlohmann::json document_facts;
+};
+
+// `dhsa export ...`, to be run in the folder that text and model are named from; writes into that folder.
+[[nodiscard]] std::vector<std::string> export_arguments(const FigureOrigin& origin, const FigureSpec& spec,
+                                                        const std::filesystem::path& output);
+
+// "key=value,..." of the parameters that differ, and back. Throws Error.
+[[nodiscard]] std::string differences_of(const SparsityParameters& parameters, const SparsityParameters& standing);
+void apply_differences(SparsityParameters& parameters, const std::string& text);
+
+// What one export writes. Contents are empty where there is nothing to write.
+struct FigureFiles {
+  std::filesystem::path path;  // of the figure; the others have its name and their own suffix
+  std::string figure;          // PDF, SVG or PNG
+  std::string json;
+  std::map<std::string, NpyArray> arrays;
+  std::string csv;
+};
+// `drawing` is what the painter says about each panel; null for data alone. No time stamps anywhere: the same input
+// gives the same bytes.
+[[nodiscard]] std::string companion_json(const FigureOrigin& origin, const FigureSpec& spec, const FigureData& data,
+                                         const FigureFiles& files, const nlohmann::json& drawing);
+// All of them or none, over what was there before. Throws Error naming the file.
+void write_figure_files(const FigureFiles& files);
+
+}  // namespace dhsa

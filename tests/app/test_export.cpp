@@ -1,0 +1,164 @@
+// dhsa export: data that numpy reads, commands that make the same bytes again, and one sentence when it cannot be done.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "tests/app/command.h"
+
+namespace dhsa::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string text_of(int sentences) {
+  std::string text = "The harbour was quiet in the morning. ";
+  for (int i = 0; i < sentences; ++i) {
+    text += i % 3 == 0 ? "Boats came in with the tide, and the market filled with people and noise. "
+                       : "In the evening the wind turned, and the lights went on along the quay. ";
+  }
+  return text + "\nQuestion: What came in with the tide?\nAnswer:";
+}
+
+const char* const kSmall = " --budget 96 --sink-tokens 16 --local-tokens 32 --query-block 32 ";
+
+std::string python(const Folder& folder, const std::string& script) {
+  const std::string path = folder.write("check.py", script);
+  const std::string out = folder.path("python.txt").string();
+  const int code = std::system(
+      ("cd '" + folder.path().string() + "' && /usr/bin/python3 '" + path + "' >'" + out + "' 2>&1").c_str());
+  return code == 0 ? "" : content(out) + " (exit " + std::to_string(code) + ")";
+}
+
+// The Python of the README that loads an exported mask.
+std::string readme_snippet() {
+  const std::string readme = content(DHSA_README);
+  const std::size_t begin = readme.find("```python\n");
+  EXPECT_NE(begin, std::string::npos);
+  const std::size_t from = begin + 10;
+  return readme.substr(from, readme.find("```", from) - from);
+}
+
+TEST(Export, NumpyReadsTheMaskWithTheSnippetOfTheReadme) {
+  const Folder folder;
+  const std::string text = folder.write("note.txt", text_of(12));
+  const Outcome outcome =
+      dhsa("export mask,chunk-scores,importance,dense '" + text + "' --layer 3" + kSmall +
+           "--mask-heads per-kv-head --dense-bits --out '" + folder.path("layer.npz").string() + "'");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const Outcome local = dhsa("export mask '" + text + "' --layer 2" + kSmall + "--dense-bits --out '" +
+                             folder.path("local.npz").string() + "'");
+  ASSERT_EQ(local.code, 0) << local.err;
+  static_cast<void>(folder.write("snippet.py", readme_snippet()));
+  EXPECT_EQ(python(folder, R"(
+import json
+import numpy as np
+from snippet import load_mask
+
+for name, lists in (("layer.npz", 2), ("local.npz", 1)):
+    z = np.load(name)
+    tokens = int(z["group_rows"][-1])
+    bits = np.unpackbits(z["kept_bits_little"], axis=-1, bitorder="little", count=tokens).astype(bool)
+    assert bits.shape == (lists, tokens, tokens), bits.shape
+    for head in range(lists):
+        mask = load_mask(name, head)
+        assert mask.dtype == bool and (mask == bits[head]).all(), (name, head)
+        assert mask.diagonal().all() and not np.triu(mask, 1).any()
+    facts = json.load(open(name.replace("npz", "json")))["panels"][0]["facts"]
+    assert facts["kept_pairs"] == bits.sum(), (facts, bits.sum())
+assert (bits[0] != np.tril(bits[0])).sum() == 0
+
+z = np.load("layer.npz")
+assert z["boundaries"][0] == 0 and z["boundaries"][-1] == tokens
+text = open("note.txt", encoding="utf-8").read()
+assert z["boundary_characters"][-1] == len(text)
+assert z["chunk_scores"].shape == (2, len(z["group_rows"]) - 1, len(z["boundaries"]) - 1)
+assert z["dense"].shape == (tokens, tokens) and np.allclose(z["dense"].sum(1), 1, atol=1e-4)
+assert z["received_mass"].shape == z["retention"].shape == (tokens,)
+assert 0 <= z["retention"].min() and z["retention"].max() <= 1
+)"),
+            "");
+}
+
+TEST(Export, TheCommandInTheDescriptionMakesTheSameBytes) {
+  const Folder folder;
+  static_cast<void>(folder.write("a note.txt", text_of(8)));
+  const std::string out = folder.path("data").string();
+  const std::string here = "cd '" + folder.path().string() + "' && '" DHSA_BINARY "' ";
+  const auto run = [&](const std::string& arguments) {
+    return std::system((here + arguments + " >/dev/null 2>err").c_str());
+  };
+  ASSERT_EQ(
+      run(std::string("export mask@3,head-mass 'a note.txt' --ran-with budget=64 --map cividis --metrics-rows 3") +
+          kSmall + "--out data.npz"),
+      0)
+      << content(folder.path("err"));
+  const std::string json = content(folder.path("data.json"));
+  const std::string arrays = content(folder.path("data.npz"));
+  const std::string table = folder.names().empty() ? "" : content(folder.path("data.csv"));
+  EXPECT_NE(table.find("layer,head"), std::string::npos);
+  std::string command = json_of(folder.path("data.json"))["command"];
+  ASSERT_TRUE(command.starts_with("dhsa export ")) << command;
+  for (const char* name : {"data.json", "data.npz", "data.csv"}) fs::remove(folder.path(name));
+  ASSERT_EQ(run(command.substr(5)), 0) << content(folder.path("err"));
+  EXPECT_EQ(content(folder.path("data.json")), json);
+  EXPECT_EQ(content(folder.path("data.npz")), arrays);
+  EXPECT_EQ(content(folder.path("data.csv")), table);
+  EXPECT_EQ(json_of(folder.path("data.json"))["ran_with"]["budget"], 64);
+}
+
+TEST(Export, OneFileForEachLayer) {
+  const Folder folder;
+  const std::string text = folder.write("note.txt", text_of(6));
+  const Outcome outcome =
+      dhsa("export mask '" + text + "' --layer 1-3" + kSmall + "--out '" + folder.path("m-{layer}.npz").string() + "'");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (int layer = 1; layer <= 3; ++layer) {
+    const nlohmann::json json = json_of(folder.path("m-" + std::to_string(layer) + ".json"));
+    EXPECT_EQ(json["panels"][0]["facts"]["layer"], layer);
+  }
+  EXPECT_EQ(folder.names().size(), 7U);
+}
+
+TEST(Export, SaysInOneSentenceWhatIsWrong) {
+  const Folder folder;
+  const std::string text = folder.write("note.txt", text_of(4));
+  const std::string out = " --out '" + folder.path("x.npz").string() + "'";
+  EXPECT_REFUSED(dhsa("export cat '" + text + "'" + out), "chunk-scores");
+  EXPECT_REFUSED(dhsa("export mask '" + text + "'"), "--out");
+  EXPECT_REFUSED(dhsa("export mask '" + text + "' --out '" + folder.path("x.doc").string() + "'"), ".pdf");
+  EXPECT_REFUSED(dhsa("export mask@8 '" + text + "'" + out), "layers 0 to 7");
+  EXPECT_REFUSED(dhsa("export mask '" + text + "' --layer 3-99" + out), "0 to 7");
+  EXPECT_REFUSED(dhsa("export mask '" + text + "' --head x" + out), "--head");
+  EXPECT_REFUSED(dhsa("export dense@3.9 '" + text + "'" + out), "heads 0 to 3");
+  EXPECT_REFUSED(dhsa("export mask '" + text + "' --row-begin 99999" + out), "99999");
+  EXPECT_REFUSED(dhsa("export mask '" + text + "' --dpi many" + out), "--dpi");
+  EXPECT_REFUSED(dhsa("export mask '" + text + "' --map jet" + out), "viridis");
+  EXPECT_REFUSED(dhsa("export mask - " + out, "text"), "save it");
+  EXPECT_REFUSED(dhsa("export mask '" + text + "' --layer all --out '" + folder.path("{head}.npz").string() + "'"),
+                 "{head}");
+  EXPECT_REFUSED(dhsa("export latency" + out), "--data-file");
+  EXPECT_REFUSED(dhsa("export latency --data-file '" + text + "'" + out), "note.txt");
+  EXPECT_REFUSED(dhsa("export chunk-scores '" + text + "' --method window-sinks" + out), "no chunks");
+  EXPECT_REFUSED(dhsa("export mask '" + text + "' --ran-with cat=1" + out), "cat");
+  EXPECT_REFUSED(dhsa("export mask '" + text + "' --out /proc/none/x.npz"), "/proc/none");
+  EXPECT_REFUSED(dhsa("export latency --session '" + text + "'" + out), "");
+  EXPECT_EQ(folder.names().size(), 1U);
+}
+
+TEST(Export, AFullDiskLeavesNothingBehind) {
+  const Folder folder;
+  const std::string text = folder.write("note.txt", text_of(8));
+  // A limit on file sizes fails in the middle of a write, as a full disk does.
+  const std::string command = "ulimit -f 8; trap '' XFSZ; '" DHSA_BINARY "' export dense '" + text + "' --layer 3" +
+                              kSmall + "--out '" + folder.path("x.npz").string() + "' >/dev/null 2>'" +
+                              folder.path("err").string() + "'";
+  const int status = std::system(("bash -c \"" + command + "\"").c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 2);
+  const std::string said = content(folder.path("err"));
+  EXPECT_NE(said.find("x.npz"), std::string::npos) << said;
+  EXPECT_EQ(said.find('\n'), said.size() - 1) << said;
+  EXPECT_EQ(folder.names().size(), 2U);
+}
+
+}  // namespace
+}  // namespace dhsa::test
