@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "core/evaluate/figure_data_internal.h"
+#include "core/evaluate/needle.h"
+#include "core/evaluate/sweep.h"
 #include "core/files/atomic_write.h"
 
 namespace dhsa {
@@ -83,7 +85,124 @@ void fill_bench(const FigureFile& file, bool memory, FigurePanelData& data) {
     data.y_title = attention ? "planning and attention (s)" : "prefill time (s)";
 }
 
-using Fill = void (*)(const FigureFile&, FigurePanelData&);
+Measured over_samples(const SweepPoint& point, double SweepSample::*value, double scale) {
+  Measured m{point.mean(value) * scale, point.samples.front().*value * scale, point.samples.front().*value * scale};
+  for (const SweepSample& sample : point.samples) {
+    m.low = std::min(m.low, sample.*value * scale);
+    m.high = std::max(m.high, sample.*value * scale);
+  }
+  return m;
+}
+
+std::string axis_title(const SweepMeasure& measure) {
+  std::string title = measure.label;
+  if (measure.unit == "bytes") return title + " (GiB)";
+  return measure.unit.empty() ? title : fmt::format("{} ({})", title, measure.unit);
+}
+
+double scale_of(const SweepMeasure& measure) { return measure.unit == "bytes" ? 1 / kGiB : 1; }
+
+// x is the length; what else was varied tells curves apart.
+void fill_sweep_by_length(const SweepResults& results, const SweepMeasure& measure, FigurePanelData& data) {
+  for (const SweepPoint& point : results.points) {
+    if (point.samples.empty()) continue;
+    std::string name = results.methods[point.method].name;
+    for (const SweepAxis& axis : results.settings.axes) {
+      const ParameterValue value = get_parameter(point.parameters, axis.key);
+      const auto& used_by = parameter_info(axis.key).used_by;
+      if (std::find(used_by.begin(), used_by.end(), point.parameters.method) == used_by.end()) continue;
+      name += fmt::format(", {} {}", axis.key, plain_text(value));
+    }
+    add_point(series_named(data, name), static_cast<double>(point.length),
+              over_samples(point, measure.value, scale_of(measure)));
+  }
+  data.y_title = axis_title(measure);
+}
+
+// x is the budget. A method that has none is a level line.
+void fill_sweep_by_budget(const FigureFile& file, const SweepResults& results, const SweepMeasure& measure,
+                          FigurePanelData& data) {
+  const auto& axes = results.settings.axes;
+  const auto axis = std::find_if(axes.begin(), axes.end(), [](const SweepAxis& a) { return a.key == "budget"; });
+  if (axis == axes.end() || axis->values.empty()) {
+    throw Error(
+        fmt::format("{}: did not vary the budget; write one with dhsa sweep --vary budget=512,1024,2048.", file.path));
+  }
+  std::vector<double> budgets;
+  for (const ParameterValue& value : axis->values) {
+    budgets.push_back(static_cast<double>(std::get<std::int64_t>(value)));
+  }
+  const auto [least, most] = std::minmax_element(budgets.begin(), budgets.end());
+  const auto& used_by = parameter_info("budget").used_by;
+  for (const SweepPoint& point : results.points) {
+    if (point.samples.empty()) continue;
+    std::string name = results.methods[point.method].name;
+    for (const SweepAxis& other : axes) {
+      if (other.key == "budget") continue;
+      const auto& readers = parameter_info(other.key).used_by;
+      if (std::find(readers.begin(), readers.end(), point.parameters.method) == readers.end()) continue;
+      name += fmt::format(", {} {}", other.key, plain_text(get_parameter(point.parameters, other.key)));
+    }
+    if (results.settings.lengths.size() > 1) name += fmt::format(", {} tokens", point.length);
+    FigureSeries& series = series_named(data, name);
+    const Measured y = over_samples(point, measure.value, scale_of(measure));
+    if (std::find(used_by.begin(), used_by.end(), point.parameters.method) == used_by.end()) {
+      add_point(series, *least, y);
+      if (*most > *least) add_point(series, *most, y);
+    } else {
+      add_point(series, static_cast<double>(point.parameters.budget), y);
+    }
+  }
+  data.x_title = "budget (keys per row)";
+  data.y_title = axis_title(measure);
+}
+
+// One panel for each method.
+std::vector<FigurePanelData> needle_panels(const FigurePanel& panel, const FigureFile& file) {
+  const NeedleResults results = parse_needle_results(file.content.dump(), file.path);
+  std::vector<FigurePanelData> panels;
+  for (std::size_t method = 0; method < results.methods.size(); ++method) {
+    FigurePanelData data;
+    data.panel = panel;
+    data.name = results.methods[method].name;
+    data.long_name = fmt::format("Needle test, {}", data.name);
+    data.value_title = "needles found";
+    FigureCells& cells = data.cells;
+    cells.row_title = "depth of the needle (%)";
+    cells.column_title = "length (tokens)";
+    data.csv = "method,length,depth,prompts,found,exact,log_probability,density\n";
+    for (const std::int64_t length : results.settings.lengths) cells.column_names.push_back(std::to_string(length));
+    std::vector<double> probability;
+    for (std::int64_t depth = 0; depth < results.settings.depths; ++depth) {
+      const double where = results.settings.depth(depth);
+      cells.row_names.push_back(fmt::format("{:.0f}", 100 * where));
+      for (const std::int64_t length : results.settings.lengths) {
+        const NeedleCell* cell = results.cell(length, depth);
+        const bool there = cell != nullptr && cell->prompts > 0;
+        cells.values.push_back(there ? cell->scores[method].found() : std::nan(""));
+        probability.push_back(there ? cell->scores[method].log_probability() : std::nan(""));
+        if (!there) continue;
+        const NeedleScore& score = cell->scores[method];
+        data.csv += fmt::format("{},{},{:.4g},{},{},{},{},{}\n", data.name, length, where, cell->prompts, score.found(),
+                                score.exact(), score.log_probability(), score.density);
+      }
+    }
+    const auto shape =
+        std::vector<std::int64_t>{results.settings.depths, static_cast<std::int64_t>(results.settings.lengths.size())};
+    add_array(data, "found", cells.values, shape, "[depths, lengths] share of the needles found; NaN: not run");
+    add_array(data, "log_probability", probability, shape,
+              "[depths, lengths] of the right answer's tokens, mean, nats; NaN: not run");
+    add_array(data, "lengths", results.settings.lengths, {}, "tokens of a prompt");
+    data.facts = {{"model", results.model},
+                  {"fingerprint", results.fingerprint},
+                  {"files", {file.path}},
+                  {"settings", file.content.value("settings", nlohmann::json())},
+                  {"parameters", results.methods[method].parameters}};
+    if (file.content.contains("machine")) data.facts["machine"] = file.content["machine"];
+    panels.push_back(std::move(data));
+  }
+  return panels;
+}
 
 }  // namespace
 
@@ -97,18 +216,30 @@ FigureFile read_figure_file(const std::string& path) {
   return file;
 }
 
-FigurePanelData panel_from_files(const FigurePanel& panel, const std::vector<FigureFile>& files) {
+std::vector<FigurePanelData> panels_from_files(const FigurePanel& panel, const FigureSpec& spec,
+                                               const std::vector<FigureFile>& files) {
   const FigureKindInfo& info = figure_kind(panel.what);
+  std::vector<FigurePanelData> panels;
   FigurePanelData data;
   data.panel = panel;
   data.name = data.long_name = info.label;
+  const SweepMeasure& measure = sweep_measure(panel.what == FigureKind::kLatency  ? "seconds"
+                                              : panel.what == FigureKind::kMemory ? "peak-bytes"
+                                                                                  : spec.measure);
   nlohmann::json used = nlohmann::json::array();
   for (const FigureFile& file : files) {
     const std::string kind = kind_of(file);
     const bool bench = kind == "dhsa-bench-prefill" || kind == "dhsa-bench-attention";
+    const bool by_length = panel.what == FigureKind::kLatency || panel.what == FigureKind::kMemory;
     try {
-      if ((panel.what == FigureKind::kLatency || panel.what == FigureKind::kMemory) && bench) {
+      if (by_length && bench) {
         fill_bench(file, panel.what == FigureKind::kMemory, data);
+      } else if (by_length && kind == "dhsa-sweep") {
+        fill_sweep_by_length(parse_sweep_results(file.content.dump(), file.path), measure, data);
+      } else if (panel.what == FigureKind::kBudget && kind == "dhsa-sweep") {
+        fill_sweep_by_budget(file, parse_sweep_results(file.content.dump(), file.path), measure, data);
+      } else if (panel.what == FigureKind::kNeedle && kind == "dhsa-needle") {
+        for (FigurePanelData& one : needle_panels(panel, file)) panels.push_back(std::move(one));
       } else {
         continue;
       }
@@ -125,14 +256,19 @@ FigurePanelData panel_from_files(const FigurePanel& panel, const std::vector<Fig
                             : panel.what == FigureKind::kBudget ? "dhsa sweep --json"
                                                                 : "dhsa bench --json"));
   }
+  if (info.form != FigureKindInfo::Form::kCurves) return panels;
+  if (data.series.empty()) throw Error(fmt::format("{}: holds no results.", files.front().path));
   data.facts["files"] = std::move(used);
-  if (info.form == FigureKindInfo::Form::kCurves) {
-    if (data.series.empty()) throw Error(fmt::format("{}: holds no results.", files.front().path));
-    data.x_title = "length (tokens)";
-    data.log_x = data.log_y = true;
-    finish_curves(data, "tokens", panel.what == FigureKind::kMemory ? "gib" : "seconds");
-  }
-  return data;
+  const bool budget = panel.what == FigureKind::kBudget;
+  data.log_x = true;
+  data.log_y = !budget;
+  if (!budget) data.x_title = "length (tokens)";
+  finish_curves(data, budget ? "budget" : "tokens",
+                panel.what == FigureKind::kMemory    ? "gib"
+                : panel.what == FigureKind::kLatency ? "seconds"
+                                                     : measure.key);
+  panels.push_back(std::move(data));
+  return panels;
 }
 
 }  // namespace dhsa

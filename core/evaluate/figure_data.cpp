@@ -315,7 +315,6 @@ void fill_head_mass(const Context& context, FigurePanelData& data) {
 
 FigurePanelData panel_data(const Context& context, const FigurePanel& panel) {
   const FigureKindInfo& info = figure_kind(panel.what);
-  if (info.from == From::kFile) return panel_from_files(panel, context.material.files);
   FigurePanelData data;
   data.panel = panel;
   const bool layered = info.from == From::kLayer;
@@ -380,7 +379,13 @@ FigureData make_figure_data(const FigureSpec& spec, const FigureMaterial& materi
       progress(fmt::format("panel {}, {}", panel_letter(p), to_text(spec.panels[p])),
                static_cast<double>(p) / static_cast<double>(spec.panels.size()));
     }
-    data.panels.push_back(panel_data(context, spec.panels[p]));
+    if (figure_kind(spec.panels[p].what).from == From::kFile) {
+      for (FigurePanelData& panel : panels_from_files(spec.panels[p], spec, material.files)) {
+        data.panels.push_back(std::move(panel));
+      }
+    } else {
+      data.panels.push_back(panel_data(context, spec.panels[p]));
+    }
   }
   // Panels of one kind differ by their layer and head, and are called so.
   for (FigurePanelData& panel : data.panels) {

@@ -6,7 +6,9 @@
 namespace dhsa {
 
 // Panels that are drawn from a file of bench, sweep or needle: figure_curves.cpp.
-[[nodiscard]] FigurePanelData panel_from_files(const FigurePanel& panel, const std::vector<FigureFile>& files);
+// A needle test makes one panel for each method.
+[[nodiscard]] std::vector<FigurePanelData> panels_from_files(const FigurePanel& panel, const FigureSpec& spec,
+                                                             const std::vector<FigureFile>& files);
 
 // Boundaries and where they lie in the text: tokens, bytes and characters.
 void add_boundaries(const Plan& plan, const Document& document, FigurePanelData& data);

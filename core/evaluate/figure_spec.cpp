@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/evaluate/sweep.h"
 
 namespace dhsa {
 namespace {
@@ -65,6 +66,12 @@ constexpr std::array kVenues = {
 std::vector<std::string> venue_keys() {
   std::vector<std::string> keys;
   for (const Venue& venue : kVenues) keys.emplace_back(venue.key);
+  return keys;
+}
+
+std::vector<std::string> measure_keys() {
+  std::vector<std::string> keys;
+  for (const SweepMeasure& measure : sweep_measures()) keys.push_back(measure.key);
   return keys;
 }
 
@@ -226,6 +233,7 @@ std::vector<FigureOption> make_options() {
        1,
        {}},
 
+      {"measure", "Measure", "Data", "", "What curves against the budget show", &S::measure, 0, 0, measure_keys()},
       {"data", "Data beside it", "Data", "", "Also write the arrays or curves that are shown", &S::data, 0, 1, {}},
       {"dense-bits", "Masks as bits", "Data", "", "Masks also as one bit per pair of tokens", &S::dense_bits, 0, 1, {}},
   };

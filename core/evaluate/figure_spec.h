@@ -93,6 +93,8 @@ struct FigureSpec {
   bool shared_bar = true;     // one colour bar for panels of one quantity
   bool title = false;
 
+  std::string measure = "retained-mass";  // of curves against the budget: a key of sweep_measures()
+
   bool data = true;         // arrays beside the figure
   bool dense_bits = false;  // masks also as one bit per pair
 
