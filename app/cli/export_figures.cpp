@@ -19,6 +19,8 @@ namespace {
 void start_qt() {
   if (QCoreApplication::instance() != nullptr) return;
   qputenv("QT_QPA_PLATFORM", "offscreen");
+  // What goes wrong is thrown; Qt's remarks on the desktop around it help nobody here.
+  qInstallMessageHandler([](QtMsgType, const QMessageLogContext&, const QString&) {});
   static int argc = 1;
   static char name[] = "dhsa";
   static char* argv[] = {name, nullptr};

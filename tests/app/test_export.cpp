@@ -145,6 +145,98 @@ TEST(Export, SaysInOneSentenceWhatIsWrong) {
   EXPECT_EQ(folder.names().size(), 1U);
 }
 
+#ifdef DHSA_FIGURES
+
+std::string output_of(const std::string& command) {
+  const Folder folder;
+  const std::string out = folder.path("out").string();
+  const int code = std::system((command + " >'" + out + "' 2>&1").c_str());
+  return content(out) + (code == 0 ? "" : " (exit " + std::to_string(code) + ")");
+}
+
+TEST(ExportFigures, APdfHasItsPageItsFontsItsDataAndNoJpeg) {
+  const Folder folder;
+  const std::string text = folder.write("note.txt", text_of(10));
+  const std::string pdf = folder.path("f.pdf").string();
+  const Outcome outcome =
+      dhsa("export mask,dense '" + text + "' --layer 3 --venue aaai --columns one" + kSmall + "--out '" + pdf + "'");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  const nlohmann::json json = json_of(folder.path("f.json"));
+  // 3.3 in: no whole number of points.
+  EXPECT_DOUBLE_EQ(json["page"]["width_inches"].get<double>(), 3.3);
+  EXPECT_NE(output_of("pdfinfo '" + pdf + "'").find("Page size:       237.6 x "), std::string::npos);
+  const std::string fonts = output_of("pdffonts '" + pdf + "' | tail -n +3");
+  EXPECT_NE(fonts.find("TrueType"), std::string::npos) << fonts;
+  EXPECT_EQ(fonts.find("Type 3"), std::string::npos) << fonts;
+  EXPECT_EQ(fonts.find(" no  "), std::string::npos) << fonts;  // embedded, all of them
+  EXPECT_EQ(content(pdf).find("DCTDecode"), std::string::npos);
+  EXPECT_EQ(json["panels"][0]["drawing"]["drawn_as"], "merged vector rectangles");
+  EXPECT_EQ(json["panels"][1]["drawing"]["drawn_as"], "picture");
+  const std::string attached = folder.path("attached.json").string();
+  EXPECT_EQ(output_of("pdfdetach -save 1 -o '" + attached + "' '" + pdf + "'"), "");
+  EXPECT_EQ(content(attached), content(folder.path("f.json")));
+}
+
+TEST(ExportFigures, TheCommandMakesTheSameBytesInEveryFormat) {
+  const Folder folder;
+  static_cast<void>(folder.write("note.txt", text_of(8)));
+  const auto run = [&](const std::string& arguments) {
+    return std::system(
+        ("cd '" + folder.path().string() + "' && '" DHSA_BINARY "' " + arguments + " >/dev/null 2>err").c_str());
+  };
+  for (const std::string suffix : {"pdf", "svg", "png"}) {
+    ASSERT_EQ(
+        run("export mask,sparse,importance note.txt --layer 3 --dpi 120" + std::string(kSmall) + "--out f." + suffix),
+        0)
+        << content(folder.path("err"));
+    const std::string figure = content(folder.path("f." + suffix));
+    const std::string json = content(folder.path("f.json"));
+    EXPECT_FALSE(figure.empty());
+    fs::remove(folder.path("f." + suffix));
+    const std::string command = json_of(folder.path("f.json"))["command"];
+    ASSERT_EQ(run(command.substr(5)), 0) << command << content(folder.path("err"));
+    EXPECT_TRUE(content(folder.path("f." + suffix)) == figure) << suffix;
+    EXPECT_EQ(content(folder.path("f.json")), json);
+    if (suffix == "png") {
+      EXPECT_NE(figure.find("Description"), std::string::npos);
+    }
+    if (suffix == "svg") {
+      EXPECT_EQ(python(folder, R"(
+import json
+import xml.etree.ElementTree as tree
+root = tree.parse("f.svg").getroot()
+space = "{http://www.w3.org/2000/svg}"
+assert root.get("width") == "5.5in", root.attrib
+assert json.loads(root.find(space + "desc").text) == json.load(open("f.json"))
+texts = ["".join(t.itertext()) for t in root.iter(space + "text")]
+assert "kept" in texts and any("Key" in t for t in texts), texts
+)"),
+                "");
+    }
+  }
+}
+
+TEST(ExportFigures, RefusesFontsAndSizesThatCannotBe) {
+  const Folder folder;
+  const std::string text = folder.write("note.txt", text_of(4));
+  const std::string start = "export mask '" + text + "' --out '" + folder.path("x.pdf").string() + "'" + kSmall;
+  EXPECT_REFUSED(dhsa(start + "--font NoSuchFont"), "NoSuchFont");
+  EXPECT_REFUSED(dhsa(start + "--height 0.6"), "height");
+  EXPECT_REFUSED(dhsa("export mask,dense,sparse '" + text + "' --out '" + folder.path("x.pdf").string() +
+                      "' --grid-columns 3 --width 1" + kSmall),
+                 "do not fit");
+  EXPECT_EQ(folder.names().size(), 1U);
+}
+
+#else
+
+TEST(ExportFigures, AreRefusedInOneSentenceWithoutQt) {
+  EXPECT_REFUSED(dhsa("export mask --out x.pdf"), "Figures need Qt");
+}
+
+#endif
+
 TEST(Export, AFullDiskLeavesNothingBehind) {
   const Folder folder;
   const std::string text = folder.write("note.txt", text_of(8));
