@@ -213,63 +213,83 @@ void MatrixFurniture::rowAxis(const QRect& area, const AxisMap& axis, std::span<
   p.restore();
 }
 
+void MatrixFurniture::gridLine(const QRect& plot, QPointF from, QPointF to, const QColor& colour) const {
+  const double ratio = m_pixels ? m_pixels->devicePixelRatio() : 1.0;
+  const auto device = [ratio](double at) { return static_cast<int>(std::lround(at * ratio)); };
+  const int thick = std::max(1, static_cast<int>(ratio));
+  const bool upright = from.x() == to.x();
+  QRect line(QPoint(device(from.x()), device(from.y())), QPoint(device(to.x()) - 1, device(to.y()) - 1));
+  if (upright) line.setWidth(thick);
+  if (!upright) line.setHeight(thick);
+  line &= QRect(QPoint(device(plot.left()), device(plot.top())),
+                QPoint(device(plot.right() + 1) - 1, device(plot.bottom() + 1) - 1));
+  if (line.isEmpty()) return;
+  if (!m_pixels) {
+    m_painter.fillRect(line, colour);
+    return;
+  }
+  const auto alpha = static_cast<unsigned>(colour.alpha());
+  const unsigned ink[3] = {static_cast<unsigned>(colour.blue()) * alpha, static_cast<unsigned>(colour.green()) * alpha,
+                           static_cast<unsigned>(colour.red()) * alpha};
+  for (int y = line.top(); y <= line.bottom(); ++y) {
+    auto* pixel = reinterpret_cast<QRgb*>(m_pixels->scanLine(y)) + line.left();
+    for (int x = 0; x < line.width(); ++x) {
+      QRgb mixed = 0xff000000U;
+      for (unsigned c = 0; c < 3; ++c)
+        mixed |= ((((pixel[x] >> (8 * c)) & 255U) * (255U - alpha) + ink[c]) / 255U) << (8 * c);
+      pixel[x] = mixed;
+    }
+  }
+}
+
 void MatrixFurniture::chunkGrid(const QRect& plot, const AxisMap& keys, const AxisMap& rows,
                                 std::span<const std::int32_t> boundaries, std::int64_t window) const {
   if (boundaries.size() < 2) return;
-  QPainter& p = m_painter;
-  p.save();
-  p.setClipRect(plot);
   // Lines fade as they crowd, so that the map stays in front.
-  const auto pen = [&](double spacing) {
+  const auto fading = [&](double spacing) {
     QColor line = m_theme.grid;
     line.setAlphaF(static_cast<float>(line.alphaF() * std::clamp((spacing - kLeastGrid) / 40.0, 0.15, 1.0)));
-    return QPen(line, 1);
+    return line;
   };
   const auto [key_first, key_last] = inView(boundaries, keys);
-  p.setPen(pen(plot.width() / std::max(1.0, static_cast<double>(key_last - key_first))));
+  QColor colour = fading(plot.width() / std::max(1.0, static_cast<double>(key_last - key_first)));
   if (plot.width() >= kLeastGrid * static_cast<double>(key_last - key_first)) {
     for (std::size_t c = key_first; c < key_last; ++c) {
       const double token = boundaries[c];
-      const double x = std::round(keys.toPixel(token)) + 0.5;
+      const double x = keys.toPixel(token);
       const double top = std::max<double>(plot.top(), rows.toPixel(token));
       double bottom = plot.bottom() + 1;
       if (window > 0) bottom = std::min(bottom, rows.toPixel(token + static_cast<double>(window)));
-      if (top < bottom) p.drawLine(QPointF(x, top), QPointF(x, bottom));
+      if (top < bottom) gridLine(plot, QPointF(x, top), QPointF(x, bottom), colour);
     }
   }
   const auto [row_first, row_last] = inView(boundaries, rows);
-  p.setPen(pen(plot.height() / std::max(1.0, static_cast<double>(row_last - row_first))));
+  colour = fading(plot.height() / std::max(1.0, static_cast<double>(row_last - row_first)));
   if (plot.height() >= kLeastGrid * static_cast<double>(row_last - row_first)) {
     for (std::size_t c = row_first; c < row_last; ++c) {
       const double token = boundaries[c];
-      const double y = std::round(rows.toPixel(token)) + 0.5;
+      const double y = rows.toPixel(token);
       const double right = std::min<double>(plot.right() + 1, keys.toPixel(token));
       double left = plot.left();
       if (window > 0) left = std::max(left, keys.toPixel(token - static_cast<double>(window)));
-      if (left < right) p.drawLine(QPointF(left, y), QPointF(right, y));
+      if (left < right) gridLine(plot, QPointF(left, y), QPointF(right, y), colour);
     }
   }
-  p.restore();
 }
 
 void MatrixFurniture::cellGrid(const QRect& plot, const AxisMap& keys, const AxisMap& rows) const {
-  QPainter& p = m_painter;
-  p.save();
-  p.setClipRect(plot);
   QColor faint = m_theme.grid;
   faint.setAlpha(faint.alpha() / 3);
-  p.setPen(QPen(faint, 1));
   if (keys.pixelsPerToken() >= 10)
     for (double k = std::ceil(keys.begin); k < keys.end; ++k) {
-      const double x = std::round(keys.toPixel(k)) + 0.5;
-      p.drawLine(QPointF(x, std::max<double>(plot.top(), rows.toPixel(k))), QPointF(x, plot.bottom() + 1));
+      const double x = keys.toPixel(k);
+      gridLine(plot, QPointF(x, std::max<double>(plot.top(), rows.toPixel(k))), QPointF(x, plot.bottom() + 1), faint);
     }
   if (rows.pixelsPerToken() >= 10)
     for (double r = std::ceil(rows.begin); r < rows.end; ++r) {
-      const double y = std::round(rows.toPixel(r)) + 0.5;
-      p.drawLine(QPointF(plot.left(), y), QPointF(std::min<double>(plot.right() + 1, keys.toPixel(r)), y));
+      const double y = rows.toPixel(r);
+      gridLine(plot, QPointF(plot.left(), y), QPointF(std::min<double>(plot.right() + 1, keys.toPixel(r)), y), faint);
     }
-  p.restore();
 }
 
 void MatrixFurniture::strip(const QRect& area, Qt::Orientation along, std::span<const Series> series, ColourScale scale,

@@ -3,6 +3,7 @@
 
 #include <QCoreApplication>
 #include <QFont>
+#include <QImage>
 #include <QPainter>
 #include <QRect>
 #include <QRectF>
@@ -57,8 +58,10 @@ struct AxisLabel {
 class MatrixFurniture {
   Q_DECLARE_TR_FUNCTIONS(MatrixFurniture)
  public:
-  MatrixFurniture(QPainter& painter, const ViewTheme& theme, const QFont& font)
-      : m_painter(painter), m_theme(theme), m_font(font), m_small(smallFont(font)) {}
+  // `pixels`: the RGB32 image behind the painter, if any; the many lines of a grid are blended into it directly, which
+  // takes a tenth of the time.
+  MatrixFurniture(QPainter& painter, const ViewTheme& theme, const QFont& font, QImage* pixels = nullptr)
+      : m_painter(painter), m_theme(theme), m_font(font), m_small(smallFont(font)), m_pixels(pixels) {}
 
   [[nodiscard]] std::vector<AxisLabel> keyLabels(const QRect& area, const AxisMap& axis, bool band) const;
   [[nodiscard]] std::vector<AxisLabel> rowLabels(const QRect& area, const AxisMap& axis, bool band) const;
@@ -89,11 +92,13 @@ class MatrixFurniture {
   [[nodiscard]] static QString barWords(const ValueScale& scale, const QString& unit);
   void flatColourBar(const QRect& area, const MatrixPicture& picture, const QString& unit) const;
   void chunkBand(double length, double depth, const AxisMap& axis, std::span<const std::int32_t> boundaries) const;
+  void gridLine(const QRect& plot, QPointF from, QPointF to, const QColor& colour) const;
   void swatch(const QRectF& box, const QBrush& fill, int hatch) const;
   QPainter& m_painter;
   const ViewTheme& m_theme;
   QFont m_font;
   QFont m_small;
+  QImage* m_pixels;
 };
 
 }  // namespace dhsa

@@ -171,7 +171,7 @@ MatrixPanel::MatrixPanel(Explorer* explorer, QWidget* parent)
     if (zoom.isEmpty()) {
       m_matrix->fitView();
     } else {
-      m_matrix->setView(zoom);
+      m_matrix->moveView(zoom);
     }
   });
   connect(view, &ViewState::layerChanged, this, &MatrixPanel::refresh);

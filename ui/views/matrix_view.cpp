@@ -11,8 +11,9 @@ namespace dhsa {
 
 namespace {
 
-constexpr double kLeastView = 8;             // tokens
-constexpr double kCoarsePixels = 1'200'000;  // more than these are sampled at half resolution while moving
+constexpr double kLeastView = 8;  // tokens
+constexpr double kFrame = 11;     // milliseconds of 16 for sampling and drawing, while the view moves
+constexpr int kCoarsest = 4;
 
 }  // namespace
 
@@ -171,6 +172,11 @@ void MatrixView::setView(const QRectF& view) {
   Q_EMIT viewChanged(m_view);
 }
 
+void MatrixView::moveView(const QRectF& view) {
+  setView(view);
+  interact();
+}
+
 void MatrixView::fitView() {
   const auto whole = static_cast<double>(tokens());
   setView({0, 0, whole, whole});
@@ -190,9 +196,8 @@ void MatrixView::zoom(double factor, QPointF centre) {
   const double width = std::clamp(m_view.width() / factor, least, whole);
   const double height = std::clamp(m_view.height() / factor, least, whole);
   const QRectF plot = plotRect(panel);
-  setView({key - (centre.x() - plot.left()) / plot.width() * width,
-           row - (centre.y() - plot.top()) / plot.height() * height, width, height});
-  interact();
+  moveView({key - (centre.x() - plot.left()) / plot.width() * width,
+            row - (centre.y() - plot.top()) / plot.height() * height, width, height});
 }
 
 void MatrixView::ensureVisible(MatrixCell cell) {
@@ -288,6 +293,14 @@ void MatrixView::touchStill() {
 
 void MatrixView::interact() { m_settle.start(); }
 
+int MatrixView::coarseness(QSize device) const {
+  if (!m_settle.isActive()) return 1;
+  const double full = m_sampleCost * device.width() * device.height() * m_geometry.panels;
+  int step = 1;
+  while (step < kCoarsest && full / (step * step) + m_drawCost > kFrame) ++step;
+  return step;
+}
+
 void MatrixView::resizeEvent(QResizeEvent*) {
   refreshGeometry();
   touchSamples();
@@ -297,6 +310,7 @@ void MatrixView::changeEvent(QEvent* event) {
   if (event->type() == QEvent::PaletteChange || event->type() == QEvent::FontChange ||
       event->type() == QEvent::StyleChange) {
     m_theme = ViewTheme::of(palette());
+    m_ground = {};
     m_overviewStale = true;
     refreshGeometry();
     touchSamples();
@@ -312,16 +326,24 @@ void MatrixView::refresh() {
     m_still.setDevicePixelRatio(ratio);
     m_samplesStale = m_coloursStale = m_stillStale = true;
   }
-  if (tokens() > 0 && m_samplesStale) {
-    QSize size = sampleSize();
-    m_coarse = m_settle.isActive() && static_cast<double>(size.width()) * size.height() > kCoarsePixels;
-    if (m_coarse) size /= 2;
+  QElapsedTimer clock;
+  clock.start();
+  const bool sampled = tokens() > 0 && m_samplesStale;
+  QSize size = sampleSize();
+  if (sampled) {
+    const int step = coarseness(size);
+    m_coarse = step > 1;
+    size = QSize(size.width() / step, size.height() / step).expandedTo({1, 1});
     m_picture.sample(viewport(), size, m_skipKeys, mode());
     if (m_picture.refines(viewport(), sampleSize(), mode())) m_refineDelay.start();
   }
   if (tokens() > 0 && m_coloursStale) m_picture.paint(m_colours, m_reducer, mode(), m_theme);
   m_samplesStale = m_coloursStale = false;
+  const auto elapsed = [&clock] { return static_cast<double>(clock.nsecsElapsed()) / 1e6; };
+  if (sampled) m_sampleCost = elapsed() / (static_cast<double>(size.width()) * size.height() * m_geometry.panels);
+  clock.restart();
   if (m_stillStale) drawStill();
+  if (sampled) m_drawCost = elapsed();
   m_stillStale = false;
 }
 

@@ -66,6 +66,8 @@ class MatrixView : public QWidget {
   [[nodiscard]] qint64 tokens() const;
   [[nodiscard]] QRectF view() const { return m_view; }
   void setView(const QRectF& view);  // clamped to the matrix; emits viewChanged where it changes something
+  // The same while a hand moves it: coarser where full resolution would not keep up, full once it rests.
+  void moveView(const QRectF& view);
   void fitView();
   void zoom(double factor, QPointF centre);  // factor > 1 zooms in; `centre` in widget pixels stays where it is
   void ensureVisible(MatrixCell cell);
@@ -140,7 +142,8 @@ class MatrixView : public QWidget {
   void touchSamples();  // something that needs new samples changed
   void touchColours();
   void touchStill();
-  void interact();  // coarse while moving, full afterwards
+  void interact();                                   // coarse while moving, full afterwards
+  [[nodiscard]] int coarseness(QSize device) const;  // pixels per sample, along each axis
 
   void hoverAt(QPointF position);
   void showCrosshair(MatrixCell cell);
@@ -180,7 +183,10 @@ class MatrixView : public QWidget {
   bool m_coloursStale = true;
   bool m_stillStale = true;
   bool m_overviewStale = true;
-  bool m_coarse = false;  // samples were taken at half resolution
+  bool m_coarse = false;       // samples were taken at less than full resolution
+  double m_sampleCost = 1e-5;  // milliseconds a sample, as measured
+  double m_drawCost = 3;       // milliseconds to draw a picture once it is sampled
+  QImage m_ground;             // what is not causal, behind the samples
   QTimer m_settle;
   QTimer m_refineDelay;
 

@@ -153,9 +153,8 @@ void MatrixView::mouseMoveEvent(QMouseEvent* event) {
   switch (m_drag) {
     case Drag::Pan:
       setCursor(Qt::ClosedHandCursor);
-      setView(m_pressedView.translated(-(at.x() - m_pressed.x()) / plot.width() * m_pressedView.width(),
-                                       -(at.y() - m_pressed.y()) / plot.height() * m_pressedView.height()));
-      interact();
+      moveView(m_pressedView.translated(-(at.x() - m_pressed.x()) / plot.width() * m_pressedView.width(),
+                                        -(at.y() - m_pressed.y()) / plot.height() * m_pressedView.height()));
       break;
     case Drag::Split:
       setSplitPosition((at.x() - plot.left()) / plot.width());
@@ -171,8 +170,7 @@ void MatrixView::mouseMoveEvent(QMouseEvent* event) {
       const auto whole = static_cast<double>(tokens());
       QRectF view = m_view;
       view.moveCenter({(at.x() - box.left()) / box.width() * whole, (at.y() - box.top()) / box.height() * whole});
-      setView(view);
-      interact();
+      moveView(view);
       break;
     }
     case Drag::MayPan:
@@ -209,8 +207,7 @@ void MatrixView::wheelEvent(QWheelEvent* event) {
   const bool sideways = event->modifiers().testFlag(Qt::ShiftModifier);
   const int delta = turn.y() != 0 ? turn.y() : turn.x();
   if (sideways || turn.y() == 0) {
-    setView(m_view.translated(-delta / 1200.0 * m_view.width(), 0));
-    interact();
+    moveView(m_view.translated(-delta / 1200.0 * m_view.width(), 0));
   } else {
     zoom(std::pow(kZoomStep, delta / 120.0), event->position());
   }
@@ -244,7 +241,9 @@ void MatrixView::moveCursor(qint64 rows, qint64 keys, bool extend) {
   }
   m_cursor.row = std::clamp<qint64>(m_cursor.row, 0, tokens() - 1);
   m_cursor.key = std::clamp<qint64>(m_cursor.key, 0, tokens() - 1);
+  const QRectF before = m_view;
   ensureVisible(m_cursor);
+  if (m_view != before) interact();
   showCrosshair(m_cursor);
   selectRow(m_cursor.row);
   if (extend) {
@@ -261,7 +260,7 @@ void MatrixView::keyPressEvent(QKeyEvent* event) {
   const auto page = std::max<qint64>(1, static_cast<qint64>(m_view.height() / 8));
   const auto arrow = [&](int rows, int keys) {
     if (pan)
-      setView(m_view.translated(keys * m_view.width() / 10, rows * m_view.height() / 10));
+      moveView(m_view.translated(keys * m_view.width() / 10, rows * m_view.height() / 10));
     else
       moveCursor(rows, keys, extend && keys != 0);
   };

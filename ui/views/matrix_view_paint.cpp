@@ -71,12 +71,13 @@ void MatrixView::drawImages() {
   const CompareMode shown = mode();
   for (int panel = 0; panel < m_geometry.panels; ++panel) {
     const QRect plot = deviceRect(m_geometry.plot[panel]);
-    QBrush hatch = m_theme.hatchBrush();
-    hatch.setTransform(QTransform::fromScale(devicePixelRatioF(), devicePixelRatioF()));
-    const auto ground = [&](const QRect& area) {
-      painter.fillRect(area, m_theme.neutral);
-      painter.fillRect(area, hatch);
-    };
+    if (m_ground.size() != plot.size()) {
+      m_ground = QImage(plot.size(), QImage::Format_RGB32);
+      m_ground.fill(m_theme.neutral);
+      QBrush hatch = m_theme.hatchBrush();
+      hatch.setTransform(QTransform::fromScale(devicePixelRatioF(), devicePixelRatioF()));
+      QPainter(&m_ground).fillRect(m_ground.rect(), hatch);
+    }
     const auto draw = [&](int side) {
       const QImage& image = m_picture.image(side);
       if (image.size() == plot.size()) {
@@ -87,14 +88,14 @@ void MatrixView::drawImages() {
     };
     const int line = std::max(1, static_cast<int>(devicePixelRatioF()));
     painter.fillRect(plot.adjusted(-line, -line, line, line), m_theme.frame);
-    ground(plot);
+    painter.drawImage(plot.topLeft(), m_ground);
     if (shown == CompareMode::SideBySide) {
       draw(panel);
     } else if (shown == CompareMode::Split) {
       draw(0);
       const int left = plot.left() + static_cast<int>(std::lround(m_split * plot.width()));
       painter.setClipRect(QRect(QPoint(left, plot.top()), plot.bottomRight()));
-      ground(plot);
+      painter.drawImage(plot.topLeft(), m_ground);
       draw(1);
       painter.setClipping(false);
     } else {
@@ -114,7 +115,7 @@ void MatrixView::drawStill() {
     return;
   }
   const CompareMode shown = mode();
-  const MatrixFurniture furniture(painter, m_theme, font());
+  const MatrixFurniture furniture(painter, m_theme, font(), &m_still);
   const std::span<const std::int32_t> boundaries =
       m_chunks && m_boundaries ? std::span<const std::int32_t>(*m_boundaries) : std::span<const std::int32_t>();
   drawTitles(painter);
