@@ -12,7 +12,9 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/resources.h"
 #include "ui/views/main_window.h"
@@ -49,6 +51,29 @@ bool hasDisplay(int argc, char** argv) {
   if (isSet("WAYLAND_DISPLAY")) return true;
   return isSet("DISPLAY") && xServerAnswers();
 }
+
+// Qt takes "--session ID" for itself, in aid of session managers; "--session=FILE" it leaves alone.
+class Arguments {
+ public:
+  Arguments(int argc, char** argv) {
+    for (int i = 0; i < argc; ++i) {
+      m_texts.emplace_back(argv[i]);
+      if ((m_texts.back() == "--session" || m_texts.back() == "-session") && i + 1 < argc) {
+        m_texts.back() = std::string("--session=") + argv[++i];
+      }
+    }
+    for (std::string& text : m_texts) m_pointers.push_back(text.data());
+    m_count = static_cast<int>(m_pointers.size());
+    m_pointers.push_back(nullptr);
+  }
+  [[nodiscard]] int& count() { return m_count; }  // Qt takes out what it understands
+  [[nodiscard]] char** pointers() { return m_pointers.data(); }
+
+ private:
+  std::vector<std::string> m_texts;
+  std::vector<char*> m_pointers;
+  int m_count = 0;
+};
 
 void describe(QCommandLineParser& parser) {
   const auto tr = [](const char* text) { return QCoreApplication::translate("main", text); };
@@ -96,11 +121,12 @@ int main(int argc, char** argv) {
   QCoreApplication::setApplicationName(QStringLiteral("dhsa-explorer"));
   QCoreApplication::setApplicationVersion(QStringLiteral(DHSA_VERSION));
   const bool display = hasDisplay(argc, argv);
+  Arguments arguments(argc, argv);
   std::unique_ptr<QCoreApplication> app;
   if (display) {
-    app = std::make_unique<QApplication>(argc, argv);
+    app = std::make_unique<QApplication>(arguments.count(), arguments.pointers());
   } else {
-    app = std::make_unique<QCoreApplication>(argc, argv);
+    app = std::make_unique<QCoreApplication>(arguments.count(), arguments.pointers());
   }
 
   QCommandLineParser parser;

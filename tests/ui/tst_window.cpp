@@ -1,5 +1,6 @@
 // The whole window on the demo model: what a person does, and what has to show.
 #include <QClipboard>
+#include <QDialog>
 #include <QDockWidget>
 #include <QDropEvent>
 #include <QElapsedTimer>
@@ -12,12 +13,14 @@
 #include <QTableView>
 #include <QTest>
 #include <QTreeView>
+#include <QTreeWidget>
 #include <QUndoStack>
 
 #include "core/analysis/pyramid.h"
 #include "core/files/atomic_write.h"
 #include "tests/ui/window_under_test.h"
 #include "ui/models/layer_model.h"
+#include "ui/state/commands.h"
 #include "ui/state/session.h"
 #include "ui/views/head_map.h"
 #include "ui/views/importance_strip.h"
@@ -368,6 +371,81 @@ class TestWindow : public QObject {
     const Run* run = fresh.explorer()->runs()->find(fresh.explorer()->currentRunId());
     QVERIFY(run && run->logits && run->logits->positions > 100);
     QVERIFY(run->logits->meanKl >= 0 && run->logits->sameTop > 0.5);
+  }
+
+  // After a comparison the bars belong to the run in view, not to the dense one that came last.
+  void theStageBarsShowTheRunInView() {
+    WindowUnderTest fresh(600);
+    fresh.explorer()->setCompareAfterRun(true);
+    fresh->start();
+    QVERIFY(fresh.settle(2));
+    const Run* run = fresh.explorer()->runs()->find(fresh.explorer()->currentRunId());
+    QVERIFY(run && run->parameters.method == Method::kDhsa && fresh.explorer()->progress().dense);
+    for (int layer = 0; layer < fresh.explorer()->layers(); ++layer) {
+      double seconds = 0;
+      for (const Stage stage : {Stage::kQkv, Stage::kPlan, Stage::kAttend, Stage::kOutput, Stage::kMlp})
+        seconds += run->trace->stage_seconds(stage, layer);
+      QVERIFY(std::abs(fresh.child<StageBars>("stageBars")->layerSeconds(layer) - seconds) < 1e-12);
+    }
+  }
+
+  void aChangedParameterShowsAtOnce() {
+    WindowUnderTest fresh(6600);
+    QVERIFY(fresh.startAndSettle());
+    Explorer* explorer = fresh.explorer();
+    std::vector<qint64> times;
+    for (const std::int64_t budget : {512, 640, 768, 896, 1152}) {
+      const auto before = explorer->layerInView();
+      QElapsedTimer clock;
+      clock.start();
+      explorer->parameters()->set(QStringLiteral("budget"), budget);
+      QTRY_VERIFY_WITH_TIMEOUT(explorer->layerInView() != before && !explorer->isStale(), 20000);
+      times.push_back(clock.elapsed());
+      QCOMPARE(explorer->layerInView()->parameters.budget, budget);
+      QVERIFY(explorer->layerInView()->metrics.has_value());
+      QVERIFY(fresh.settle(1));
+    }
+    std::sort(times.begin(), times.end());
+    qInfo(
+        "what-if of a global layer of %lld tokens, from the change to new mask and metrics: %lld ms (median of 5; "
+        "slowest %lld ms)",
+        static_cast<long long>(explorer->document()->tokens()), static_cast<long long>(times[2]),
+        static_cast<long long>(times[4]));
+  }
+
+  // Side by side, a matrix that is being made keeps its place: the other does not jump.
+  void theOtherMatrixStaysWhileOneIsMade() {
+    Explorer* explorer = m_shared->explorer();
+    auto* matrix = m_shared->child<MatrixView>("matrixView");
+    const QRectF first = matrix->plotRect(0);
+    const QRectF second = matrix->plotRect(1);
+    explorer->view()->setLayer(explorer->view()->layer() == 3 ? 5 : 3);
+    QVERIFY(explorer->attention() == nullptr);
+    QCOMPARE(matrix->plotRect(0), first);
+    QCOMPARE(matrix->plotRect(1), second);
+    QVERIFY(m_shared->settle(1));
+    QCOMPARE(matrix->plotRect(0), first);
+    explorer->view()->setLayer(0);
+    QVERIFY(m_shared->settle(1));
+  }
+
+  void allShortcutsDifferAndAreListed() {
+    QSet<QString> seen;
+    for (const CommandInfo& command : commandTable()) {
+      const QString keys = commandShortcut(command).toString();
+      if (keys.isEmpty()) continue;
+      QVERIFY2(!seen.contains(keys), qPrintable(keys));
+      seen.insert(keys);
+    }
+    m_shared->window()->action("help.shortcuts")->trigger();
+    auto* dialog = m_shared->window()->findChild<QDialog*>(QStringLiteral("shortcuts"));
+    QVERIFY(dialog && dialog->isVisible());
+    auto* tree = dialog->findChild<QTreeWidget*>();
+    QSet<QString> listed;
+    for (QTreeWidgetItemIterator at(tree); *at != nullptr; ++at)
+      listed.insert(QKeySequence::fromString((*at)->text(1), QKeySequence::NativeText).toString());
+    for (const QString& keys : seen) QVERIFY2(listed.contains(keys), qPrintable(keys));
+    dialog->close();
   }
 
   void restoringASessionGivesTheSamePicture() {
