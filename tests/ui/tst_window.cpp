@@ -389,30 +389,6 @@ class TestWindow : public QObject {
     }
   }
 
-  void aChangedParameterShowsAtOnce() {
-    WindowUnderTest fresh(6600);
-    QVERIFY(fresh.startAndSettle());
-    Explorer* explorer = fresh.explorer();
-    std::vector<qint64> times;
-    for (const std::int64_t budget : {512, 640, 768, 896, 1152}) {
-      const auto before = explorer->layerInView();
-      QElapsedTimer clock;
-      clock.start();
-      explorer->parameters()->set(QStringLiteral("budget"), budget);
-      QTRY_VERIFY_WITH_TIMEOUT(explorer->layerInView() != before && !explorer->isStale(), 20000);
-      times.push_back(clock.elapsed());
-      QCOMPARE(explorer->layerInView()->parameters.budget, budget);
-      QVERIFY(explorer->layerInView()->metrics.has_value());
-      QVERIFY(fresh.settle(1));
-    }
-    std::sort(times.begin(), times.end());
-    qInfo(
-        "what-if of a global layer of %lld tokens, from the change to new mask and metrics: %lld ms (median of 5; "
-        "slowest %lld ms)",
-        static_cast<long long>(explorer->document()->tokens()), static_cast<long long>(times[2]),
-        static_cast<long long>(times[4]));
-  }
-
   // Side by side, a matrix that is being made keeps its place: the other does not jump.
   void theOtherMatrixStaysWhileOneIsMade() {
     Explorer* explorer = m_shared->explorer();
