@@ -27,6 +27,8 @@ constexpr std::array kCommands = {
                 QT_TRANSLATE_NOOP("Commands", "Save what is shown and how, to open it again later.")},
     CommandInfo{"file.save-session-as", "&File", QT_TRANSLATE_NOOP("Commands", "Save session &as…"), "Ctrl+Shift+S",
                 ""},
+    CommandInfo{"file.export-figure", "&File", QT_TRANSLATE_NOOP("Commands", "E&xport figure…"), "Ctrl+E",
+                QT_TRANSLATE_NOOP("Commands", "Save a figure for a paper, with its data, or copy it.")},
     CommandInfo{"file.quit", "&File", QT_TRANSLATE_NOOP("Commands", "&Quit"), "Ctrl+Q", ""},
 
     CommandInfo{"edit.undo", QT_TRANSLATE_NOOP("Commands", "&Edit"), QT_TRANSLATE_NOOP("Commands", "&Undo"), "Ctrl+Z",

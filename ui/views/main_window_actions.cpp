@@ -15,6 +15,7 @@
 
 #include "ui/models/layer_model.h"
 #include "ui/state/commands.h"
+#include "ui/views/export_dialog.h"
 #include "ui/views/main_window.h"
 #include "ui/views/matrix_panel.h"
 #include "ui/views/message_bar.h"
@@ -66,6 +67,11 @@ void MainWindow::makeActions() {
   connectAction("file.open-session", &MainWindow::chooseSession);
   connectAction("file.save-session", &MainWindow::saveSessionNow);
   connectAction("file.save-session-as", &MainWindow::saveSessionAs);
+  connect(action("file.export-figure"), &QAction::triggered, this, [this] {
+    auto* dialog = new ExportDialog(m_explorer, this);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->show();
+  });
   connect(action("file.quit"), &QAction::triggered, this, &QWidget::close);
 
   QUndoStack* undo = m_explorer->parameters()->undoStack();
