@@ -30,6 +30,7 @@ struct BenchChoice {
   std::int64_t layers = 2;
   std::int64_t repeats = 5;
   std::int64_t warm_up = 1;
+  bool kernels = false;
 };
 
 std::vector<std::int64_t> lengths_of(const std::string& text) {
@@ -82,15 +83,69 @@ void print_machine(const BenchChoice& options) {
              options.warm_up);
 }
 
+// A ratio far below one keeps its digits.
+std::string ratio(const Spread& spread) { return range(spread, 1, spread.median < 0.1 ? 4 : 2) + " x"; }
+
+int kernels(const BenchChoice& options) {
+  const std::vector<std::int64_t> lengths = lengths_of(options.lengths);
+  std::vector<AttentionShape> shapes;
+  for (const std::string& name : split_list(options.shapes)) shapes.push_back(attention_shape(name));
+  JsonFile json(options.output.json);
+  ProgressLine progress(options.output.style());
+  const BenchOptions bench = bench_options(options, progress);
+  print_machine(options);
+  nlohmann::json results = nlohmann::json::array();
+  for (const AttentionShape& shape : shapes) {
+    for (const std::int64_t tokens : lengths) {
+      progress.restart();
+      const std::vector<KernelTiming> timings = bench_kernels(shape, tokens, options.window, bench);
+      progress.clear();
+      fmt::print("\nDense attention of one {} layer, {} tokens: {} query and {} key/value heads of {}\n",
+                 options.window > 0 ? fmt::format("local (window {})", options.window) : std::string("global"),
+                 count(tokens), shape.heads, shape.kv_heads, shape.dim);
+      Table table({"kernel", "type", "ms", "over best float32", "GFLOP/s", "peak", "of peak", "error", "largest error"},
+                  {0, 1});
+      for (const KernelTiming& timing : timings) {
+        table.add({dhsa::name_of(timing.kernel), name_of(timing.type), range(timing.seconds, 1e3, 1),
+                   ratio(timing.speed_up), fmt::format("{:.0f}", timing.gflops), fmt::format("{:.0f}", timing.peak),
+                   percent(timing.gflops / timing.peak, 0), fmt::format("{:.1e}", timing.error),
+                   fmt::format("{:.1e}", timing.largest)});
+        nlohmann::json entry = timing;
+        entry["shape"] = shape.name;
+        entry["tokens"] = tokens;
+        results.push_back(std::move(entry));
+      }
+      fmt::print("{}", table.text(2, 130));
+      std::fflush(stdout);
+    }
+  }
+  fmt::print(
+      "\n  peak: measured with the kernel's own multiply-adds. error: norm of the difference from double precision "
+      "over "
+      "the\n  norm of the result, first 1,024 rows, inputs that bfloat16 holds.\n");
+  json.write({{"kind", "dhsa-bench-kernels"},
+              {"machine", machine_json()},
+              {"window", options.window},
+              {"repeats", options.repeats},
+              {"warm_up", options.warm_up},
+              {"results", results}});
+  return 0;
+}
+
 int attention(const BenchChoice& options) {
   check_rounds(options);
+  if (options.window < 0) throw Error("--window cannot be negative.");
+  if (options.kernels) {
+    if (options.model.options().device == Device::kCuda) throw Error("--kernels compares kernels of the CPU.");
+    options.model.use_threads();
+    return kernels(options);
+  }
   options.model.use_threads();
   const DType type = options.model.options().compute;
   const std::vector<std::int64_t> lengths = lengths_of(options.lengths);
   const std::vector<MethodChoice> choices = choices_of(options);
   std::vector<AttentionShape> shapes;
   for (const std::string& name : split_list(options.shapes)) shapes.push_back(attention_shape(name));
-  if (options.window < 0) throw Error("--window cannot be negative.");
   JsonFile json(options.output.json);
   ProgressLine progress(options.output.style());
   const BenchOptions bench = bench_options(options, progress);
@@ -116,7 +171,7 @@ int attention(const BenchChoice& options) {
           {"method", "total ms", "plan ms", "attend ms", "over dense", "density", "GFLOP/s", "of peak", "memory"});
       for (const AttentionTiming& timing : timings) {
         table.add({timing.method, range(timing.total, 1e3, 1), fmt::format("{:.1f}", 1e3 * timing.planning.median),
-                   fmt::format("{:.1f}", 1e3 * timing.attention.median), range(timing.speed_up, 1, 2) + " x",
+                   fmt::format("{:.1f}", 1e3 * timing.attention.median), ratio(timing.speed_up),
                    percent(timing.density), fmt::format("{:.0f}", timing.gflops), percent(timing.gflops / peak, 0),
                    bytes(timing.extra_bytes)});
         nlohmann::json entry = timing;
@@ -174,7 +229,11 @@ int prefill(const BenchChoice& options) {
   JsonFile json(options.output.json);
   ProgressLine progress(options.output.style());
   const BenchOptions bench = bench_options(options, progress);
+  const double peak = compute.device == Device::kCuda
+                          ? cuda_matmul_gflops()
+                          : cpu::measured_peak_gflops(best_cpu_kernel(compute.compute), compute_threads());
   print_machine(options);
+  fmt::print("Type     {}; measured peak {:.0f} GFLOP/s\n", name_of(compute.compute), peak);
 
   nlohmann::json results = nlohmann::json::array();
   std::vector<std::string> models = split_list(options.models);
@@ -209,17 +268,19 @@ int prefill(const BenchChoice& options) {
       progress.clear();
       fmt::print("\nPrefill of {} tokens, {}, {} on {}\n", count(tokens), label, name_of(compute.compute),
                  compute.device == Device::kCpu ? "CPU" : "CUDA");
-      Table table({"method", "seconds", "over dense", "tokens/s", "plan", "attend s", "linear s", "density",
-                   "peak memory", "above start"});
+      Table table({"method", "seconds", "over dense", "tokens/s", "plan", "attend s", "linear s", "density", "GFLOP/s",
+                   "of peak", "memory", "above start"});
       for (const PrefillTiming& timing : timings) {
         const auto stage = [&](Stage s) { return timing.stage_seconds[static_cast<std::size_t>(s)]; };
-        table.add({timing.method, range(timing.seconds, 1, 2), range(timing.speed_up, 1, 2) + " x",
+        table.add({timing.method, range(timing.seconds, 1, timing.seconds.median < 1 ? 3 : 2), ratio(timing.speed_up),
                    count(static_cast<std::int64_t>(timing.tokens_per_second)), percent(timing.planning_share),
                    fmt::format("{:.2f}", stage(Stage::kAttend)),
                    fmt::format("{:.2f}", stage(Stage::kQkv) + stage(Stage::kOutput) + stage(Stage::kMlp)),
-                   percent(timing.density), bytes(timing.peak_bytes), bytes(timing.extra_bytes)});
+                   percent(timing.density), fmt::format("{:.0f}", timing.gflops), percent(timing.gflops / peak, 0),
+                   bytes(timing.peak_bytes), bytes(timing.extra_bytes)});
         nlohmann::json entry = timing;
         entry["model"] = label;
+        entry["of_peak"] = timing.gflops / peak;
         entry["tokens"] = tokens;
         results.push_back(std::move(entry));
       }
@@ -227,9 +288,13 @@ int prefill(const BenchChoice& options) {
       std::fflush(stdout);
     }
   }
+  fmt::print(
+      "\n  plan: share of the time. GFLOP/s: linear layers and kept pairs, by the whole time. memory: highest of the "
+      "process.\n");
   json.write({{"kind", "dhsa-bench-prefill"},
               {"machine", machine_json()},
               {"dtype", name_of(compute.compute)},
+              {"peak_gflops", peak},
               {"repeats", options.repeats},
               {"warm_up", options.warm_up},
               {"parameters", options.parameters.read(0)},
@@ -276,6 +341,10 @@ void add_bench(CLI::App& app, Action& action) {
                    "Also time libtorch's own operations with whole score matrices up to this length, in float32 "
                    "[tokens; default 8192]")
       ->type_name("N")
+      ->group("Benchmark");
+  layer
+      ->add_flag("--kernels", one->kernels,
+                 "Time dense attention by every kernel of this CPU instead, with its error against double precision")
       ->group("Benchmark");
   add_common(*layer, *one);
   one->model.add_to(*layer, false);

@@ -11,12 +11,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <utility>
 
+#include "core/attention/cpu/peak.h"
 #include "core/base/memory.h"
+#include "core/base/parallel.h"
 
 namespace dhsa {
 namespace {
@@ -229,6 +233,94 @@ std::vector<AttentionTiming> bench_attention(const AttentionShape& shape, std::i
   return timings;
 }
 
+std::vector<KernelTiming> bench_kernels(const AttentionShape& shape, std::int64_t tokens, std::int64_t window,
+                                        const BenchOptions& options) {
+  check_options(tokens, options);
+  constexpr std::int64_t kErrorRows = 1024;  // what the twin does in a second or two
+  const std::int64_t error_rows = std::min(tokens, kErrorRows);
+  // The same numbers in both types.
+  struct Inputs {
+    Inputs(const AttentionShape& s, std::int64_t n, DType type)
+        : q(s.heads, n, s.dim, type, 1), k(s.kv_heads, n, s.dim, type, 2), v(s.kv_heads, n, s.dim, type, 3) {}
+    RandomTensor q, k, v;
+  };
+  Inputs half(shape, tokens, DType::kBFloat16);
+  Inputs full(shape, tokens, DType::kFloat32);
+  for (const auto& [to, from] : {std::pair{&full.q, &half.q}, {&full.k, &half.k}, {&full.v, &half.v}}) {
+    auto* wide = reinterpret_cast<float*>(to->storage.data());
+    const auto* narrow = reinterpret_cast<const std::uint16_t*>(from->storage.data());
+    for (std::size_t i = 0; i < from->storage.size() / 2; ++i) wide[i] = bfloat16_to_float(narrow[i]);
+  }
+  RandomTensor out(shape.heads, tokens, shape.dim, DType::kFloat32, 4);
+  const KeyMask mask = KeyMask::dense(tokens, window);
+
+  const auto first_rows = [&](auto view) {
+    view.rows = error_rows;
+    return view;
+  };
+  RandomTensor twin(shape.heads, error_rows, shape.dim, DType::kFloat32, 5);
+  attend_reference(first_rows(full.q.view), first_rows(full.k.view), first_rows(full.v.view),
+                   KeyMask::dense(error_rows, window), shape.rule, twin.view);
+
+  std::vector<KernelTiming> timings;
+  std::vector<Case> cases;
+  const std::vector<CpuKernel> kernels = available_cpu_kernels();
+  for (const CpuKernel kernel : kernels) {
+    KernelTiming timing;
+    timing.kernel = kernel;
+    timing.type = kernel == CpuKernel::kAvx512Bf16 ? DType::kBFloat16 : DType::kFloat32;
+    timing.peak = cpu::measured_peak_gflops(kernel, compute_threads());
+    timing.error_rows = error_rows;
+    timings.push_back(timing);
+    const Inputs& in = timing.type == DType::kBFloat16 ? half : full;
+    cases.push_back({name_of(kernel),
+                     [&, kernel] {
+                       const Clock::time_point begin = Clock::now();
+                       attend_with(kernel, in.q.view, in.k.view, in.v.view, mask, shape.rule, out.view, options.cancel);
+                       return Sample{0, since(begin)};
+                     },
+                     {},
+                     0});
+  }
+  alternate(cases, fmt::format("{} at {} tokens", shape.name, tokens), options);
+
+  const auto best = std::find(kernels.begin(), kernels.end(), best_cpu_kernel(DType::kFloat32)) - kernels.begin();
+  const double pairs = static_cast<double>(mask.kept_pairs()) / mask.heads();
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    KernelTiming& timing = timings[i];
+    timing.seconds = spread_by(cases[i].samples, total_of);
+    timing.speed_up = ratios(cases[static_cast<std::size_t>(best)].samples, cases[i].samples);
+    timing.gflops = pairs * static_cast<double>(4 * shape.dim * shape.heads) / 1e9 / timing.seconds.median;
+    static_cast<void>(cases[i].once());  // for its output
+    double error2 = 0;
+    double twin2 = 0;
+    std::vector<float> got(static_cast<std::size_t>(shape.dim));
+    std::vector<float> want(got.size());
+    for (std::int64_t head = 0; head < shape.heads; ++head) {
+      for (std::int64_t row = 0; row < error_rows; ++row) {
+        out.view.load_row(head, row, got.data());
+        twin.view.load_row(head, row, want.data());
+        for (std::size_t d = 0; d < got.size(); ++d) {
+          const double error = static_cast<double>(got[d]) - static_cast<double>(want[d]);
+          error2 += error * error;
+          twin2 += static_cast<double>(want[d]) * static_cast<double>(want[d]);
+          timing.largest = std::max(timing.largest, std::abs(error));
+        }
+      }
+    }
+    timing.error = std::sqrt(error2 / twin2);
+  }
+  return timings;
+}
+
+void to_json(nlohmann::json& json, const KernelTiming& timing) {
+  json = {{"kernel", name_of(timing.kernel)}, {"dtype", timing.type == DType::kBFloat16 ? "bfloat16" : "float32"},
+          {"seconds", timing.seconds},        {"speed_up_over_best_float32", timing.speed_up},
+          {"gflops", timing.gflops},          {"peak_gflops", timing.peak},
+          {"relative_error", timing.error},   {"largest_error", timing.largest},
+          {"error_rows", timing.error_rows}};
+}
+
 void to_json(nlohmann::json& json, const AttentionTiming& timing) {
   json = {{"method", timing.method},
           {"total_seconds", timing.total},
@@ -259,6 +351,13 @@ class StageMeter : public PrefillObserver {
   double causal = 0;
 };
 
+// Products of the linear layers. Past the last layer's attention only the row that is asked for goes on.
+double linear_gflop(const Gemma2Config& c, std::int64_t tokens) {
+  const std::int64_t projected = c.hidden_size * (c.heads + 2 * c.kv_heads) * c.head_dim;
+  const std::int64_t after = c.hidden_size * (c.heads * c.head_dim + 3 * c.intermediate_size);
+  return 2e-9 * static_cast<double>(tokens) * static_cast<double>(c.layers * projected + (c.layers - 1) * after);
+}
+
 }  // namespace
 
 std::vector<PrefillTiming> bench_prefill(const Gemma2& model, std::int64_t tokens,
@@ -278,9 +377,11 @@ std::vector<PrefillTiming> bench_prefill(const Gemma2& model, std::int64_t token
   struct Kept {
     std::vector<std::vector<double>> stages;
     double density = 1;
+    double attention_gflop = 0;
     std::int64_t peak_bytes = 0;
     std::int64_t extra_bytes = 0;
   };
+  const double pair_gflop = static_cast<double>(4 * model.config().heads * model.config().head_dim) / 1e9;
   std::vector<Kept> kept(all.size());
   std::vector<Case> cases;
   for (std::size_t i = 0; i < all.size(); ++i) {
@@ -304,6 +405,7 @@ std::vector<PrefillTiming> bench_prefill(const Gemma2& model, std::int64_t token
                        if (watched) {
                          k.stages.push_back(meter.seconds);
                          k.density = meter.causal > 0 ? meter.kept / meter.causal : 1;
+                         k.attention_gflop = meter.kept * pair_gflop;
                        }
                        return Sample{0, seconds};
                      },
@@ -331,6 +433,8 @@ std::vector<PrefillTiming> bench_prefill(const Gemma2& model, std::int64_t token
     }
     timing.planning_share = timing.stage_seconds[static_cast<std::size_t>(Stage::kPlan)] / timing.seconds.median;
     timing.density = kept[i].density;
+    timing.gflop = linear_gflop(model.config(), tokens) + kept[i].attention_gflop;
+    timing.gflops = timing.gflop / timing.seconds.median;
     timing.peak_bytes = kept[i].peak_bytes;
     timing.extra_bytes = kept[i].extra_bytes;
     timings.push_back(timing);
@@ -345,6 +449,8 @@ void to_json(nlohmann::json& json, const PrefillTiming& timing) {
           {"tokens_per_second", timing.tokens_per_second},
           {"planning_share", timing.planning_share},
           {"density", timing.density},
+          {"gflop", timing.gflop},
+          {"gflops", timing.gflops},
           {"peak_bytes", timing.peak_bytes},
           {"extra_bytes", timing.extra_bytes}};
   for (int stage = 0; stage < static_cast<int>(timing.stage_seconds.size()); ++stage) {

@@ -74,6 +74,24 @@ struct AttentionTiming {
 [[nodiscard]] double cuda_matmul_gflops();
 void to_json(nlohmann::json& json, const AttentionTiming& timing);
 
+// Fused dense attention by one kernel of this machine.
+struct KernelTiming {
+  CpuKernel kernel = CpuKernel::kPortable;
+  DType type = DType::kFloat32;  // of q, k, v
+  Spread seconds;
+  Spread speed_up;     // over the best float32 kernel, round by round
+  double gflops = 0;   // median
+  double peak = 0;     // GFLOP/s measured with this kernel's multiply-adds
+  double error = 0;    // ||out - twin|| / ||twin||, over the first error_rows rows
+  double largest = 0;  // largest |out - twin| there
+  std::int64_t error_rows = 0;
+};
+// Every kernel in turns on the same q, k, v (numbers that bfloat16 holds; output float32), with its error against the
+// double-precision twin.
+[[nodiscard]] std::vector<KernelTiming> bench_kernels(const AttentionShape& shape, std::int64_t tokens,
+                                                      std::int64_t window, const BenchOptions& options);
+void to_json(nlohmann::json& json, const KernelTiming& timing);
+
 struct PrefillTiming {
   std::string method;
   Spread seconds;
@@ -82,6 +100,8 @@ struct PrefillTiming {
   double planning_share = 0;          // of the median run
   std::vector<double> stage_seconds;  // [kStageCount], medians
   double density = 1;
+  double gflop = 0;              // linear layers and the kept pairs of attention
+  double gflops = 0;             // gflop / median seconds
   std::int64_t peak_bytes = 0;   // highest of all rounds
   std::int64_t extra_bytes = 0;  // above what was in use before: weights and libraries
 };

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # The measurements of the CPU part of RESULTS.md, on a release build and an otherwise idle machine. Every step takes less
 # than four minutes and prints its commands; tables go to $OUT (build/bench), as text and as JSON.
-# Usage: tests/bench/cpu.sh [naive|attention|attention-bf16|demo|like|2b|2b-long ...]   (default: all)
+# Usage: tests/bench/cpu.sh [kernels|naive|attention|attention-bf16|demo|like|2b|2b-long ...]   (default: all)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 steps=("$@")
-[[ $# -gt 0 ]] || steps=(naive attention attention-bf16 demo like 2b 2b-long)
+[[ $# -gt 0 ]] || steps=(kernels naive attention attention-bf16 demo like 2b 2b-long)
 out=${OUT:-build/bench}
 dhsa=${DHSA:-build/release/bin/dhsa}
 mkdir -p "$out"
@@ -19,6 +19,7 @@ bench() {  # bench NAME ARGUMENTS...
 
 for step in "${steps[@]}"; do
   case $step in
+    kernels) bench kernels attention --kernels --shapes demo,gemma2-2b --lengths 8192 ;;
     naive) bench naive attention --shapes demo,gemma2-2b --lengths 8192 --methods dense --naive-longest 8192 --repeats 3 ;;
     attention | attention-bf16)
       type=float32

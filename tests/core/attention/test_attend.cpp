@@ -1,13 +1,30 @@
 // Every kernel this machine can run against the double-precision twin.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
+#include <new>
 #include <string>
 #include <thread>
 
 #include "core/base/parallel.h"
 #include "tests/core/attention/attention_case.h"
+
+namespace {
+std::atomic<long> allocations{0};
+}  // namespace
+
+// Counts; the array forms come here too. Not inlined, or GCC 12 takes the free() for a mismatch.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
+  ++allocations;
+  void* memory = std::malloc(bytes > 0 ? bytes : 1);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t /*bytes*/) noexcept { std::free(memory); }
 
 namespace dhsa {
 namespace {
@@ -394,6 +411,27 @@ TEST(Attend, RowsThatKeepNothingAreZero) {
     attend_with(kernel, q.view(), q.view(), q.view(), nothing, {1.0F, 0.0F}, out.view());
     for (std::int64_t i = 0; i < 64; ++i) EXPECT_EQ(out.row(1, i)[3], 0.0F);
   }
+}
+
+TEST(Attend, AllocatesNothingPerBlock) {
+  std::mt19937 random(21);
+  const auto allocations_at = [&](std::int64_t length) {
+    Heads q(2, length, 32, DType::kFloat32, false);
+    Heads k(1, length, 32, DType::kFloat32, false);
+    Heads v(1, length, 32, DType::kFloat32, false);
+    q.fill(random, 1.0F);
+    k.fill(random, 1.0F);
+    v.fill(random, 1.0F);
+    Heads out(2, length, 32, DType::kFloat32, false);
+    const KeyMask mask = test::random_mask(random, length, 1, 0, 1, 4, 8);  // a block per row
+    attend(q.view(), k.view(), v.view(), mask, {}, out.view());             // threads have their scratch now
+    const long before = allocations;
+    attend(q.view(), k.view(), v.view(), mask, {}, out.view());
+    return allocations - before;
+  };
+  const long some = allocations_at(500);
+  EXPECT_GT(some, 0) << "the list of blocks at least";
+  EXPECT_LT(allocations_at(2000), some + 20) << "lists grow by doubling";
 }
 
 TEST(Attend, ScratchStaysSmall) {
