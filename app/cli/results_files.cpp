@@ -7,8 +7,24 @@
 
 #include "app/cli/table.h"
 #include "core/files/atomic_write.h"
+#include "core/files/strict_json.h"
 
 namespace dhsa::cli {
+namespace {
+
+constexpr std::size_t kLargestResults = std::size_t{256} << 20U;
+
+// A file of ours that says of itself that there is more to come.
+bool unfinished(const std::string& path) {
+  try {
+    const nlohmann::json results = parse_strict_json(read_file(path, kLargestResults), path);
+    return results.is_object() && results.contains("finished") && results["finished"] == false;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
 
 std::vector<std::int64_t> token_counts(const std::string& text, const char* option) {
   std::vector<std::int64_t> counts;
@@ -18,13 +34,37 @@ std::vector<std::int64_t> token_counts(const std::string& text, const char* opti
     const bool number = !digits.empty() && digits.size() <= 8 &&
                         std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
     const std::int64_t tokens = number ? std::stoll(digits) * (thousands ? 1024 : 1) : 0;
-    if (tokens < 1) throw Error(fmt::format("{}: {} is not a number of tokens.", option, in_quotes(part)));
+    if (tokens < 1) {
+      throw Error(
+          fmt::format("{}: {} is not a number of tokens; give for example 4096 or 4K.", option, in_quotes(part)));
+    }
     counts.push_back(tokens);
   }
   std::sort(counts.begin(), counts.end());
   counts.erase(std::unique(counts.begin(), counts.end()), counts.end());
   if (counts.empty()) throw Error(fmt::format("{} names no length.", option));
   return counts;
+}
+
+Haystack file_haystack(const std::string& path) {
+  return {std::filesystem::path(path).filename().string(), read_text(path)};
+}
+
+void check_context(std::int64_t longest, const LoadedModel& loaded, bool allow_long) {
+  const std::int64_t context = loaded.model->config().context;
+  if (longest <= context || allow_long) return;
+  throw Error(fmt::format(
+      "{} tokens are more than the model's context of {}; ask for shorter texts or run them with --allow-long.",
+      count(longest), count(context)));
+}
+
+bool run_or_stop(const std::function<void()>& work) {
+  try {
+    work();
+    return true;
+  } catch (const Cancelled&) {
+    return false;
+  }
 }
 
 void ResultsFiles::add_to(CLI::App& app) {
@@ -41,18 +81,32 @@ void ResultsFiles::check(const std::string& json) const {
     if (std::filesystem::is_directory(path)) throw Error(fmt::format("{} is a folder; name a file.", path));
     const AtomicFile probe(path);  // leaves nothing
   }
+  if (!resume_ && !json.empty() && std::filesystem::exists(json) && unfinished(json)) {
+    throw Error(
+        fmt::format("{} holds unfinished results; add --resume to go on with them, or name another file.", json));
+  }
 }
 
-std::string ResultsFiles::earlier(const std::string& json) const {
-  return resume_ && std::filesystem::exists(json) ? read_file(json, std::size_t{256} << 20U) : std::string();
+std::optional<std::string> ResultsFiles::earlier(const std::string& json) const {
+  if (!resume_ || !std::filesystem::exists(json)) return std::nullopt;
+  return read_file(json, kLargestResults);
 }
 
 void ResultsFiles::write(const std::string& json, nlohmann::json results, const std::string& csv) const {
   if (!json.empty()) {
     results["machine"] = machine_json();
+    // Answers may hold any bytes the model makes up.
     write_file(json, results.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   }
   if (!csv_.empty()) write_file(csv_, csv);
+}
+
+int ResultsFiles::stopped(const std::string& json, std::int64_t done, std::int64_t all, const char* what) const {
+  std::string kept = "nothing was written";
+  if (done > 0 && !json.empty()) kept = fmt::format("{} has them, and --resume goes on", json);
+  if (done > 0 && json.empty()) kept = csv_.empty() ? "they are shown above" : fmt::format("{} has them", csv_);
+  fmt::print(stderr, "dhsa: Cancelled after {} of {} {}; {}.\n", done, all, what, kept);
+  return 1;
 }
 
 }  // namespace dhsa::cli

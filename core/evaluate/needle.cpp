@@ -12,8 +12,7 @@
 namespace dhsa {
 namespace {
 
-constexpr std::int64_t kTokensBesideAnswer = 4;  // room for a full stop, or another way to write the numbers
-constexpr double kQuadraticAt = 8192;            // tokens at which attention takes about as long as all else
+constexpr double kQuadraticAt = 8192;  // tokens at which attention takes about as long as all else
 
 // For the progress bar only: how long a prompt of this length takes, in no unit.
 double cost(std::int64_t length) {
@@ -108,25 +107,67 @@ class NeedleRun {
     tell(0);
     const SparsityParameters parameters =
         needle_parameters(results_.settings, choice.parameters, cell.length, prompt.question_tokens);
-    const DocumentInfo document{static_cast<std::int64_t>(prompt.encoding.ids.size()), prompt.sentence_ends};
+    // In strict mode the right answer follows in the same prefill.
+    const std::size_t answer_tokens =
+        results_.settings.mode == NeedleMode::kStrict ? prompt.answer_ids.size() : std::size_t{0};
+    const DocumentInfo document{static_cast<std::int64_t>(prompt.encoding.ids.size() + answer_tokens),
+                                prompt.sentence_ends};
     const std::unique_ptr<Planner> planner = make_planner(parameters, document, predictor_);
     Follower follower(tell);
-    PrefillOptions options;
-    options.observer = &follower;
-    options.cancel = options_.cancel;
-    options.keep_cache = true;
-    const PrefillResult prefill = model_.prefill(prompt.encoding.ids, *planner, options);
-
-    const std::vector<std::int32_t> right = tokenizer_.encode(prompt.answer, false).ids;
-    const auto most = static_cast<std::int64_t>(right.size()) + kTokensBesideAnswer;
-    const std::vector<std::int32_t> generated = generate_greedy(model_, prefill, most, options_.cancel);
-    NeedleAnswer answer = score_answer(tokenizer_.decode(generated), prompt.values);
-    answer.log_probability = log_probability(model_, prefill, right, options_.cancel);
+    double seconds = 0;
+    NeedleAnswer answer = results_.settings.mode == NeedleMode::kReference
+                              ? generated(prompt, *planner, follower, seconds)
+                              : forced(prompt, *planner, follower, seconds);
 
     NeedleScore& score = cell.scores[method];
     score.answers.push_back(std::move(answer));
     add_to_mean(score.density, follower.density(), cell.prompts);
-    add_to_mean(score.seconds, prefill.seconds, cell.prompts);
+    add_to_mean(score.seconds, seconds, cell.prompts);
+  }
+
+  PrefillOptions prefill_options(Follower& follower) const {
+    PrefillOptions options;
+    options.observer = &follower;
+    options.cancel = options_.cancel;
+    return options;
+  }
+
+  // Greedy decode, dense over the cache of the prefill.
+  NeedleAnswer generated(const NeedlePrompt& prompt, Planner& planner, Follower& follower, double& seconds) const {
+    PrefillOptions options = prefill_options(follower);
+    options.keep_cache = true;
+    const PrefillResult prefill = model_.prefill(prompt.encoding.ids, planner, options);
+    seconds = prefill.seconds;
+    const auto most = static_cast<std::int64_t>(prompt.answer_ids.size()) + kTokensBesideAnswer;
+    NeedleAnswer answer =
+        score_answer(tokenizer_.decode(generate_greedy(model_, prefill, most, options_.cancel)), prompt.values);
+    answer.log_probability = log_probability(model_, prefill, prompt.answer_ids, options_.cancel);
+    return answer;
+  }
+
+  // Dense decode would look the number up by itself. So prompt and right answer are one sparse prefill, and the answer
+  // is the likeliest token at each of its places: greedy decode gives the right one exactly if all of these are right.
+  NeedleAnswer forced(const NeedlePrompt& prompt, Planner& planner, Follower& follower, double& seconds) const {
+    std::vector<std::int32_t> ids = prompt.encoding.ids;
+    PrefillOptions options = prefill_options(follower);
+    for (const std::int32_t id : prompt.answer_ids) {
+      options.logit_positions.push_back(static_cast<std::int32_t>(ids.size()) - 1);
+      ids.push_back(id);
+    }
+    const PrefillResult prefill = model_.prefill(ids, planner, options);
+    seconds = prefill.seconds;
+    const auto vocab = static_cast<std::size_t>(model_.config().vocab_size);
+    std::vector<std::int32_t> likeliest;
+    double sum = 0;
+    for (std::size_t i = 0; i < prompt.answer_ids.size(); ++i) {
+      const std::span<const float> logits = std::span(prefill.logits).subspan(i * vocab, vocab);
+      likeliest.push_back(static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+      sum += log_probability(logits, prompt.answer_ids[i]);
+    }
+    NeedleAnswer answer = score_answer(tokenizer_.decode(likeliest), prompt.values);
+    answer.exact = likeliest == prompt.answer_ids;
+    answer.log_probability = sum / static_cast<double>(prompt.answer_ids.size());
+    return answer;
   }
 
   const Gemma2& model_;

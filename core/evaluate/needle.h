@@ -25,18 +25,22 @@ enum class NeedleTask : std::uint8_t {
   kMultiValue  // several numbers of one thing, all asked for
 };
 enum class NeedleMode : std::uint8_t {
-  kReference,  // rows of the question attend densely, as the authors do
-  kStrict      // they are sparse too: instruction_tokens = 0
+  kReference,  // rows of the question attend densely, as the authors do; the answer is decoded densely
+  kStrict      // rows of question and answer are sparse too: instruction_tokens = 0, and the answer is read off one
+               // sparse prefill of prompt and right answer (likeliest token at each place, which is what greedy decode
+               // would give as long as it is right)
 };
 [[nodiscard]] const char* name_of(NeedleTask task) noexcept;    // "single", "multi-key", "multi-value"
 [[nodiscard]] const char* name_of(NeedleMode mode) noexcept;    // "reference", "strict"
 [[nodiscard]] NeedleTask needle_task(const std::string& name);  // throw Error on other names
 [[nodiscard]] NeedleMode needle_mode(const std::string& name);
 
+inline constexpr std::int64_t kTokensBesideAnswer = 4;  // decoded beyond it: a full stop, another way to write it
+
 struct NeedleSettings {
   NeedleTask task = NeedleTask::kSingle;
   NeedleMode mode = NeedleMode::kReference;
-  std::vector<std::int64_t> lengths = {1024, 2048, 4096, 8192, 16384};  // tokens a prompt may have, question included
+  std::vector<std::int64_t> lengths = {1024, 2048, 4096, 8192, 16384};  // tokens of a prompt and its answer, at most
   std::int64_t depths = 10;  // evenly from 0 (the needle comes first) to 1 (right before the question)
   std::int64_t prompts = 1;  // in each cell
   std::int64_t needles = 4;  // multi-key and multi-value: needles in a prompt
@@ -128,6 +132,7 @@ struct NeedlePrompt {
   std::vector<std::string> values;                             // numbers asked for, in the order of the text
   std::vector<std::pair<std::int64_t, std::int64_t>> needles;  // tokens [begin, end) of the sentences that say them
   std::string answer;                                          // what should follow: " 328031", " 4711, 815"
+  std::vector<std::int32_t> answer_ids;
 };
 // Throws Error where the length leaves no room for needles and question.
 [[nodiscard]] NeedlePrompt make_needle_prompt(const NeedleSettings& settings, std::int64_t length, std::int64_t depth,

@@ -102,7 +102,7 @@ std::string question_of(const NeedleSettings& settings, const std::string& key) 
 
 // Haystack up to cut `last` with the needles at their places, and the question. False where it has too many tokens.
 bool assemble(NeedlePrompt& prompt, const Hay& hay, std::size_t last, const std::vector<Needle>& needles,
-              const std::string& question, std::int64_t length, const Tokenizer& tokenizer) {
+              const std::string& question, std::int64_t most, const Tokenizer& tokenizer) {
   std::vector<std::pair<std::size_t, const Needle*>> placed;
   for (const Needle& needle : needles) placed.emplace_back(nearest_cut(hay, last, needle.place), &needle);
   std::stable_sort(placed.begin(), placed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -127,7 +127,7 @@ bool assemble(NeedlePrompt& prompt, const Hay& hay, std::size_t last, const std:
 
   prompt.text = std::move(text);
   prompt.encoding = tokenizer.encode(prompt.text);
-  if (static_cast<std::int64_t>(prompt.encoding.ids.size()) > length) return false;
+  if (static_cast<std::int64_t>(prompt.encoding.ids.size()) > most) return false;
   prompt.sentence_ends = sentence_ends(prompt.text, prompt.encoding);
   prompt.question_tokens = 0;
   prompt.needles.assign(ranges.size(), {-1, -1});
@@ -189,19 +189,21 @@ NeedlePrompt make_needle_prompt(const NeedleSettings& settings, std::int64_t len
     made.values.push_back(number);
   }
   made.answer = fmt::format(" {}", fmt::join(made.values, ", "));
+  made.answer_ids = tokenizer.encode(made.answer, false).ids;
+  const std::int64_t most = length - static_cast<std::int64_t>(made.answer_ids.size()) - kTokensBesideAnswer;
 
   const std::string question = question_of(settings, asked_key);
   std::size_t last = hay.cuts.size();
-  while (last > 0 && hay.cuts[last - 1].tokens > length) --last;
+  while (last > 0 && hay.cuts[last - 1].tokens > most) --last;
   // What needles and question take is nearly always the same with and without the haystack around them.
-  std::int64_t room = length;
+  std::int64_t room = most;
   for (const Needle& needle : needles) {
-    room -= static_cast<std::int64_t>(tokenizer.encode(" " + needle.sentence, false).ids.size());
+    room -= static_cast<std::int64_t>(tokenizer.encode(fmt::format(" {}", needle.sentence), false).ids.size());
   }
   room -= static_cast<std::int64_t>(tokenizer.encode(question, false).ids.size());
   while (last > 0 && hay.cuts[last - 1].tokens > room) --last;
   while (last-- > 1) {
-    if (assemble(made, hay, last, needles, question, length, tokenizer)) return made;
+    if (assemble(made, hay, last, needles, question, most, tokenizer)) return made;
   }
   throw Error(fmt::format("{} tokens are too few for {} and a question; ask for longer prompts.", length,
                           count == 1 ? "a needle" : fmt::format("{} needles", count)));

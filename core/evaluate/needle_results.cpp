@@ -109,6 +109,7 @@ void to_json(json& out, const NeedleResults& results) {
   json cells = json::array();
   for (const NeedleCell& cell : results.cells) cells.push_back(cell_json(results, cell));
   out = {{"kind", kKind},
+         {"finished", results.finished()},
          {"settings", settings_json(results.settings)},
          {"model", results.model},
          {"fingerprint", results.fingerprint},
@@ -120,7 +121,7 @@ NeedleResults parse_needle_results(const std::string& text, const std::string& w
   const json parsed = parse_strict_json(text, where);
   const Reader file(parsed, where);
   if (!file.has("kind") || parsed["kind"] != kKind) throw Error(fmt::format("{} holds no needle test.", where));
-  file.only({"kind", "settings", "model", "fingerprint", "methods", "cells", "machine"});
+  file.only({"kind", "finished", "settings", "model", "fingerprint", "methods", "cells", "machine"});
   NeedleResults results;
   try {
     results.settings = read_settings(file["settings"]);
@@ -133,6 +134,7 @@ NeedleResults parse_needle_results(const std::string& text, const std::string& w
   results.methods = file["methods"].methods();
   const std::size_t most = results.settings.lengths.size() * static_cast<std::size_t>(results.settings.depths);
   for (const Reader& cell : file["cells"].list(most)) results.cells.push_back(read_cell(cell, results));
+  if (file["finished"].flag() != results.finished()) file["finished"].refuse("as its contents are");
   return results;
 }
 

@@ -1,28 +1,36 @@
-// Prose without sense from a small grammar.
+// Prose without sense from a grammar of sentences. A paragraph keeps its people, place and thing, so that its sentences
+// refer to each other; everything else is drawn anew.
 #include <map>
 #include <random>
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/evaluate/haystack.h"
+#include "core/evaluate/prose_internal.h"
 
 namespace dhsa {
 namespace {
 
-using Alternatives = std::vector<std::string_view>;
-
-const std::map<std::string_view, Alternatives>& grammar();
+// The first letter from `at` on, behind a quotation mark if there is one.
+void capitalise(std::string& sentence, std::size_t at) {
+  char& letter = sentence[sentence[at] == '"' ? at + 1 : at];
+  if (letter >= 'a' && letter <= 'z') letter = static_cast<char>(letter - 'a' + 'A');
+}
 
 class Writer {
  public:
   explicit Writer(std::uint64_t seed) : random_(seed) {}
 
   std::string paragraph() {
+    cast();
     std::string text;
-    const std::size_t sentences = 3 + pick(5);
+    const std::size_t sentences = 3 + pick(6);
     for (std::size_t i = 0; i < sentences; ++i) {
-      std::string sentence = expand(i == 0 ? "opening" : "sentence");
-      sentence[0] = static_cast<char>(sentence[0] >= 'a' && sentence[0] <= 'z' ? sentence[0] - 'a' + 'A' : sentence[0]);
+      std::string sentence = i == 0 ? expand("opening") : filled(next_plan());
+      capitalise(sentence, 0);
+      for (std::size_t at = 0; (at = sentence.find(". \"", at)) != std::string::npos;) capitalise(sentence, at += 2);
       if (i > 0) text += ' ';
       text += sentence;
     }
@@ -32,8 +40,31 @@ class Writer {
  private:
   std::size_t pick(std::size_t n) { return static_cast<std::size_t>(random_() % n); }
 
+  // A plan that this paragraph has not followed yet.
+  std::string_view next_plan() {
+    const std::vector<std::string_view>& plans = prose::grammar().at("sentence");
+    while (true) {
+      const std::size_t plan = pick(plans.size());
+      if (used_.insert(plan).second) return plans[plan];
+    }
+  }
+
+  // Who and what this paragraph is about.
+  void cast() {
+    known_.clear();
+    used_.clear();
+    const bool woman = pick(2) == 0;
+    known_["hero"] = expand(woman ? "woman" : "man");
+    known_["she"] = woman ? "she" : "he";
+    known_["her"] = woman ? "her" : "his";
+    known_["herself"] = woman ? "herself" : "himself";
+    known_["home"] = expand("place");
+    known_["matter"] = "the " + expand("thing");
+  }
+
   std::string expand(std::string_view rule) {
-    const Alternatives& alternatives = grammar().at(rule);
+    if (const auto known = known_.find(rule); known != known_.end()) return known->second;
+    const std::vector<std::string_view>& alternatives = prose::grammar().at(rule);
     return filled(alternatives[pick(alternatives.size())]);
   }
 
@@ -51,25 +82,9 @@ class Writer {
   }
 
   std::mt19937_64 random_;
+  std::map<std::string_view, std::string> known_;  // of this paragraph
+  std::set<std::size_t> used_;                     // sentence plans of this paragraph
 };
-
-const std::map<std::string_view, Alternatives>& grammar() {
-  static const std::map<std::string_view, Alternatives> rules = {
-      {"opening", {"{when}, {who} {did} {where}.", "{who} had {done} before {someone} {did}."}},
-      {"sentence",
-       {"{who} {did} {where}, and {someone} {did}.", "{it} was {quality}, though {someone} {did} {when}.",
-        "{when} {who} {did}, because {it} was {quality}."}},
-      {"who", {"the baker", "my aunt", "the old teacher", "a stranger", "the captain", "our neighbour"}},
-      {"someone", {"nobody", "everybody", "the postman", "her brother", "the youngest of them", "a dog"}},
-      {"did", {"waited", "went away", "came back", "laughed", "asked for bread", "opened the door", "said nothing"}},
-      {"done", {"waited", "gone away", "come back", "slept", "asked for bread", "opened the door", "said nothing"}},
-      {"where", {"by the river", "in the kitchen", "under the bridge", "at the market", "behind the church"}},
-      {"when", {"in the morning", "after the rain", "towards evening", "on the second day", "once the lamps were lit"}},
-      {"it", {"the road", "the house", "the weather", "the letter", "the garden", "the bread"}},
-      {"quality", {"good enough", "much too long", "quiet", "older than it looked", "cold", "finished at last"}},
-  };
-  return rules;
-}
 
 }  // namespace
 

@@ -25,16 +25,11 @@ void require(bool holds, const std::string& sentence) {
 
 bool is_dense(const MethodChoice& choice) { return choice.parameters.method == Method::kDense; }
 
-bool reads(Method method, const std::string& key) {
-  const std::vector<Method>& methods = parameter_info(key).used_by;
-  return std::find(methods.begin(), methods.end(), method) != methods.end();
-}
-
 // Every combination of the values of the axes that the method reads.
 std::vector<SparsityParameters> combinations(const SparsityParameters& method, const std::vector<SweepAxis>& axes) {
   std::vector<SparsityParameters> made = {method};
   for (const SweepAxis& axis : axes) {
-    if (method.method == Method::kDense || !reads(method.method, axis.key)) continue;
+    if (!varies_with(method.method, axis.key)) continue;
     std::vector<SparsityParameters> next;
     for (const SparsityParameters& base : made) {
       for (const ParameterValue& value : axis.values) {
@@ -255,6 +250,11 @@ void check_settings(const SweepSettings& settings) {
   in(settings.repeats, 1, 1000, "number of repeats");
   in(settings.metrics_rows, 0, 1000000, "row step of the metrics");
   in(settings.logit_positions, 0, 1000000, "number of logit positions");
+}
+
+bool varies_with(Method method, const std::string& key) {
+  const std::vector<Method>& methods = parameter_info(key).used_by;
+  return method != Method::kDense && std::find(methods.begin(), methods.end(), method) != methods.end();
 }
 
 double SweepPoint::mean(double SweepSample::*value) const {

@@ -64,6 +64,9 @@ struct SweepMeasure {
 [[nodiscard]] std::span<const SweepMeasure> sweep_measures();
 [[nodiscard]] const SweepMeasure& sweep_measure(const std::string& key);  // throws Error on an unknown key
 
+// Whether a method has one point for each value of this axis, or one for all: a level line in a plot.
+[[nodiscard]] bool varies_with(Method method, const std::string& key);
+
 // A method at one length and one combination of values.
 struct SweepPoint {
   std::size_t method = 0;  // index into methods

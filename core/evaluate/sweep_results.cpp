@@ -144,6 +144,7 @@ void to_json(json& out, const SweepResults& results) {
                       {"samples", std::move(samples)}});
   }
   out = {{"kind", kKind},
+         {"finished", results.finished()},
          {"settings", settings_json(results.settings)},
          {"model", results.model},
          {"fingerprint", results.fingerprint},
@@ -155,7 +156,7 @@ SweepResults parse_sweep_results(const std::string& text, const std::string& whe
   const json parsed = parse_strict_json(text, where);
   const Reader file(parsed, where);
   if (!file.has("kind") || parsed["kind"] != kKind) throw Error(fmt::format("{} holds no sweep.", where));
-  file.only({"kind", "settings", "model", "fingerprint", "methods", "points", "machine"});
+  file.only({"kind", "finished", "settings", "model", "fingerprint", "methods", "points", "machine"});
   SweepResults results;
   try {
     results.settings = read_settings(file["settings"]);
@@ -167,6 +168,7 @@ SweepResults parse_sweep_results(const std::string& text, const std::string& whe
   results.fingerprint = file["fingerprint"].text(256);
   results.methods = file["methods"].methods();
   for (const Reader& point : file["points"].list(100000)) results.points.push_back(read_point(point, results));
+  if (file["finished"].flag() != results.finished()) file["finished"].refuse("as its contents are");
   return results;
 }
 
@@ -180,9 +182,7 @@ std::string to_csv(const SweepResults& results) {
     for (std::size_t s = 0; s < point.samples.size(); ++s) {
       csv += fmt::format("{},{}", results_file::csv_field(results.methods[point.method].name), point.length);
       for (const SweepAxis& axis : results.settings.axes) {
-        const std::vector<Method>& used_by = parameter_info(axis.key).used_by;
-        const bool used = point.parameters.method != Method::kDense &&
-                          std::find(used_by.begin(), used_by.end(), point.parameters.method) != used_by.end();
+        const bool used = varies_with(point.parameters.method, axis.key);
         csv += "," + (used ? plain_text(get_parameter(point.parameters, axis.key)) : std::string());
       }
       csv += fmt::format(",{}", s);

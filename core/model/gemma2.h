@@ -85,8 +85,10 @@ class Gemma2 {
                                                         std::int64_t most, const CancelToken* cancel = nullptr,
                                                         const std::function<void(std::int32_t)>& seen = {});
 
-// Mean log-probability (nats) of `continuation`, token by token, after a prefill that kept its cache. Throws Error where
-// it is empty.
+// Log-probability (nats) of one token under logits [vocab].
+[[nodiscard]] double log_probability(std::span<const float> logits, std::int32_t token);
+// Mean of these over `continuation`, token by token, after a prefill that kept its cache and gave the logits of its last
+// position last. Throws Error where it is empty.
 [[nodiscard]] double log_probability(const Gemma2& model, const PrefillResult& prefill,
                                      std::span<const std::int32_t> continuation, const CancelToken* cancel = nullptr);
 

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -15,13 +17,6 @@ struct Rewind {
   Rewind& operator=(const Rewind&) = delete;
   KvCache& cache;
 };
-
-double log_softmax_at(std::span<const float> logits, std::int32_t token) {
-  const float highest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit - highest));
-  return static_cast<double>(logits[static_cast<std::size_t>(token)] - highest) - std::log(sum);
-}
 
 }  // namespace
 
@@ -45,6 +40,16 @@ std::vector<std::int32_t> generate_greedy(const Gemma2& model, const PrefillResu
   return tokens;
 }
 
+double log_probability(std::span<const float> logits, std::int32_t token) {
+  if (token < 0 || static_cast<std::size_t>(token) >= logits.size()) {
+    throw Error(fmt::format("Token {} is outside the model's vocabulary of {}.", token, logits.size()));
+  }
+  const float highest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit - highest));
+  return static_cast<double>(logits[static_cast<std::size_t>(token)] - highest) - std::log(sum);
+}
+
 double log_probability(const Gemma2& model, const PrefillResult& prefill, std::span<const std::int32_t> continuation,
                        const CancelToken* cancel) {
   if (prefill.cache == nullptr) throw Error("Scoring a continuation needs a prefill that kept its key/value cache.");
@@ -55,11 +60,8 @@ double log_probability(const Gemma2& model, const PrefillResult& prefill, std::s
   double sum = 0;
   for (std::size_t i = 0; i < continuation.size(); ++i) {
     if (cancel != nullptr) cancel->check();
-    if (continuation[i] < 0 || static_cast<std::size_t>(continuation[i]) >= vocab) {
-      throw Error("A token of the continuation is outside the model's vocabulary.");
-    }
     if (i > 0) logits = model.decode_step(*prefill.cache, continuation[i - 1]);
-    sum += log_softmax_at(logits, continuation[i]);
+    sum += log_probability(logits, continuation[i]);
   }
   return sum / static_cast<double>(continuation.size());
 }
