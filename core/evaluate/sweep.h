@@ -87,6 +87,9 @@ struct SweepResults {
   [[nodiscard]] bool finished() const;
 };
 
+// All points of a sweep's settings and methods, without samples. Throws Error where there are too many.
+[[nodiscard]] std::vector<SweepPoint> make_points(const SweepSettings& settings,
+                                                  const std::vector<MethodChoice>& methods);
 // What a sweep makes of the methods asked for: logits and oracle are held against dense.
 [[nodiscard]] std::vector<MethodChoice> with_dense_first(std::vector<MethodChoice> methods);
 

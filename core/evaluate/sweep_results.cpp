@@ -61,21 +61,14 @@ SweepSettings read_settings(const Reader& from) {
   return settings;
 }
 
-SweepPoint read_point(const Reader& from, const SweepResults& results) {
+// The point must be the one that the settings have in this place.
+void read_samples(const Reader& from, const SweepResults& results, SweepPoint& point) {
   from.only({"method", "length", "parameters", "samples"});
-  SweepPoint point;
-  const std::string name = from["method"].text(256);
-  const auto at = std::find_if(results.methods.begin(), results.methods.end(),
-                               [&](const MethodChoice& method) { return method.name == name; });
-  if (at == results.methods.end()) from["method"].refuse("one of the methods of the sweep");
-  point.method = static_cast<std::size_t>(at - results.methods.begin());
-  const std::vector<std::int64_t>& lengths = results.settings.lengths;
-  point.length = from["length"].whole(1, 1 << 24);
-  if (std::find(lengths.begin(), lengths.end(), point.length) == lengths.end()) {
-    from["length"].refuse("one of the lengths of the sweep");
+  if (from["method"].text(256) != results.methods[point.method].name) from["method"].refuse("the next of its methods");
+  if (from["length"].value() != point.length) from["length"].refuse("the next of its lengths");
+  if (!(from["parameters"].parameters() == point.parameters)) {
+    from["parameters"].refuse("its method's with the next values");
   }
-  point.parameters = from["parameters"].parameters();
-  if (point.parameters.method != at->parameters.method) from["parameters"].refuse("of the point's method");
   std::vector<std::string> keys;
   for (const SweepMeasure& measure : sweep_measures()) keys.push_back(measure.key);
   for (const Reader& item : from["samples"].list(static_cast<std::size_t>(results.settings.samples))) {
@@ -86,7 +79,6 @@ SweepPoint read_point(const Reader& from, const SweepResults& results) {
     }
     point.samples.push_back(sample);
   }
-  return point;
 }
 
 }  // namespace
@@ -167,7 +159,12 @@ SweepResults parse_sweep_results(const std::string& text, const std::string& whe
   results.model = file["model"].text(4096);
   results.fingerprint = file["fingerprint"].text(256);
   results.methods = file["methods"].methods();
-  for (const Reader& point : file["points"].list(100000)) results.points.push_back(read_point(point, results));
+  const std::vector<Reader> points = file["points"].list(100000);
+  if (points.empty()) return results;
+  results.points = make_points(results.settings, results.methods);
+  if (points.size() != results.points.size())
+    file["points"].refuse(fmt::format("the {} of its settings", results.points.size()));
+  for (std::size_t i = 0; i < points.size(); ++i) read_samples(points[i], results, results.points[i]);
   if (file["finished"].flag() != results.finished()) file["finished"].refuse("as its contents are");
   return results;
 }
