@@ -6,22 +6,11 @@
 #include <utility>
 
 #include "core/evaluate/document.h"
+#include "core/evaluate/long_work_internal.h"
 #include "core/trace/trace.h"
 
 namespace dhsa {
 namespace {
-
-constexpr double kQuadraticAt = 8192;  // tokens at which attention takes about as long as all else
-
-// For the progress bar only: how long a prompt of this length takes, in no unit.
-double cost(std::int64_t length) {
-  const auto tokens = static_cast<double>(length);
-  return tokens * (1 + tokens / kQuadraticAt);
-}
-
-void require(bool holds, const std::string& sentence) {
-  if (!holds) throw Error(sentence);
-}
 
 // Follows one prefill: density, progress.
 class Follower : public PrefillObserver {
@@ -57,9 +46,10 @@ class NeedleRun {
       : model_(model), tokenizer_(tokenizer), results_(results), options_(options), predictor_(predictor) {
     const NeedleSettings& settings = results.settings;
     for (const std::int64_t length : settings.lengths) {
-      all_ += cost(length) * static_cast<double>(settings.depths * settings.prompts);
+      all_ += relative_cost(length) * static_cast<double>(settings.depths * settings.prompts);
     }
-    for (const NeedleCell& cell : results.cells) done_ += cost(cell.length) * static_cast<double>(cell.prompts);
+    for (const NeedleCell& cell : results.cells)
+      done_ += relative_cost(cell.length) * static_cast<double>(cell.prompts);
   }
 
   void run() {
@@ -88,7 +78,7 @@ class NeedleRun {
       ++next.prompts;
       add_to_mean(next.tokens, static_cast<double>(prompt.encoding.ids.size()), next.prompts);
       for (std::size_t method = 0; method < results_.methods.size(); ++method) ask(next, method, prompt);
-      done_ += cost(next.length);
+      done_ += relative_cost(next.length);
       results_.cells[index] = std::move(next);
       if (options_.updated) options_.updated(results_, index);
     }
@@ -100,7 +90,7 @@ class NeedleRun {
       if (options_.cancel != nullptr) options_.cancel->check();
       if (!options_.progress) return;
       const double methods = static_cast<double>(results_.methods.size());
-      const double here = cost(cell.length) * (static_cast<double>(method) + share) / methods;
+      const double here = relative_cost(cell.length) * (static_cast<double>(method) + share) / methods;
       options_.progress({cell.length, cell.depth, cell.prompts - 1, choice.name, (done_ + here) / all_});
     };
     tell(0);

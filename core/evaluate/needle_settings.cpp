@@ -4,16 +4,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/evaluate/long_work_internal.h"
 #include "core/evaluate/needle.h"
 
 namespace dhsa {
-namespace {
-
-void require(bool holds, const std::string& sentence) {
-  if (!holds) throw Error(sentence);
-}
-
-}  // namespace
 
 const char* name_of(NeedleTask task) noexcept {
   switch (task) {

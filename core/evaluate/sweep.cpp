@@ -7,20 +7,10 @@
 
 #include "core/evaluate/benchmark.h"
 #include "core/evaluate/document.h"
+#include "core/evaluate/long_work_internal.h"
 
 namespace dhsa {
 namespace {
-
-constexpr double kQuadraticAt = 8192;  // tokens at which attention takes about as long as all else
-
-double cost(std::int64_t length) {
-  const auto tokens = static_cast<double>(length);
-  return tokens * (1 + tokens / kQuadraticAt);
-}
-
-void require(bool holds, const std::string& sentence) {
-  if (!holds) throw Error(sentence);
-}
 
 bool is_dense(const MethodChoice& choice) { return choice.parameters.method == Method::kDense; }
 
@@ -70,8 +60,8 @@ class Sweep {
         const std::shared_ptr<const BoundaryPredictor>& predictor)
       : model_(model), tokenizer_(tokenizer), results_(results), options_(options), predictor_(predictor) {
     for (const SweepPoint& point : results.points) {
-      all_ += cost(point.length) * static_cast<double>(results.settings.samples);
-      done_ += cost(point.length) * static_cast<double>(point.samples.size());
+      all_ += relative_cost(point.length) * static_cast<double>(results.settings.samples);
+      done_ += relative_cost(point.length) * static_cast<double>(point.samples.size());
     }
   }
 
@@ -107,7 +97,7 @@ class Sweep {
     options.max_new_tokens = 0;
     options.warm_up = !warm_;
     options.cancel = options_.cancel;
-    const double share = cost(length);
+    const double share = relative_cost(length);
     options.progress = [&](const CompareProgress& progress) {
       // Dense comes first; the others follow in their order.
       const std::size_t point = open[static_cast<std::size_t>(progress.run)];
@@ -136,7 +126,8 @@ class Sweep {
     PrefillOptions options;
     options.cancel = options_.cancel;
     for (std::int64_t i = 1; i < results_.settings.repeats; ++i) {
-      tell(p, sample, cost(point.length) * static_cast<double>(i) / static_cast<double>(results_.settings.repeats));
+      tell(p, sample,
+           relative_cost(point.length) * static_cast<double>(i) / static_cast<double>(results_.settings.repeats));
       const std::unique_ptr<Planner> planner = make_planner(point.parameters, document.info(), predictor_);
       const PrefillResult result = model_.prefill(document.encoding.ids, *planner, options);
       seconds.push_back(result.seconds);

@@ -4,16 +4,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/evaluate/long_work_internal.h"
 #include "core/evaluate/sweep.h"
 
 namespace dhsa {
 namespace {
 
 constexpr std::size_t kMostPoints = 100000;
-
-void require(bool holds, const std::string& sentence) {
-  if (!holds) throw Error(sentence);
-}
 
 bool is_dense(const MethodChoice& choice) { return choice.parameters.method == Method::kDense; }
 

@@ -1,0 +1,171 @@
+// `dhsa needle` and `dhsa sweep`: reports, files, going on, refusals.
+#include <gtest/gtest.h>
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "tests/app/command.h"
+
+namespace dhsa::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+const char* const kSmallNeedle =
+    "needle --lengths 192,256 --depths 2 --methods dense,window-sinks --budget 64 --sink-tokens 4 --seed 3";
+const char* const kSmallSweep =
+    "sweep --lengths 128 --methods window-sinks,best --vary budget=48,96 --sink-tokens 4 --local-tokens 16 --repeats 1";
+
+TEST(NeedleCommand, ReportsEveryMethodAndLeavesJsonAndCsv) {
+  const Folder folder;
+  const std::string json = folder.path("needle.json").string();
+  const std::string csv = folder.path("needle.csv").string();
+  const Outcome outcome = dhsa(std::string(kSmallNeedle) + " --json '" + json + "' --csv '" + csv + "'");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* part : {"single, reference mode", "exact", "log-prob.", "dense", "window-sinks", "depth", "192"}) {
+    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
+  }
+  EXPECT_EQ(outcome.err, "");
+  const nlohmann::json results = json_of(json);
+  EXPECT_EQ(results["kind"], "dhsa-needle");
+  EXPECT_EQ(results["finished"], true);
+  EXPECT_EQ(results["cells"].size(), 4U);
+  EXPECT_TRUE(results.contains("machine"));
+  EXPECT_EQ(results["methods"][1]["parameters"]["budget"], 64);
+  EXPECT_EQ(results["methods"][1]["parameters"]["sink-tokens"], 4);
+  const std::string rows = content(csv);
+  EXPECT_EQ(std::count(rows.begin(), rows.end(), '\n'), 1 + 8);
+  EXPECT_EQ(folder.names().size(), 2U);
+
+  // The same again has nothing to do, and says the same.
+  const Outcome again = dhsa(std::string(kSmallNeedle) + " --resume --json '" + json + "'");
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(again.out, outcome.out);
+  EXPECT_EQ(json_of(json)["cells"], results["cells"]);
+}
+
+TEST(NeedleCommand, GoesOnOnlyWithTheSameSettings) {
+  const Folder folder;
+  const std::string json = folder.path("needle.json").string();
+  const std::string to = " --json '" + json + "'";
+  ASSERT_EQ(dhsa(std::string(kSmallNeedle) + to).code, 0);
+  nlohmann::json half = json_of(json);
+  const nlohmann::json whole = half;
+  half["cells"].erase(3);
+  half["cells"].erase(2);
+  half["finished"] = false;
+  static_cast<void>(folder.write("needle.json", half.dump()));
+
+  EXPECT_REFUSED(dhsa(std::string(kSmallNeedle) + to), "--resume");  // would write over it
+  EXPECT_REFUSED(dhsa(std::string(kSmallNeedle) + " --mode strict --resume" + to), "mode");
+  EXPECT_REFUSED(dhsa(std::string(kSmallNeedle) + " --local-tokens 8 --resume" + to), "local-tokens");
+  EXPECT_EQ(json_of(json), half);
+
+  ASSERT_EQ(dhsa(std::string(kSmallNeedle) + " --resume" + to).code, 0);
+  nlohmann::json done = json_of(json);
+  ASSERT_EQ(done["cells"].size(), 4U);
+  for (std::size_t c = 0; c < 4; ++c) {
+    for (std::size_t m = 0; m < 2; ++m) {
+      EXPECT_EQ(done["cells"][c]["scores"][m]["answers"], whole["cells"][c]["scores"][m]["answers"]);
+    }
+  }
+}
+
+TEST(NeedleCommand, HidesNeedlesInAFileOfOnesOwn) {
+  const Folder folder;
+  std::string text;
+  for (int i = 0; i < 80; ++i)
+    text += "On day " + std::to_string(i) + " the keeper wrote down what the sea had brought. ";
+  const std::string note = folder.write("log book.txt", text);
+  const std::string json = folder.path("n.json").string();
+  const Outcome outcome = dhsa("needle --lengths 256 --depths 1 --methods dense --task multi-key --haystack '" + note +
+                               "' --json '" + json + "'");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("log book.txt"), std::string::npos);
+  EXPECT_EQ(json_of(json)["settings"]["haystack"]["name"], "log book.txt");
+}
+
+TEST(NeedleCommand, AnInterruptLeavesAFileToGoOnFrom) {
+  const Folder folder;
+  const std::string json = folder.path("needle.json").string();
+  const std::string arguments = "needle --lengths 256 --depths 2 --prompts 500 --methods dense --json '" + json + "'";
+  const std::string script = "'" + std::string(DHSA_BINARY) + "' " + arguments + " >'" + folder.path("out").string() +
+                             "' 2>'" + folder.path("err").string() + "' & pid=$!; for i in $(seq 600); do test -e '" +
+                             json + "' && break; sleep 0.1; done; kill -INT $pid; wait $pid";
+  const std::string runner = folder.write("run.sh", "set -m\n" + script + "\n");
+  const int status = std::system(("bash '" + runner + "'").c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 1) << content(folder.path("err"));
+  const std::string said = content(folder.path("err"));
+  EXPECT_NE(said.find("Cancelled after "), std::string::npos) << said;
+  EXPECT_NE(said.find("--resume"), std::string::npos) << said;
+  const nlohmann::json results = json_of(json);
+  EXPECT_EQ(results["finished"], false);
+  EXPECT_GE(results["cells"][0]["prompts"], 1);
+  EXPECT_LT(results["cells"][0]["prompts"], 500);
+  EXPECT_NE(content(folder.path("out")).find("dense"), std::string::npos);  // what there is so far
+}
+
+TEST(NeedleCommand, RefusesInOneSentence) {
+  const Folder folder;
+  const std::string quick = "needle --lengths 256 --depths 1 --methods dense ";
+  EXPECT_REFUSED(dhsa("needle --lengths many"), "many");
+  EXPECT_REFUSED(dhsa("needle --methods nobody"), "nobody");
+  EXPECT_REFUSED(dhsa("needle --methods dense,dense"), "twice");
+  EXPECT_REFUSED(dhsa("needle --task triple"), "triple");
+  EXPECT_REFUSED(dhsa("needle --mode loose"), "loose");
+  EXPECT_REFUSED(dhsa("needle --depths 0"), "depths");
+  EXPECT_REFUSED(dhsa("needle --lengths 32K"), "--allow-long");
+  EXPECT_REFUSED(dhsa("needle --lengths 1K --budget-share 0.125 --methods dhsa"), "dhsa at 1024 tokens");
+  EXPECT_REFUSED(dhsa(quick + "--resume"), "--json");
+  EXPECT_REFUSED(dhsa(quick + "--haystack '" + folder.path("no.txt").string() + "'"), "no.txt");
+  EXPECT_REFUSED(dhsa(quick + "--haystack '" + folder.write("blank.txt", " \n") + "'"), "empty");
+  EXPECT_REFUSED(dhsa(quick + "--json '" + folder.path().string() + "'"), "folder");
+  EXPECT_REFUSED(dhsa(quick + "--csv '" + folder.path("no/where.csv").string() + "'"), "where.csv");
+  const std::string broken = folder.write("broken.json", "{\"kind\":\"dhsa-needle\",\"cells\":[");
+  EXPECT_REFUSED(dhsa(quick + "--resume --json '" + broken + "'"), "JSON");
+  EXPECT_EQ(content(broken), "{\"kind\":\"dhsa-needle\",\"cells\":[");
+}
+
+TEST(SweepCommand, MeasuresEveryValueAndGoesOn) {
+  const Folder folder;
+  const std::string json = folder.path("sweep.json").string();
+  const std::string csv = folder.path("sweep.csv").string();
+  const std::string to = " --json '" + json + "' --csv '" + csv + "'";
+  const Outcome outcome = dhsa(std::string(kSmallSweep) + to);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* part : {"budget", "dense", "window-sinks", "best", "KL", "same top token"}) {
+    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
+  }
+  const nlohmann::json results = json_of(json);
+  EXPECT_EQ(results["kind"], "dhsa-sweep");
+  ASSERT_EQ(results["points"].size(), 5U);
+  EXPECT_LT(results["points"][4]["samples"][0]["kl"], results["points"][3]["samples"][0]["kl"]);
+  const std::string rows = content(csv);
+  EXPECT_EQ(std::count(rows.begin(), rows.end(), '\n'), 1 + 5);
+
+  nlohmann::json half = results;
+  half["points"][4]["samples"].clear();
+  half["finished"] = false;
+  static_cast<void>(folder.write("sweep.json", half.dump()));
+  EXPECT_REFUSED(dhsa(std::string(kSmallSweep) + to), "--resume");
+  EXPECT_REFUSED(dhsa(std::string(kSmallSweep) + " --samples 2 --resume" + to), "samples");
+  ASSERT_EQ(dhsa(std::string(kSmallSweep) + " --resume" + to).code, 0);
+  EXPECT_EQ(json_of(json)["points"][4]["samples"][0]["kl"], results["points"][4]["samples"][0]["kl"]);
+  EXPECT_EQ(json_of(json)["points"][3], results["points"][3]);  // not measured again
+}
+
+TEST(SweepCommand, RefusesInOneSentence) {
+  EXPECT_REFUSED(dhsa("sweep --vary budget"), "PARAMETER=VALUE");
+  EXPECT_REFUSED(dhsa("sweep --vary budget="), "no value");
+  EXPECT_REFUSED(dhsa("sweep --vary colour=red"), "colour");
+  EXPECT_REFUSED(dhsa("sweep --vary budget=some"), "some");
+  EXPECT_REFUSED(dhsa("sweep --vary method=dense"), "method");
+  EXPECT_REFUSED(dhsa("sweep --vary budget=1 --lengths 128 --methods dhsa"), "budget of 1");
+  EXPECT_REFUSED(dhsa("sweep --samples 0"), "samples");
+  EXPECT_REFUSED(dhsa("sweep --lengths 64K"), "--allow-long");
+}
+
+}  // namespace
+}  // namespace dhsa::test
