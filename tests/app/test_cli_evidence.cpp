@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 const char* const kSmallNeedle =
     "needle --lengths 192,256 --depths 2 --methods dense,window-sinks --budget 64 --sink-tokens 4 --seed 3";
 const char* const kSmallSweep =
-    "sweep --lengths 128 --methods window-sinks,best --vary budget=48,96 --sink-tokens 4 --local-tokens 16 --repeats 1";
+    "sweep --lengths 128 --methods window-sinks,best --vary budget=48,96 --sink-tokens 4 --local-tokens 16 "
+    "--query-block 32 --repeats 1";
 
 TEST(NeedleCommand, ReportsEveryMethodAndLeavesJsonAndCsv) {
   const Folder folder;
