@@ -305,6 +305,30 @@ class TestState : public QObject {
     QCOMPARE(cancelled.count(), 0);
   }
 
+  void workInTheBackgroundMakesWayForAllButItsLike() {
+    Engine engine;
+    QStringList order;  // written by one job after the other
+    std::atomic<bool> inside = false;
+    std::atomic<bool> go = false;
+    engine.submit(JobKind::kNeedle, [&](const JobContext& job) {
+      inside = true;
+      waitFor([&] { return go.load(); });
+      job.serveAll();
+      order << QStringLiteral("needle test");
+    });
+    waitFor([&] { return inside.load(); });
+    engine.submit(JobKind::kSweep, [&](const JobContext&) { order << QStringLiteral("sweep"); });
+    engine.submit(JobKind::kPrefill, [&](const JobContext& job) {
+      engine.submit(JobKind::kRow, [&](const JobContext&) { order << QStringLiteral("row in the run"); });
+      job.serveInteractive();
+      order << QStringLiteral("run");
+    });
+    engine.submit(JobKind::kLayer, [&](const JobContext&) { order << QStringLiteral("layer"); });
+    go = true;
+    QTRY_VERIFY(!engine.isBusy());
+    QCOMPARE(order.join(u' '), QStringLiteral("layer row in the run run needle test sweep"));
+  }
+
   void theEngineJoinsWhileBusy() {
     std::atomic<bool> started = false;
     std::atomic<bool> stopped = false;

@@ -14,7 +14,7 @@ namespace dhsa {
 namespace {
 
 // The lower is served first.
-enum Level : std::uint8_t { kAtOnce, kSoon, kLong, kIdle };
+enum Level : std::uint8_t { kAtOnce, kSoon, kLong, kIdle, kBackground };
 
 Level levelOf(JobKind kind) {
   switch (kind) {
@@ -25,6 +25,9 @@ Level levelOf(JobKind kind) {
       return kSoon;
     case JobKind::kRefine:
       return kIdle;
+    case JobKind::kNeedle:
+    case JobKind::kSweep:
+      return kBackground;
     default:
       return kLong;
   }
@@ -42,7 +45,7 @@ std::size_t indexOf(JobKind kind) { return static_cast<std::size_t>(kind); }
 void JobContext::post(std::function<void()> deliver) const {
   m_engine->deliver(m_kind, m_id, std::move(deliver), false);
 }
-void JobContext::serveInteractive() const { m_engine->serveInteractive(); }
+void JobContext::serve(bool all) const { m_engine->serve(all ? kIdle : kSoon); }
 
 Engine::Engine(QObject* parent) : QObject(parent), m_thread(QThread::create([this] { loop(); })) {
   m_thread->setObjectName(QStringLiteral("engine"));
@@ -55,8 +58,7 @@ Engine::~Engine() {
     m_stop = true;
     for (const auto& job : m_queue) job->cancel->cancel();
     m_queue.clear();
-    if (m_running) m_running->cancel->cancel();
-    if (m_interactive) m_interactive->cancel->cancel();
+    for (const auto& job : m_running) job->cancel->cancel();
   }
   m_wake.notify_all();
   m_thread->wait();
@@ -71,8 +73,7 @@ quint64 Engine::submit(JobKind kind, Work work) {
     m_newest[indexOf(kind)] = job->id;
     m_cancelAsked[indexOf(kind)] = false;
     std::erase_if(m_queue, [kind](const auto& queued) { return queued->kind == kind; });
-    for (const auto& running : {m_running, m_interactive}) {
-      if (!running) continue;
+    for (const auto& running : m_running) {
       if (running->kind == kind) {
         running->preempted = false;
         running->cancel->cancel();
@@ -96,8 +97,8 @@ void Engine::cancel(JobKind kind) {
       if (queued->kind == kind) queuedOnly = queued->id;
     }
     std::erase_if(m_queue, [kind](const auto& queued) { return queued->kind == kind; });
-    for (const auto& running : {m_running, m_interactive}) {
-      if (!running || running->kind != kind) continue;
+    for (const auto& running : m_running) {
+      if (running->kind != kind) continue;
       running->preempted = false;
       running->cancel->cancel();
     }
@@ -107,13 +108,13 @@ void Engine::cancel(JobKind kind) {
 
 bool Engine::isBusy(JobKind kind) const {
   const std::lock_guard lock(m_mutex);
-  return (m_running && m_running->kind == kind) || (m_interactive && m_interactive->kind == kind) ||
-         std::any_of(m_queue.begin(), m_queue.end(), [kind](const auto& job) { return job->kind == kind; });
+  const auto isOne = [kind](const auto& job) { return job->kind == kind; };
+  return std::any_of(m_running.begin(), m_running.end(), isOne) || std::any_of(m_queue.begin(), m_queue.end(), isOne);
 }
 
 bool Engine::isBusy() const {
   const std::lock_guard lock(m_mutex);
-  return m_running || !m_queue.empty();
+  return !m_running.empty() || !m_queue.empty();
 }
 
 std::shared_ptr<Engine::Job> Engine::takeLocked(int lowest) {
@@ -133,34 +134,29 @@ void Engine::loop() {
   setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), 5);
   set_compute_threads(0);
   for (;;) {
-    std::shared_ptr<Job> job;
     {
       std::unique_lock lock(m_mutex);
       m_wake.wait(lock, [this] { return m_stop || !m_queue.empty(); });
       if (m_stop) return;
-      job = takeLocked(kIdle);
-      m_running = job;
     }
-    execute(job);
-    const std::lock_guard lock(m_mutex);
-    m_running.reset();
-    requeueLocked(job);
+    serve(kBackground);
   }
 }
 
-void Engine::serveInteractive() {
+// Whatever waits at this level or above, the most urgent first.
+void Engine::serve(int lowest) {
   for (;;) {
     std::shared_ptr<Job> job;
     {
       const std::lock_guard lock(m_mutex);
       if (m_stop) return;
-      job = takeLocked(kSoon);
-      m_interactive = job;
+      job = takeLocked(lowest);
+      if (!job) return;
+      m_running.push_back(job);
     }
-    if (!job) return;
     execute(job);
     const std::lock_guard lock(m_mutex);
-    m_interactive.reset();
+    m_running.pop_back();
     requeueLocked(job);
   }
 }

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "core/base/error.h"
 
@@ -24,12 +25,13 @@ enum class JobKind : std::uint8_t {
   kPrefill,
   kCompare,
   kNeedle,
+  kSweep,
   kLayer,    // what-if of the layer in view
   kRow,      // the selected row
   kPicture,  // what the matrix draws
   kRefine,   // exact figures and the other layers, while nothing else waits
 };
-inline constexpr std::size_t kJobKinds = 10;
+inline constexpr std::size_t kJobKinds = 11;
 
 class Engine;
 
@@ -41,10 +43,14 @@ class JobContext {
   // Runs `deliver` on the window's thread, unless the job is cancelled or superseded by then.
   void post(std::function<void()> deliver) const;
   // Serves waiting interactive jobs in the middle of a long one (called between two stages of a prefill).
-  void serveInteractive() const;
+  void serveInteractive() const { serve(false); }
+  // Serves all other work that waits, loading and runs included, but no second work in the background: called by that
+  // wherever it can pause.
+  void serveAll() const { serve(true); }
 
  private:
   friend class Engine;
+  void serve(bool all) const;
   JobContext(Engine* engine, JobKind kind, quint64 id, std::shared_ptr<CancelToken> cancel)
       : m_engine(engine), m_kind(kind), m_id(id), m_cancel(std::move(cancel)) {}
   Engine* m_engine;
@@ -85,7 +91,7 @@ class Engine : public QObject {
   };
   void loop();
   void execute(const std::shared_ptr<Job>& job);
-  void serveInteractive();
+  void serve(int lowest);
   std::shared_ptr<Job> takeLocked(int lowest);
   void requeueLocked(const std::shared_ptr<Job>& job);
   void deliver(JobKind kind, quint64 id, std::function<void()> what, bool evenIfCancelled);
@@ -93,8 +99,7 @@ class Engine : public QObject {
   mutable std::mutex m_mutex;
   std::condition_variable m_wake;
   std::deque<std::shared_ptr<Job>> m_queue;
-  std::shared_ptr<Job> m_running;      // the outer job
-  std::shared_ptr<Job> m_interactive;  // one served inside it
+  std::vector<std::shared_ptr<Job>> m_running;  // each served inside the one before
   std::array<quint64, kJobKinds> m_newest{};
   std::array<bool, kJobKinds> m_cancelAsked{};
   quint64 m_nextId = 1;

@@ -364,9 +364,17 @@ void Explorer::compareWithDense() {
 }
 
 void Explorer::cancel() {
-  for (const JobKind kind :
-       {JobKind::kLoadModel, JobKind::kLoadDocument, JobKind::kPrefill, JobKind::kCompare, JobKind::kNeedle}) {
-    if (m_engine->isBusy(kind)) m_engine->cancel(kind);
+  const auto cancelAll = [this](std::initializer_list<JobKind> kinds) {
+    bool any = false;
+    for (const JobKind kind : kinds) {
+      if (!m_engine->isBusy(kind)) continue;
+      m_engine->cancel(kind);
+      any = true;
+    }
+    return any;
+  };
+  if (!cancelAll({JobKind::kLoadModel, JobKind::kLoadDocument, JobKind::kPrefill, JobKind::kCompare})) {
+    cancelAll({JobKind::kNeedle, JobKind::kSweep});
   }
 }
 

@@ -31,6 +31,7 @@ struct LoadedModel {
 struct DocumentRequest {
   QString path;     // a file, or
   QByteArray text;  // pasted text, or neither: the sample
+  QString title;    // of a text that is not a file; empty: "Pasted text"
   bool allowLong = false;
 };
 
@@ -92,7 +93,7 @@ class Explorer : public QObject {
  public Q_SLOTS:
   void run();
   void compareWithDense();
-  void cancel();  // run, comparison or loading, whatever goes on
+  void cancel();  // run, comparison or loading, whatever goes on; else the work in the background
   void setCompareAfterRun(bool on) { m_compareAfterRun = on; }
 
  Q_SIGNALS:

@@ -34,7 +34,7 @@ std::shared_ptr<const OpenDocument> loadDocument(const DocumentRequest& request,
   OpenDocument origin;
   origin.allowLong = request.allowLong;
   if (!request.text.isEmpty()) {
-    origin.title = Explorer::tr("Pasted text");
+    origin.title = request.title.isEmpty() ? Explorer::tr("Pasted text") : request.title;
     origin.source = request.text;
   } else {
     const auto file = request.path.isEmpty() ? resource_path("documents/sample.txt") : pathOf(request.path);

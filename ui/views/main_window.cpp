@@ -22,14 +22,19 @@
 #include "ui/models/format.h"
 #include "ui/models/layer_model.h"
 #include "ui/state/commands.h"
+#include "ui/state/needle_test.h"
+#include "ui/state/sweep_run.h"
 #include "ui/views/chunk_panel.h"
+#include "ui/views/experiment_frame.h"
 #include "ui/views/importance_panel.h"
 #include "ui/views/matrix_panel.h"
 #include "ui/views/message_bar.h"
 #include "ui/views/metrics_panel.h"
+#include "ui/views/needle_panel.h"
 #include "ui/views/parameters_panel.h"
 #include "ui/views/performance_panel.h"
 #include "ui/views/runs_panel.h"
+#include "ui/views/sweep_panel.h"
 #include "ui/views/text_panel.h"
 #include "ui/views/text_view.h"
 
@@ -37,7 +42,7 @@ namespace dhsa {
 namespace {
 
 // Layouts saved by another arrangement of docks are not restored.
-constexpr int kLayoutVersion = 1;
+constexpr int kLayoutVersion = 2;
 // A model that takes more than this is loaded only once a person has seen how much.
 constexpr qint64 kAskAboveBytes = qint64{1} << 30;
 
@@ -56,7 +61,12 @@ QString sessionSuffix() { return QStringLiteral("dhsa-session"); }
 }  // namespace
 
 MainWindow::MainWindow(const StartOptions& options, QWidget* parent)
-    : QMainWindow(parent), m_options(options), m_explorer(new Explorer(this)), m_messages(new MessageBar(this)) {
+    : QMainWindow(parent),
+      m_options(options),
+      m_explorer(new Explorer(this)),
+      m_messages(new MessageBar(this)),
+      m_needle(new NeedleTest(m_explorer)),
+      m_sweep(new SweepRun(m_explorer)) {
   setObjectName(QStringLiteral("mainWindow"));
   setAcceptDrops(true);
   setDockOptions(AnimatedDocks | AllowNestedDocks | AllowTabbedDocks);
@@ -121,6 +131,25 @@ void MainWindow::makeDocks() {
   addPanel("metrics", tr("Metrics"), new MetricsPanel(m_explorer));
   addPanel("performance", tr("Performance"), new PerformancePanel(m_explorer));
   connect(chunks, &ChunkPanel::tokenWanted, m_text->textView(), &TextView::scrollToToken);
+  makeExperiments();
+}
+
+void MainWindow::makeExperiments() {
+  auto* needle = new NeedlePanel(m_needle);
+  auto* sweep = new SweepPanel(m_sweep);
+  addPanel("needle", tr("Needle test"), needle);
+  addPanel("sweeps", tr("Sweeps"), sweep);
+  connect(needle, &NeedlePanel::statusText, this, [this](const QString& text) { m_cell->setText(text); });
+  connect(sweep, &SweepPanel::statusText, this, [this](const QString& text) { m_cell->setText(text); });
+  for (ExperimentFrame* frame : {needle->frame(), sweep->frame()})
+    connect(frame, &ExperimentFrame::question, m_messages, &MessageBar::ask);
+  connect(m_needle, &NeedleTest::promptOpened, this, [this](qint64 needleToken) {
+    for (const char* id : {"matrix", "text"}) {
+      m_docks.at(id)->show();
+      m_docks.at(id)->raise();
+    }
+    m_text->textView()->scrollToToken(needleToken);
+  });
 }
 
 void MainWindow::restoreDefaultLayout() {
@@ -137,10 +166,10 @@ void MainWindow::restoreDefaultLayout() {
   splitDockWidget(at("parameters"), at("metrics"), Qt::Vertical);
   tabifyDockWidget(at("text"), at("chunks"));
   tabifyDockWidget(at("importance"), at("runs"));
-  if (m_docks.contains("needle")) tabifyDockWidget(at("importance"), at("needle"));
+  tabifyDockWidget(at("matrix"), at("needle"));
+  tabifyDockWidget(at("needle"), at("sweeps"));
   for (auto& [id, dock] : m_docks) dock->show();
-  at("text")->raise();
-  at("importance")->raise();
+  for (const char* front : {"text", "matrix", "importance"}) at(front)->raise();
   const int width = std::max(this->width(), 900);
   const int height = std::max(this->height(), 600);
   resizeDocks({at("text"), at("matrix"), at("parameters")}, {width * 21 / 100, width * 54 / 100, width * 25 / 100},
@@ -333,6 +362,16 @@ void MainWindow::openText(const QString& path) {
 void MainWindow::openModelFolder(const QString& folder) { m_explorer->inspectModel(folder); }
 
 void MainWindow::closeEvent(QCloseEvent* event) {
+  if (!m_closeAnyway && !(m_needle->isSaved() && m_sweep->isSaved())) {
+    event->ignore();
+    m_messages->ask(m_needle->isSaved() ? tr("The results of the sweep are not saved.")
+                                        : tr("The results of the needle test are not saved."),
+                    tr("Close anyway"), [this] {
+                      m_closeAnyway = true;
+                      close();
+                    });
+    return;
+  }
   QSettings settings;
   settings.setValue(QStringLiteral("geometry"), saveGeometry());
   settings.setValue(QStringLiteral("state"), saveState(kLayoutVersion));

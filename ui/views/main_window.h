@@ -20,8 +20,10 @@ namespace dhsa {
 class ImportancePanel;
 class MatrixPanel;
 class MessageBar;
+class NeedleTest;
 class ParametersPanel;
 class RunsPanel;
+class SweepRun;
 class TextPanel;
 
 struct StartOptions {
@@ -41,6 +43,8 @@ class MainWindow : public QMainWindow {
   void start();  // loads model and text as the options say
   [[nodiscard]] Explorer* explorer() const noexcept { return m_explorer; }
   [[nodiscard]] MessageBar* messageBar() const noexcept { return m_messages; }
+  [[nodiscard]] NeedleTest* needleTest() const noexcept { return m_needle; }
+  [[nodiscard]] SweepRun* sweep() const noexcept { return m_sweep; }
   [[nodiscard]] QAction* action(const char* id) const;
   [[nodiscard]] QDockWidget* dock(const QString& name) const;
 
@@ -62,6 +66,7 @@ class MainWindow : public QMainWindow {
 
  private:
   void makeDocks();
+  void makeExperiments();
   void makeActions();
   void makeMenus();
   void makeStatusBar();
@@ -94,6 +99,8 @@ class MainWindow : public QMainWindow {
   StartOptions m_options;
   Explorer* m_explorer;
   MessageBar* m_messages;
+  NeedleTest* m_needle;
+  SweepRun* m_sweep;
   TextPanel* m_text = nullptr;
   MatrixPanel* m_matrix = nullptr;
   ImportancePanel* m_importance = nullptr;
@@ -114,6 +121,7 @@ class MainWindow : public QMainWindow {
   std::unique_ptr<SparsityParameters> m_whatIfAfterRun;
   QRectF m_zoomAfterLayer;
   bool m_layoutRestored = false;
+  bool m_closeAnyway = false;  // results may be lost
 };
 
 }  // namespace dhsa

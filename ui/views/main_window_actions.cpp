@@ -177,7 +177,7 @@ void MainWindow::updateActions() {
   Engine* engine = m_explorer->engine();
   const bool busy = engine->isBusy(JobKind::kPrefill) || engine->isBusy(JobKind::kCompare) ||
                     engine->isBusy(JobKind::kLoadModel) || engine->isBusy(JobKind::kLoadDocument) ||
-                    engine->isBusy(JobKind::kNeedle);
+                    engine->isBusy(JobKind::kNeedle) || engine->isBusy(JobKind::kSweep);
   action("run.cancel")->setEnabled(busy);
   action("run.compare")->setEnabled(m_explorer->currentRunId() != 0);
   action("run.pin")->setEnabled(m_explorer->runs()->find(m_explorer->currentRunId()) != nullptr);

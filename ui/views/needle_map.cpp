@@ -7,6 +7,7 @@
 #include <QToolTip>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "ui/views/axis_ticks.h"
 #include "ui/views/matrix_furniture.h"
@@ -16,20 +17,20 @@ namespace dhsa {
 
 namespace {
 
-// Cividis: a found needle must look found to everyone.
-constexpr ColourMapId kMap = ColourMapId::Cividis;
-
 QString percent(double share) { return QString::number(std::lround(share * 100)); }
 
 }  // namespace
 
-NeedleMap::NeedleMap(QWidget* parent) : QWidget(parent), m_titles{tr("Dense"), tr("Sparse")} {
+NeedleMap::NeedleMap(QWidget* parent) : QWidget(parent) {
+  setObjectName(QStringLiteral("needleMap"));
   setFocusPolicy(Qt::StrongFocus);
   setMouseTracking(true);
   setAccessibleName(tr("Needle test"));
-  setAccessibleDescription(
-      tr("Depth of the needle down, length of the document across; dense on the left, sparse on the right."));
+  setAccessibleDescription(tr(
+      "Depth of the needle down, length of the prompt across, two methods side by side. Arrow keys move, Enter opens "
+      "the cell's prompt."));
   setSpokenValue(this, tr("No cell"));
+  m_scale.text = [](double value) { return QString::number(value); };
   m_theme = ViewTheme::of(palette());
 }
 
@@ -39,12 +40,20 @@ void NeedleMap::setGrid(std::vector<qint64> lengths, std::vector<double> depths)
   for (auto& values : m_values)
     values.assign(m_lengths.size() * m_depths.size(), std::numeric_limits<double>::quiet_NaN());
   m_running = {};
-  m_focus = {Side::Dense, 0, 0};
+  if (m_selected.length >= static_cast<int>(m_lengths.size()) || m_selected.depth >= static_cast<int>(m_depths.size()))
+    m_selected = {};
   place();
 }
 
-void NeedleMap::setTitles(const QString& dense, const QString& sparse) {
-  m_titles = {dense, sparse};
+void NeedleMap::setTitles(const QString& left, const QString& right, bool single) {
+  m_titles = {left, right};
+  m_single = single;
+  if (single) m_selected.side = Side::Left;
+  place();
+}
+
+void NeedleMap::setScale(Scale scale) {
+  m_scale = std::move(scale);
   update();
 }
 
@@ -56,8 +65,10 @@ void NeedleMap::setValue(Side side, int length, int depth, double value) {
   update();
 }
 
-void NeedleMap::setRunning(Side side, int length, int depth) {
-  m_running = {side, length, depth};
+void NeedleMap::setRunning(int length, int depth) {
+  const Cell cell{Side::Left, length, depth};
+  if (cell == m_running) return;
+  m_running = cell;
   update();
 }
 
@@ -68,11 +79,12 @@ double NeedleMap::value(Side side, int length, int depth) const {
 void NeedleMap::place() {
   const QFontMetricsF metrics(smallFont(font()));
   const double left = metrics.horizontalAdvance(QStringLiteral("100 %")) + 16 + metrics.height();
-  const double right = 16 + 40 + metrics.height() + 10;
+  const double right = 16 + 44 + metrics.height() + 10;
   const double top = QFontMetricsF(font()).height() + 10;
   const double bottom = 2 * metrics.height() + 10;
   const double between = 18;
-  const double width = std::max(10.0, (this->width() - left - right - between) / 2);
+  const double room = this->width() - left - right;
+  const double width = std::max(10.0, m_single ? room : (room - between) / 2);
   const double height = std::max(10.0, this->height() - top - bottom);
   for (std::size_t side = 0; side < 2; ++side)
     m_grids[side] = {static_cast<int>(m_depths.size()), static_cast<int>(m_lengths.size()),
@@ -84,39 +96,34 @@ QString NeedleMap::describe(const Cell& cell) const {
   if (cell.length < 0 || cell.depth < 0 || cell.length >= static_cast<int>(m_lengths.size()) ||
       cell.depth >= static_cast<int>(m_depths.size()))
     return {};
-  const double v = value(cell.side, cell.length, cell.depth);
-  const bool running = m_running.side == cell.side && m_running.length == cell.length && m_running.depth == cell.depth;
-  return tr("%1 · %2 tokens · depth %3 % · %4")
-      .arg(m_titles[index(cell.side)],
-           indexLabel(static_cast<double>(m_lengths[static_cast<std::size_t>(cell.length)])),
-           percent(m_depths[static_cast<std::size_t>(cell.depth)]),
-           !std::isnan(v) ? tr("found %1 %").arg(percent(v))
-           : running      ? tr("running")
-                          : tr("not run"));
+  if (m_describe) return m_describe(cell);
+  return m_scale.text(value(cell.side, cell.length, cell.depth));
 }
 
 void NeedleMap::paintEvent(QPaintEvent*) {
   QPainter painter(this);
   painter.fillRect(rect(), m_theme.window);
-  if (m_lengths.empty() || m_depths.empty()) {
+  if (isEmpty()) {
     painter.setPen(m_theme.quiet);
-    painter.drawText(rect(), Qt::AlignCenter | Qt::TextWordWrap, tr("No needle test run yet"));
+    painter.drawText(rect().adjusted(20, 20, -20, -20), Qt::AlignCenter | Qt::TextWordWrap,
+                     tr("No needle test yet.\nNumbers are hidden in long texts and asked for at their end; Start tells "
+                        "at which depth and length a mask loses them."));
     return;
   }
-  const ColourMap map(kMap);
-  const ValueScale scale(ColourScale::Linear, 0, 1, false);
+  const ColourMap map(m_scale.map, m_theme.dark);
+  const ValueScale scale(ColourScale::Linear, m_scale.low, m_scale.high, m_scale.diverging);
   const QFont small = smallFont(font());
   QStringList depths, lengths;
   for (const double depth : m_depths) depths << tr("%1 %", "depth in percent").arg(percent(depth));
   for (const qint64 length : m_lengths) lengths << indexLabel(static_cast<double>(length));
   QFont bold = font();
   bold.setBold(true);
-  for (std::size_t side = 0; side < 2; ++side) {
+  for (std::size_t side = 0; side < sides(); ++side) {
     const CellGrid& grid = m_grids[side];
+    const Side which = side == 0 ? Side::Left : Side::Right;
     grid.draw(
-        painter, m_theme, small, map, scale,
-        [&](int row, int column) { return value(side == 0 ? Side::Dense : Side::Sparse, column, row); },
-        [&](int row, int column) { return percent(value(side == 0 ? Side::Dense : Side::Sparse, column, row)); });
+        painter, m_theme, small, map, scale, [&](int row, int column) { return value(which, column, row); },
+        [&](int row, int column) { return m_scale.text(value(which, column, row)); });
     grid.drawLabels(painter, m_theme, small, side == 0 ? depths : QStringList(), lengths,
                     side == 0 ? tr("depth of the needle") : QString(), tr("length in tokens"));
     painter.setFont(bold);
@@ -124,18 +131,21 @@ void NeedleMap::paintEvent(QPaintEvent*) {
     painter.drawText(QRectF(grid.area.left(), 2, grid.area.width(), grid.area.top() - 4),
                      Qt::AlignLeft | Qt::AlignVCenter,
                      QFontMetricsF(bold).elidedText(m_titles[side], Qt::ElideRight, grid.area.width()));
+    if (m_running.length >= 0) grid.outline(painter, m_theme, m_running.depth, m_running.length, m_theme.selection);
+    if (m_selected.length >= 0 && m_selected.side == which) {
+      painter.setBrush(Qt::NoBrush);
+      const QRectF box = grid.cell(m_selected.depth, m_selected.length).adjusted(2, 2, -3, -3);
+      painter.setPen(QPen(Qt::white, 4));
+      painter.drawRect(box);
+      painter.setPen(QPen(Qt::black, 2, hasFocus() ? Qt::DotLine : Qt::SolidLine));
+      painter.drawRect(box);
+    }
   }
-  const QRectF& last = m_grids[1].area;
-  ValueScale percents(ColourScale::Linear, 0, 100, false);
-  drawColourBar(painter, m_theme, small, QRectF(last.right() + 12, last.top(), 60, last.height()), map, percents,
-                tr("needles found, %"));
-  if (m_running.length >= 0)
-    m_grids[index(m_running.side)].outline(painter, m_theme, m_running.depth, m_running.length, m_theme.selection);
-  if (hasFocus()) {
-    painter.setBrush(Qt::NoBrush);
-    painter.setPen(QPen(palette().color(QPalette::Highlight), 2, Qt::DotLine));
-    painter.drawRect(m_grids[index(m_focus.side)].cell(m_focus.depth, m_focus.length).adjusted(2, 2, -3, -3));
-  }
+  const QRectF& last = m_grids[sides() - 1].area;
+  const double unit = m_scale.inPercent ? 100 : 1;
+  drawColourBar(painter, m_theme, small, QRectF(last.right() + 12, last.top(), 60, last.height()), map,
+                ValueScale(ColourScale::Linear, unit * m_scale.low, unit * m_scale.high, m_scale.diverging),
+                m_scale.title);
 }
 
 void NeedleMap::resizeEvent(QResizeEvent*) { place(); }
@@ -149,9 +159,9 @@ void NeedleMap::changeEvent(QEvent* event) {
 }
 
 bool NeedleMap::hit(QPointF position, Cell& cell) const {
-  for (const Side side : {Side::Dense, Side::Sparse}) {
-    cell.side = side;
-    if (m_grids[index(side)].hit(position, cell.depth, cell.length)) return true;
+  for (std::size_t side = 0; side < sides() && !isEmpty(); ++side) {
+    cell.side = side == 0 ? Side::Left : Side::Right;
+    if (m_grids[side].hit(position, cell.depth, cell.length)) return true;
   }
   return false;
 }
@@ -169,54 +179,77 @@ bool NeedleMap::event(QEvent* event) {
   return QWidget::event(event);
 }
 
+void NeedleMap::select(const Cell& cell) {
+  m_selected = cell;
+  setSpokenValue(this, describe(cell));
+  update();
+}
+
 void NeedleMap::moveTo(Side side, int length, int depth) {
-  if (m_lengths.empty() || m_depths.empty()) return;
+  if (isEmpty()) return;
   const int last = static_cast<int>(m_lengths.size()) - 1;
-  // Past the right edge of dense lies the left edge of sparse.
-  if (side == Side::Dense && length > last) {
-    side = Side::Sparse;
+  // Past the right edge of the left map lies the left edge of the right one.
+  if (!m_single && side == Side::Left && length > last) {
+    side = Side::Right;
     length = 0;
-  } else if (side == Side::Sparse && length < 0) {
-    side = Side::Dense;
+  } else if (side == Side::Right && length < 0) {
+    side = Side::Left;
     length = last;
   }
-  m_focus = {side, std::clamp(length, 0, last), std::clamp(depth, 0, static_cast<int>(m_depths.size()) - 1)};
-  const QString text = describe(m_focus);
-  setSpokenValue(this, text);
-  Q_EMIT statusText(text);
-  update();
+  select({side, std::clamp(length, 0, last), std::clamp(depth, 0, static_cast<int>(m_depths.size()) - 1)});
+  Q_EMIT statusText(describe(m_selected));
+  Q_EMIT cellSelected();
 }
 
 void NeedleMap::mousePressEvent(QMouseEvent* event) {
   Cell cell;
-  if (event->button() != Qt::LeftButton || !hit(event->position(), cell)) return;
-  moveTo(cell.side, cell.length, cell.depth);
-  Q_EMIT cellChosen(cell.side == Side::Sparse, cell.length, cell.depth);
+  if (event->button() == Qt::LeftButton && hit(event->position(), cell)) moveTo(cell.side, cell.length, cell.depth);
+}
+
+void NeedleMap::mouseDoubleClickEvent(QMouseEvent* event) {
+  Cell cell;
+  if (event->button() == Qt::LeftButton && hit(event->position(), cell)) Q_EMIT cellOpened();
 }
 
 void NeedleMap::mouseMoveEvent(QMouseEvent* event) {
   Cell cell;
-  Q_EMIT statusText(hit(event->position(), cell) ? describe(cell) : QString());
+  const bool inside = hit(event->position(), cell);
+  setCursor(inside ? Qt::PointingHandCursor : Qt::ArrowCursor);
+  Q_EMIT statusText(inside ? describe(cell) : QString());
+}
+
+void NeedleMap::leaveEvent(QEvent*) { Q_EMIT statusText({}); }
+
+void NeedleMap::focusInEvent(QFocusEvent* event) {
+  QWidget::focusInEvent(event);
+  if (m_selected.length < 0 && event->reason() != Qt::MouseFocusReason) moveTo(Side::Left, 0, 0);
 }
 
 void NeedleMap::keyPressEvent(QKeyEvent* event) {
+  const Cell& at = m_selected;
   switch (event->key()) {
     case Qt::Key_Left:
-      moveTo(m_focus.side, m_focus.length - 1, m_focus.depth);
+      moveTo(at.side, at.length - 1, at.depth);
       break;
     case Qt::Key_Right:
-      moveTo(m_focus.side, m_focus.length + 1, m_focus.depth);
+      moveTo(at.side, at.length + 1, at.depth);
       break;
     case Qt::Key_Up:
-      moveTo(m_focus.side, m_focus.length, m_focus.depth - 1);
+      moveTo(at.side, at.length, at.depth - 1);
       break;
     case Qt::Key_Down:
-      moveTo(m_focus.side, m_focus.length, m_focus.depth + 1);
+      moveTo(at.side, at.length, at.depth + 1);
+      break;
+    case Qt::Key_Home:
+      moveTo(Side::Left, 0, 0);
+      break;
+    case Qt::Key_End:
+      moveTo(m_single ? Side::Left : Side::Right, static_cast<int>(m_lengths.size()) - 1,
+             static_cast<int>(m_depths.size()) - 1);
       break;
     case Qt::Key_Return:
     case Qt::Key_Enter:
-      if (!m_lengths.empty() && !m_depths.empty())
-        Q_EMIT cellChosen(m_focus.side == Side::Sparse, m_focus.length, m_focus.depth);
+      if (at.length >= 0) Q_EMIT cellOpened();
       break;
     default:
       QWidget::keyPressEvent(event);

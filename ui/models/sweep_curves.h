@@ -1,0 +1,52 @@
+// The curves of a sweep: one for each method and each combination of what is not on the x axis.
+#pragma once
+
+#include <QString>
+#include <QStringList>
+#include <vector>
+
+#include "core/evaluate/sweep.h"
+
+namespace dhsa {
+
+// What a sweep varies: the length, or a parameter.
+struct SweepDimension {
+  QString key;                 // "length" or a parameter's key
+  QString label;               // with unit: "Budget, keys"
+  std::vector<double> values;  // on the axis, ascending; of choices their place
+  QStringList texts;           // of the values
+  bool numeric = true;
+};
+
+struct SweepCurve {
+  struct Point {
+    double x = 0;
+    double mean = 0;  // over samples
+    double low = 0;   // least and most of the samples
+    double high = 0;
+    int samples = 0;
+    std::size_t point = 0;  // of results.points
+  };
+  std::size_t method = 0;
+  QString name;
+  bool flat = false;          // the method does not read what varies: one point that holds for all of x
+  std::vector<Point> points;  // ascending in x, measured ones only
+};
+
+// Length first; those with several values only, but never none while there are points.
+[[nodiscard]] std::vector<SweepDimension> sweepDimensions(const SweepResults& results);
+[[nodiscard]] std::vector<SweepCurve> sweepCurves(const SweepResults& results, const SweepDimension& x,
+                                                  const SweepMeasure& measure);
+
+// How a person reads a measure: shares in percent, bytes in MiB.
+struct MeasureUnit {
+  double factor = 1;
+  QString unit;
+};
+[[nodiscard]] MeasureUnit unitOf(const SweepMeasure& measure);
+[[nodiscard]] QString axisLabel(const SweepMeasure& measure);                // "Retained mass, %"
+[[nodiscard]] QString exactText(const SweepMeasure& measure, double value);  // "93.41 %"
+// False where these settings leave the measure out.
+[[nodiscard]] bool isMeasured(const SweepMeasure& measure, const SweepSettings& settings);
+
+}  // namespace dhsa
