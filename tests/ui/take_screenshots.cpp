@@ -5,15 +5,19 @@
 #include <QDockWidget>
 #include <QElapsedTimer>
 #include <QPainter>
+#include <QPushButton>
 #include <QSettings>
 #include <QSvgRenderer>
 #include <QTemporaryDir>
 #include <QTest>
 
 #include "core/base/resources.h"
+#include "ui/state/needle_test.h"
+#include "ui/state/sweep_run.h"
 #include "ui/views/main_window.h"
 #include "ui/views/matrix_panel.h"
 #include "ui/views/message_bar.h"
+#include "ui/views/needle_map.h"
 
 using namespace dhsa;
 
@@ -98,5 +102,22 @@ int main(int argc, char** argv) {
   window.findChild<MatrixPanel*>()->setContent(0, MatrixContent::kMask);
   window.findChild<MatrixPanel*>()->setContent(1, MatrixContent::kPinnedMask);
   shoot("what-if");
-  return taken == 4 ? 0 : 1;
+
+  // A small needle test and a sweep, in seconds.
+  const auto runPanel = [&](const char* dock, const char* panel, const Experiment* experiment) {
+    window.dock(QString::fromLatin1(dock))->raise();
+    auto* content = window.findChild<QWidget*>(QString::fromLatin1(panel));
+    content->findChild<QPushButton*>(QStringLiteral("start"))->click();
+    if (!QTest::qWaitFor([&] { return experiment->isFinished() && !experiment->isRunning(); }, 600000))
+      qFatal("%s did not end", panel);
+  };
+  window.dock(QStringLiteral("text"))->raise();
+  window.dock(QStringLiteral("importance"))->raise();
+  runPanel("needle", "needlePanel", window.needleTest());
+  window.findChild<NeedleMap*>()->setFocus(Qt::TabFocusReason);
+  QTest::keyClick(window.findChild<NeedleMap*>(), Qt::Key_End);
+  shoot("needle");
+  runPanel("sweeps", "sweepPanel", window.sweep());
+  shoot("sweeps");
+  return taken == 6 ? 0 : 1;
 }

@@ -116,7 +116,8 @@ ExperimentFrame::ExperimentFrame(Experiment* experiment, QWidget* parent)
   left->addWidget(m_plan);
   m_start->setObjectName(QStringLiteral("start"));
   left->addWidget(m_start);
-  m_settings->setMinimumWidth(fontMetrics().averageCharWidth() * 34);
+  // Nothing is cut off at the side: there is no horizontal scroll bar.
+  m_scroll = scroll;
   m_split->addWidget(m_settings);
 
   auto* right = new QWidget(this);
@@ -219,6 +220,8 @@ void ExperimentFrame::addRow(const QString& caption, QWidget* control, const QSt
   control->setAccessibleDescription(tip);
   control->setToolTip(tip);
   m_form->addRow(label, control);
+  m_scroll->setMinimumWidth(m_scroll->widget()->minimumSizeHint().width() +
+                            style()->pixelMetric(QStyle::PM_ScrollBarExtent) + 2);
 }
 
 void ExperimentFrame::addMethods() {
@@ -231,12 +234,8 @@ void ExperimentFrame::addMethods() {
   view->setSelectionMode(QAbstractItemView::SingleSelection);
   view->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
   view->setTextElideMode(Qt::ElideRight);
-  const auto fit = [this, view] {
-    view->setFixedHeight(m_methods->rowCount() * std::max(view->sizeHintForRow(0), fontMetrics().height() + 2) +
-                         2 * view->frameWidth() + 2);
-  };
-  connect(m_methods, &QAbstractItemModel::modelReset, view, fit);
-  fit();
+  view->setSizeAdjustPolicy(QAbstractScrollArea::AdjustToContents);
+  view->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
   auto* label = new QLabel(tr("&Methods beside dense"), this);
   label->setBuddy(view);
   m_form->addRow(label);
@@ -246,7 +245,7 @@ void ExperimentFrame::addMethods() {
   m_haystackChoice->addItem(tr("Generated prose"));
   m_haystackChoice->addItem(tr("File…"));
   m_haystackChoice->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
-  m_haystackChoice->setMinimumContentsLength(8);
+  m_haystackChoice->setMinimumContentsLength(6);
   connect(m_haystackChoice, &QComboBox::activated, this, [this](int chosen) {
     if (chosen == 0) {
       setHaystack({});
@@ -280,6 +279,7 @@ bool ExperimentFrame::readHaystack(const QString& path) {
 }
 
 void ExperimentFrame::addTool(QWidget* tool) {
+  if (qobject_cast<QComboBox*>(tool) != nullptr) tool->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
   // After the button for the settings and the tools before, ahead of the stretch.
   m_tools->insertWidget(m_tools->count() - 2, tool);
 }

@@ -17,6 +17,7 @@ class QListView;
 class QMenu;
 class QProgressBar;
 class QPushButton;
+class QScrollArea;
 class QSplitter;
 class QToolButton;
 class QVBoxLayout;
@@ -66,6 +67,7 @@ class ExperimentFrame : public QWidget {
   QFormLayout* m_form;
   QSplitter* m_split;
   QWidget* m_settings;
+  QScrollArea* m_scroll = nullptr;
   QLabel* m_plan;
   QPushButton* m_start;
   QHBoxLayout* m_tools;

@@ -47,7 +47,7 @@ QComboBox* choice(const QStringList& texts) {
   auto* made = new QComboBox;
   made->addItems(texts);
   made->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
-  made->setMinimumContentsLength(8);
+  made->setMinimumContentsLength(6);
   return made;
 }
 
@@ -127,10 +127,11 @@ void NeedlePanel::makeSettings() {
   auto* row = new QHBoxLayout(budget);
   row->setContentsMargins(0, 0, 0, 0);
   row->setSpacing(4);
-  m_budgetKind = choice({tr("Method's own"), tr("Keys"), tr("% of length")});
+  m_budgetKind = choice({tr("own"), tr("keys"), tr("% of L")});
   m_budget = new QDoubleSpinBox;
-  row->addWidget(m_budgetKind, 1);
-  row->addWidget(m_budget);
+  row->addWidget(m_budget, 1);
+  row->addWidget(m_budgetKind);
+  m_budgetKind->setMinimumContentsLength(3);
 
   m_frame->addRow(tr("&Task"), m_task, QStringLiteral("task"),
                   tr("Single: one number is hidden. Multi-key: numbers of other things beside the one asked for. "
@@ -143,10 +144,10 @@ void NeedlePanel::makeSettings() {
   m_frame->addRow(tr("&Depths"), m_depths, QStringLiteral("depths"),
                   tr("Places of the needle, evenly from the beginning (0 %) to right before the question (100 %). "
                      "Default: 5."));
-  m_frame->addRow(tr("&Prompts per cell"), m_prompts, QStringLiteral("prompts"),
+  m_frame->addRow(tr("&Prompts"), m_prompts, QStringLiteral("prompts"),
                   tr("Prompts of each length and depth; a share of exact answers needs many. Default: 1."));
   m_frame->addRow(tr("&Budget"), budget, QStringLiteral("needleBudget"),
-                  tr("Keys kept for a query row: as each method has it, one number for all, or a share of the length. "
+                  tr("Keys kept for a query row: each method's own, one number for all, or a share of the length L. "
                      "Default: 512 keys."));
   m_budgetKind->setAccessibleName(tr("Kind of budget"));
   m_budgetKind->setObjectName(QStringLiteral("budgetKind"));
@@ -182,7 +183,6 @@ void NeedlePanel::makeTools() {
     box->setObjectName(QString::fromLatin1(name));
     box->setAccessibleName(caption);
     box->setToolTip(tip);
-    box->setMinimumContentsLength(10);
     m_frame->addTool(box);
   };
   adopt(m_score, "score", tr("Score"),

@@ -91,10 +91,10 @@ SweepPanel::SweepPanel(SweepRun* sweep, QWidget* parent)
 }
 
 void SweepPanel::makeSettings() {
-  m_question = comboBox(12);
+  m_question = comboBox(6);
   m_question->addItems({tr("My own"), tr("Quality against budget"), tr("Quality against length"),
                         tr("Latency and memory against length")});
-  m_vary = comboBox(10);
+  m_vary = comboBox(6);
   m_vary->addItem(tr("Length"), QString::fromLatin1(kLength));
   for (const ParameterInfo& info : parameter_table()) {
     if (!isNumber(info)) continue;
@@ -105,7 +105,7 @@ void SweepPanel::makeSettings() {
   m_lengths = new QLineEdit(numbersText({4096}));
   m_samples = spinBox(1, 1000, kDefaults.samples);
   m_repeats = spinBox(1, 1000, kDefaults.repeats);
-  m_measured = comboBox(10);
+  m_measured = comboBox(6);
   m_measured->addItems({tr("Quality and cost"), tr("Cost only")});
   m_seed = spinBox(1, std::numeric_limits<int>::max(), 1);
 
@@ -136,9 +136,9 @@ void SweepPanel::makeSettings() {
 }
 
 void SweepPanel::makeTools() {
-  m_upper = comboBox(14);
-  m_lower = comboBox(10);
-  m_against = comboBox(8);
+  m_upper = comboBox(8);
+  m_lower = comboBox(6);
+  m_against = comboBox(5);
   m_logX = new QCheckBox(tr("log x"));
   m_logY = new QCheckBox(tr("log y"));
   m_lower->addItem(tr("no second"));

@@ -113,6 +113,7 @@ void SweepPlot::styleAxes(QCPAxisRect* rect) const {
   const Colours colours(palette());
   const QColor ink = palette().color(QPalette::WindowText);
   const QFont small = smallFont(font());
+  rect->setLayer(QStringLiteral("background"));  // under the grid
   rect->setMinimumMargins(QMargins(4, 4, 12, 2));
   rect->setBackground(QBrush(palette().color(QPalette::Base)));
   for (QCPAxis* axis : rect->axes()) {
@@ -123,7 +124,7 @@ void SweepPlot::styleAxes(QCPAxisRect* rect) const {
     axis->setSubTickPen(Qt::NoPen);
     axis->setTickLabelColor(ink);
     axis->setLabelColor(ink);
-    axis->setLabelFont(font());
+    axis->setLabelFont(small);
     axis->setTickLabelFont(small);
     axis->setTickLength(0, 4);
     axis->setNumberFormat(QStringLiteral("g"));
