@@ -214,7 +214,21 @@ TEST(Bench, TimesEveryMethodOnceAndSaysWhere) {
   ASSERT_EQ(whole["results"].size(), 2U);
   EXPECT_EQ(whole["results"][0]["method"], "dense");
   EXPECT_LT(whole["results"][1]["density"], 1.0);
+  EXPECT_GT(whole["results"][0]["gflop"], whole["results"][1]["gflop"]);
   EXPECT_REFUSED(dhsa("bench attention --lengths 12x"), "12x");
+
+  const Outcome kernels =
+      dhsa("bench attention --kernels --shapes demo --lengths 130 --repeats 2 --json '" + json + "'");
+  ASSERT_EQ(kernels.code, 0) << kernels.err;
+  const nlohmann::json compared = json_of(json);
+  EXPECT_EQ(compared["results"].size(), compared["machine"]["cpu_kernels"].size());
+  for (const auto& one : compared["results"]) {
+    const double error = one["relative_error"];
+    EXPECT_GT(error, 0.0) << one["kernel"];
+    EXPECT_LT(error, one["dtype"] == "bfloat16" ? 4e-3 : 1e-5) << one["kernel"];
+    EXPECT_EQ(one["error_rows"], 130);
+  }
+  EXPECT_REFUSED(dhsa("bench attention --kernels --window -1"), "--window");
 }
 
 // ---- texts

@@ -60,12 +60,43 @@ TEST_F(Prefill, RowsLeftOutOfTheLastLayerDoNotChangeTheLogitsAskedFor) {
 }
 
 TEST_F(Prefill, ThreadsDoNotChangeTheResult) {
-  const auto model = demo();
-  const auto ids = random_ids(1000, model->config().vocab_size);
-  set_compute_threads(1);
-  const auto alone = run(*model, ids).logits;
+  for (const DType compute : {DType::kFloat32, DType::kBFloat16}) {
+    const auto model = demo(compute);
+    const auto ids = random_ids(1000, model->config().vocab_size);
+    set_compute_threads(1);
+    const auto alone = run(*model, ids).logits;
+    for (const int threads : {2, 3}) {
+      set_compute_threads(threads);
+      EXPECT_EQ(run(*model, ids).logits, alone) << threads << " threads";
+    }
+  }
   set_compute_threads(0);
-  EXPECT_EQ(run(*model, ids).logits, alone);
+}
+
+// Row blocks are taken by threads; what is left behind for decoding and for observers has to be whole all the same.
+TEST_F(Prefill, ACacheAndFinalStatesAreWholeWhateverLogitsAreAskedFor) {
+  const auto model = demo();
+  const auto ids = random_ids(700, model->config().vocab_size);
+  PrefillOptions options;
+  options.row_block = 48;
+  options.keep_cache = true;
+  options.logit_positions = {3, 130};
+  const auto start = run(*model, std::span(ids).first(699), options);
+  EXPECT_LT(relative_difference(model->decode_step(*start.cache, ids.back()), run(*model, ids).logits), 1e-5);
+
+  struct FinalStates : PrefillObserver {
+    std::vector<float> values;
+    [[nodiscard]] bool wants_hidden(int index) const override { return index == 8; }
+    void hidden(int /*index*/, const HeadsView& states) override {
+      values.resize(static_cast<std::size_t>(states.rows * states.dim));
+      for (std::int64_t row = 0; row < states.rows; ++row) states.load_row(0, row, values.data() + row * states.dim);
+    }
+  } seen;
+  options.observer = &seen;
+  (void)run(*model, ids, options);
+  options.observer = nullptr;
+  options.keep_final_hidden = true;
+  EXPECT_EQ(seen.values, run(*model, ids, options).final_hidden);
 }
 
 TEST_F(Prefill, ALogitRowDependsOnNothingBehindIt) {

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <vector>
@@ -150,6 +151,29 @@ TEST(Planners, PlansDoNotDependOnTheNumberOfThreads) {
     EXPECT_EQ(one.mask, two.mask) << nlohmann::json(p).dump();
     EXPECT_EQ(one.trace.boundaries, two.trace.boundaries);
   }
+}
+
+// As they are delivered, over enough tokens that every stage has several blocks and the heads of a model differ.
+TEST(Planners, PublishedAndBestDhsaDoNotDependOnTheNumberOfThreads) {
+  const Layer layer(4, 2, 3000, 64);
+  for (const Preset& preset : presets()) {
+    if (preset.parameters.method != Method::kDhsa) continue;
+    set_compute_threads(1);
+    const Plan one = plan_of(preset.parameters, layer);
+    ASSERT_LT(one.mask.density(), 0.95) << preset.name;
+    for (const int threads : {2, 3}) {
+      set_compute_threads(threads);
+      const Plan more = plan_of(preset.parameters, layer);
+      EXPECT_EQ(one.mask, more.mask) << preset.name << ", " << threads << " threads";
+      EXPECT_EQ(one.trace.boundaries, more.trace.boundaries) << preset.name;
+      ASSERT_EQ(one.trace.chunk_scores.size(), more.trace.chunk_scores.size());
+      EXPECT_EQ(std::memcmp(one.trace.chunk_scores.data(), more.trace.chunk_scores.data(),
+                            one.trace.chunk_scores.size() * sizeof(float)),
+                0)
+          << preset.name << ": scores, undefined ones included";
+    }
+  }
+  set_compute_threads(0);
 }
 
 }  // namespace
