@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "core/model/gemma2.h"
 
@@ -124,10 +125,17 @@ void NeedleTest::openPrompt(std::int64_t length, std::int64_t depth, std::int64_
     const SparsityParameters parameters = needle_parameters(settings, choice.parameters, length, made.question_tokens);
     DocumentRequest request;
     request.text = QByteArray::fromStdString(made.text);
+    auto row = static_cast<qint64>(made.encoding.ids.size()) - 1;
+    if (settings.mode == NeedleMode::kStrict) {
+      request.text += QByteArray::fromStdString(made.answer);
+      // A blank of its own comes before the digits.
+      const std::string first = model->tokenizer->decode(std::span(made.answer_ids).first(1));
+      if (first.find_first_of("0123456789") == std::string::npos) ++row;
+    }
     request.title = tr("Needle at %1 % of %2 tokens").arg(std::lround(100 * settings.depth(depth))).arg(length);
     request.allowLong = true;
-    job.post([this, request, parameters, needle = made.needles.front(), name = choice.name] {
-      m_opening = std::make_unique<Opening>(Opening{request.text, needle});
+    job.post([this, request, parameters, row, needle = made.needles.front(), name = choice.name] {
+      m_opening = std::make_unique<Opening>(Opening{request.text, needle, row});
       explorer()->parameters()->apply(parameters, tr("Parameters of “%1”").arg(QString::fromStdString(name)));
       explorer()->openDocument(request);
     });
@@ -147,7 +155,7 @@ void NeedleTest::showPrompt() {
       break;
     }
   }
-  view->selectRow(explorer()->document()->tokens() - 1);
+  view->selectRow(opened->row);
   view->selectKeys(opened->needle.first, opened->needle.second);
   Q_EMIT promptOpened(opened->needle.first);
 }

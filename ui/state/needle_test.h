@@ -23,8 +23,8 @@ class NeedleTest : public Experiment {
                             QString* why = nullptr) const;
   // Goes on with unfinished results of the same settings and model, or begins anew.
   void start(const NeedleSettings& settings, const std::vector<MethodChoice>& methods);
-  // Makes a cell's prompt the document, with the parameters that `method` had there; selects its last row, which the
-  // answer comes from, and the first needle.
+  // Makes a cell's prompt the document, as `method` read it: with its parameters, in strict mode with the answer behind
+  // it. Selects the row that the answer's first digit comes from and the first needle.
   void openPrompt(std::int64_t length, std::int64_t depth, std::int64_t prompt, std::size_t method);
 
   [[nodiscard]] bool isEmpty() const override { return m_results.methods.empty(); }
@@ -50,6 +50,7 @@ class NeedleTest : public Experiment {
   struct Opening {
     QByteArray text;
     std::pair<qint64, qint64> needle;
+    qint64 row = 0;
   };
   std::unique_ptr<Opening> m_opening;  // until its document is there
 };

@@ -38,6 +38,7 @@ constexpr double kLowestLogProbability = -8;
 
 QSpinBox* spinBox(int least, int most, int value) {
   auto* made = new QSpinBox;
+  made->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
   made->setRange(least, most);
   made->setValue(value);
   return made;
@@ -129,6 +130,8 @@ void NeedlePanel::makeSettings() {
   row->setSpacing(4);
   m_budgetKind = choice({tr("own"), tr("keys"), tr("% of L")});
   m_budget = new QDoubleSpinBox;
+  m_budget->setMinimumWidth(fontMetrics().horizontalAdvance(QStringLiteral("00000")) + 28);
+  m_budget->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
   row->addWidget(m_budget, 1);
   row->addWidget(m_budgetKind);
   m_budgetKind->setMinimumContentsLength(3);
@@ -214,14 +217,15 @@ void NeedlePanel::makeDetails() {
   m_details->setAlignment(Qt::AlignLeft | Qt::AlignTop);
   m_prompt = spinBox(1, 1, 1);
   m_prompt->setObjectName(QStringLiteral("promptNumber"));
+  m_prompt->setSizePolicy(QSizePolicy::Minimum, QSizePolicy::Fixed);
   m_prompt->setPrefix(tr("prompt "));
   m_prompt->setAccessibleName(tr("Prompt of the cell"));
   m_prompt->setToolTip(tr("Which of the cell's prompts to read and open"));
   m_open = new QPushButton(tr("Open prompt"), below);
   m_open->setObjectName(QStringLiteral("openPrompt"));
   m_open->setToolTip(
-      tr("Make this prompt the document, with the parameters the method had: its last row, which the "
-         "answer comes from, and the needle's keys are selected (Enter or double click in the map)"));
+      tr("Make this prompt the document, with the parameters the method had: the row that the answer's "
+         "first digit comes from and the needle's keys are selected (Enter or double click in the map)"));
   auto* side = new QVBoxLayout;
   side->addWidget(m_prompt);
   side->addWidget(m_open);
@@ -451,15 +455,14 @@ void NeedlePanel::showDetails() {
   if (methods[0] == methods[1]) methods.pop_back();
   for (const std::size_t method : methods) {
     const NeedleAnswer& answer = cell->scores[method].answers[prompt];
-    text +=
-        tr("<tr><td>%1&nbsp;</td><td>%2 <b>%3</b>&nbsp;</td><td>“%4”</td><td>&nbsp;log-probability %5 nats, "
-           "density %6</td></tr>")
-            .arg(methodTitle(results.methods[method]).toHtmlEscaped(),
-                 answer.exact ? QStringLiteral("✓") : QStringLiteral("✗"),
-                 answer.exact       ? tr("exact")
-                 : answer.found > 0 ? tr("in part")
-                                    : tr("lost"),
-                 escaped(answer.text), formatReal(answer.log_probability), formatPercent(cell->scores[method].density));
+    text += tr("<tr><td>%1&nbsp;</td><td>%2 <b>%3</b>&nbsp;</td><td>“%4”&nbsp;</td>"
+               "<td>log-probability %5 nats</td></tr>")
+                .arg(methodTitle(results.methods[method]).toHtmlEscaped(),
+                     answer.exact ? QStringLiteral("✓") : QStringLiteral("✗"),
+                     answer.exact       ? tr("exact")
+                     : answer.found > 0 ? tr("in part")
+                                        : tr("lost"),
+                     escaped(answer.text), formatReal(answer.log_probability));
   }
   m_details->setText(text + QStringLiteral("</table>"));
 }
