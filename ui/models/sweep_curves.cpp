@@ -19,11 +19,6 @@ const QString kLength = QStringLiteral("length");
 
 QString text(const std::string& utf8) { return QString::fromStdString(utf8); }
 
-bool reads(const SparsityParameters& parameters, const std::string& key) {
-  const std::vector<Method>& users = parameter_info(key).used_by;
-  return parameters.method != Method::kDense && std::find(users.begin(), users.end(), parameters.method) != users.end();
-}
-
 double numberOf(const ParameterValue& value) {
   if (const auto* whole = std::get_if<std::int64_t>(&value)) return static_cast<double>(*whole);
   return std::get<double>(value);
@@ -60,7 +55,7 @@ QString restOf(const SweepPoint& point, const SweepResults& results, const Sweep
     parts << Curves::tr("%1 tokens").arg(formatCount(point.length));
   }
   for (const SweepAxis& axis : results.settings.axes) {
-    if (text(axis.key) == x.key || axis.values.size() < 2 || !reads(point.parameters, axis.key)) continue;
+    if (text(axis.key) == x.key || axis.values.size() < 2 || !varies_with(point.parameters.method, axis.key)) continue;
     parts << text(parameter_info(axis.key).label).toLower() + u' ' +
                  text(plain_text(get_parameter(point.parameters, axis.key)));
   }
@@ -92,7 +87,7 @@ std::vector<SweepCurve> sweepCurves(const SweepResults& results, const SweepDime
     curve.method = point.method;
     curve.name = methodTitle(results.methods[point.method]);
     if (!rest.isEmpty()) curve.name += QStringLiteral(", ") + rest;
-    curve.flat = x.key != kLength && !reads(point.parameters, x.key.toStdString());
+    curve.flat = x.key != kLength && !varies_with(point.parameters.method, x.key.toStdString());
     SweepCurve::Point made;
     made.x = curve.flat ? x.values.front() : placeOf(point, x);
     made.mean = point.mean(measure.value);

@@ -41,8 +41,7 @@ QString SweepRun::problem(const SweepSettings& settings, const std::vector<Metho
     for (const MethodChoice& method : with_dense_first(methods)) {
       if (settings.axes.empty()) check_parameters(method.parameters);
       for (const SweepAxis& axis : settings.axes) {
-        const std::vector<Method>& users = parameter_info(axis.key).used_by;
-        if (std::find(users.begin(), users.end(), method.parameters.method) == users.end()) continue;
+        if (!varies_with(method.parameters.method, axis.key)) continue;
         for (const ParameterValue& value : axis.values) {
           SparsityParameters parameters = method.parameters;
           set_parameter(parameters, axis.key, value);
