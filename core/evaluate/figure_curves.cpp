@@ -44,16 +44,18 @@ void add_point(FigureSeries& series, double x, const Measured& y) {
   series.high.insert(series.high.begin() + at, y.high);
 }
 
+std::string in_csv(std::string text) {
+  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  for (std::size_t at = 0; (at = text.find('"', at)) != std::string::npos; at += 2) text.insert(at, 1, '"');
+  return '"' + text + '"';
+}
+
 void finish_curves(FigurePanelData& data, const std::string& x_name, const std::string& y_name) {
   data.csv = fmt::format("series,{},{},lowest,highest\n", x_name, y_name);
   for (FigureSeries& series : data.series) {
     for (std::size_t i = 0; i < series.x.size(); ++i) {
-      std::string quoted = series.name;
-      if (quoted.find_first_of(",\"\n") != std::string::npos) {
-        for (std::size_t at = 0; (at = quoted.find('"', at)) != std::string::npos; at += 2) quoted.insert(at, 1, '"');
-        quoted = '"' + quoted + '"';
-      }
-      data.csv += fmt::format("{},{},{},{},{}\n", quoted, series.x[i], series.y[i], series.low[i], series.high[i]);
+      data.csv +=
+          fmt::format("{},{},{},{},{}\n", in_csv(series.name), series.x[i], series.y[i], series.low[i], series.high[i]);
     }
     if (series.low == series.y && series.high == series.y) {
       series.low.clear();
@@ -168,7 +170,7 @@ std::vector<FigurePanelData> needle_panels(const FigurePanel& panel, const Figur
     data.long_name = fmt::format("Needle test, {}", data.name);
     data.value_title = "needles found";
     FigureCells& cells = data.cells;
-    cells.row_title = "depth of the needle (%)";
+    cells.row_title = "needle depth (%)";
     cells.column_title = "length (tokens)";
     data.csv = "method,length,depth,prompts,found,exact,log_probability,density\n";
     for (const std::int64_t length : results.settings.lengths) cells.column_names.push_back(std::to_string(length));
@@ -183,8 +185,8 @@ std::vector<FigurePanelData> needle_panels(const FigurePanel& panel, const Figur
         probability.push_back(there ? cell->scores[method].log_probability() : std::nan(""));
         if (!there) continue;
         const NeedleScore& score = cell->scores[method];
-        data.csv += fmt::format("{},{},{:.4g},{},{},{},{},{}\n", data.name, length, where, cell->prompts, score.found(),
-                                score.exact(), score.log_probability(), score.density);
+        data.csv += fmt::format("{},{},{:.4g},{},{},{},{},{}\n", in_csv(data.name), length, where, cell->prompts,
+                                score.found(), score.exact(), score.log_probability(), score.density);
       }
     }
     const auto shape =
@@ -206,8 +208,9 @@ std::vector<FigurePanelData> needle_panels(const FigurePanel& panel, const Figur
 
 }  // namespace
 
-FigureFile read_figure_file(const std::string& path) {
-  const std::string raw = read_file(path, kLargestFile);
+FigureFile read_figure_file(const std::string& path) { return parse_figure_file(read_file(path, kLargestFile), path); }
+
+FigureFile parse_figure_file(const std::string& raw, const std::string& path) {
   FigureFile file{path, nlohmann::json::parse(raw, nullptr, false)};
   if (file.content.is_discarded() || !file.content.is_object() || !file.content.contains("kind") ||
       !file.content["kind"].is_string()) {

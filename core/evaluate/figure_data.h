@@ -81,6 +81,7 @@ struct FigureFile {
   nlohmann::json content;
 };
 [[nodiscard]] FigureFile read_figure_file(const std::string& path);  // throws Error
+[[nodiscard]] FigureFile parse_figure_file(const std::string& raw, const std::string& path);
 
 // What a prefill left of the layers that a figure shows.
 struct FigureMaterial {
@@ -120,7 +121,11 @@ void resolve_panels(FigureSpec& spec, const Gemma2Config& config);
 // Every array of the figure under its own name where panels agree, else after the panel's letter: "a/begin".
 [[nodiscard]] std::map<std::string, NpyArray> arrays_of(const FigureData& data);
 [[nodiscard]] nlohmann::json array_notes_of(const FigureData& data);
-[[nodiscard]] std::string csv_of(const FigureData& data);   // of all panels that have one
+[[nodiscard]] std::string csv_of(const FigureData& data);  // of all panels that have one
+// All numbers as text for a spreadsheet: csv_of, or where there is none the arrays, those of one length side by side,
+// tab-separated. Throws Error above kMostTableNumbers.
+inline constexpr std::size_t kMostTableNumbers = 1'000'000;
+[[nodiscard]] std::string table_of(const FigureData& data);
 [[nodiscard]] std::string panel_letter(std::size_t index);  // a, b, ... z, aa
 
 // The mask as CSR key ranges: group_rows [G + 1], indptr [heads * G + 1], begin, end, window [] (0: none).

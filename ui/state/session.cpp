@@ -39,8 +39,9 @@ QByteArray decoded(const nlohmann::json& json, const char* key) {
 
 }  // namespace
 
-Session Session::load(const QString& path) {
-  const std::string raw = read_file(path.toStdU16String(), kLargestFile);
+Session Session::load(const QString& path) { return parse(read_file(path.toStdU16String(), kLargestFile), path); }
+
+Session Session::parse(const std::string& raw, const QString& path) {
   const std::string where = "The session \"" + path.toStdString() + "\" ";
   Session session;
   try {

@@ -38,6 +38,7 @@ struct Session {
   // Throws Error naming the file and what is wrong with it. Relative paths are tried first, so that a folder with
   // session, document and model can be moved.
   [[nodiscard]] static Session load(const QString& path);
+  [[nodiscard]] static Session parse(const std::string& raw, const QString& path);  // as if read from there
   // Whole or not at all. Throws Error.
   void save(const QString& path) const;
 };
