@@ -1,37 +1,54 @@
 #!/usr/bin/env bash
 # One of every figure, as PDF and as PNG of print size, into a folder (default build/figures), for people to look at.
-# Further arguments are files of dhsa bench, sweep or needle (--json), drawn too.
+# Further arguments are files of dhsa bench, sweep or needle (--json) to draw; without any, tiny ones are made.
+# TEXT names a text; without, it is the sample. As a test (ctest figures) it fails where a figure cannot be drawn, has
+# not one page, or is blank.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:-build/figures}
 shift || true
 preset=${PRESET:-release}
-dhsa=$PWD/build/$preset/bin/dhsa
+dhsa=${DHSA:-$PWD/build/$preset/bin/dhsa}
 [[ -x $dhsa ]] || { echo "Build $preset first." >&2; exit 1; }
 mkdir -p "$out"
+text=${TEXT:-}
 export QT_QPA_PLATFORM=offscreen
 draw() { # NAME WHAT ARGUMENTS...
   local name=$1 what=$2
   shift 2
-  "$dhsa" export "$what" --quiet --no-data --out "$out/$name.pdf" "$@"
-  pdftoppm -r 200 -png -singlefile "$out/$name.pdf" "$out/$name"
+  "$dhsa" export "$what" ${text:+"$text"} --quiet --no-data --out "$out/$name.pdf" "$@"
+  [[ $(pdfinfo "$out/$name.pdf") =~ Pages:\ +1[^0-9] ]] || { echo "$name.pdf has not one page." >&2; exit 1; }
+  pdftoppm -r 150 -png -singlefile "$out/$name.pdf" "$out/$name"
+  # A blank page packs into next to nothing.
+  (($(stat -c %s "$out/$name.png") > 3000)) || { echo "$name.png is blank." >&2; exit 1; }
 }
 one=(--venue icml --columns one)
+if (($# == 0)); then
+  "$dhsa" needle --quiet --methods dense,dhsa --lengths 256,512,1024 --depths 4 --digits 2 \
+    --json "$out/needle-results.json" >"$out/needle.txt"
+  "$dhsa" sweep --quiet --lengths 512,1024 --vary budget=128,256,512 --sink-tokens 32 --local-tokens 32 \
+    --repeats 1 --logit-positions 16 --json "$out/sweep-results.json" >"$out/sweep.txt"
+  set -- "$out/needle-results.json" "$out/sweep-results.json"
+fi
+for file in "$@"; do
+  case $(grep -oE '"kind": *"dhsa-[a-z-]+"' "$file" | head -1) in
+    *bench*) text= draw bench latency,memory --data-file "$file" ;;
+    *sweep*)
+      text= draw latency-memory latency,memory --data-file "$file"
+      text= draw budget budget --data-file "$file" "${one[@]}"
+      ;;
+    *needle*) text= draw needle needle --data-file "$file" ;;
+    *) echo "$file: of no kind that can be drawn." >&2; exit 1 ;;
+  esac
+done
 draw mask mask --layer 3 "${one[@]}"
-draw mask-part mask --layer 3 --row-begin 6000 --row-end 7000 --key-begin 4000 --key-end 7000 "${one[@]}"
 draw dense dense --layer 3 --head 1 "${one[@]}"
 draw dense-against-sparse dense,sparse,difference --layer 3 --head 1
 draw chunk-scores chunk-scores --layer 3 "${one[@]}"
 draw token-scores token-scores --layer 3 "${one[@]}"
 draw importance importance --layer 3
-draw head-mass head-mass --metrics-rows 8 "${one[@]}"
+draw head-mass head-mass --metrics-rows 16 "${one[@]}"
 draw chunk-lengths chunk-lengths --layer 3 "${one[@]}"
 draw all-masks mask --layer all --venue icml --grid-columns 4
-for file in "$@"; do
-  case $(grep -oE '"kind": *"[a-z-]+"' "$file" | head -1) in
-    *bench*) draw latency-memory latency,memory --data-file "$file" ;;
-    *sweep*) draw budget budget --data-file "$file" "${one[@]}" ;;
-    *needle*) draw needle needle --data-file "$file" ;;
-  esac
-done
+draw mask-part mask --layer 3 --row-begin 600 --row-end 1100 --key-begin 200 --key-end 1100 "${one[@]}"
 ls "$out"

@@ -4,6 +4,7 @@
 
 #ifdef DHSA_FIGURES
 #include <QGuiApplication>
+#include <QHashFunctions>
 
 #include "ui/figures/figure_files.h"
 #include "ui/state/session.h"
@@ -19,6 +20,8 @@ namespace {
 void start_qt() {
   if (QCoreApplication::instance() != nullptr) return;
   qputenv("QT_QPA_PLATFORM", "offscreen");
+  // A PDF has its fonts in the order of a hash table, and the same bytes are promised.
+  QHashSeed::setDeterministicGlobalSeed();
   // What goes wrong is thrown; Qt's remarks on the desktop around it help nobody here.
   qInstallMessageHandler([](QtMsgType, const QMessageLogContext&, const QString&) {});
   static int argc = 1;

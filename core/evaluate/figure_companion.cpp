@@ -99,7 +99,6 @@ std::string companion_json(const FigureOrigin& origin, const FigureSpec& spec, c
     json["document"] = origin.document_facts;
     json["parameters"] = nlohmann::json(origin.parameters);
     if (!(origin.ran_with == origin.parameters)) json["ran_with"] = nlohmann::json(origin.ran_with);
-    json["seed"] = nullptr;  // nothing is drawn at random
   }
   if (!files.arrays.empty()) json["arrays"] = array_notes_of(data);
   json["machine"] = origin.machine;

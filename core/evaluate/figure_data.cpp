@@ -325,7 +325,13 @@ FigurePanelData panel_data(const Context& context, const FigurePanel& panel) {
     data.plan = layer.plan;
     data.window = layer.plan->mask.window();
     data.facts["layer"] = panel.layer;
-    if (info.form == FigureKindInfo::Form::kMatrix) static_cast<void>(part_of(context.spec, layer.plan->mask.rows()));
+    if (info.form == FigureKindInfo::Form::kMatrix || info.form == FigureKindInfo::Form::kStrips) {
+      const Part part = part_of(context.spec, layer.plan->mask.rows());
+      if (context.spec.skip_keys >= part.key_end) {
+        throw Error(
+            fmt::format("--skip-keys {} leaves none of the keys up to {}.", context.spec.skip_keys, part.key_end));
+      }
+    }
   }
   nlohmann::json before = std::move(data.facts);
   data.facts = nlohmann::json::object();

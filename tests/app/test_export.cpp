@@ -104,6 +104,8 @@ TEST(Export, TheCommandInTheDescriptionMakesTheSameBytes) {
   EXPECT_EQ(content(folder.path("data.npz")), arrays);
   EXPECT_EQ(content(folder.path("data.csv")), table);
   EXPECT_EQ(json_of(folder.path("data.json"))["ran_with"]["budget"], 64);
+  // Nothing is drawn at random, so no seed is named.
+  EXPECT_FALSE(json_of(folder.path("data.json")).contains("seed"));
 }
 
 TEST(Export, OneFileForEachLayer) {
@@ -136,6 +138,8 @@ TEST(Export, SaysInOneSentenceWhatIsWrong) {
   EXPECT_REFUSED(dhsa("export mask - " + out, "text"), "save it");
   EXPECT_REFUSED(dhsa("export mask '" + text + "' --layer all --out '" + folder.path("{head}.npz").string() + "'"),
                  "{head}");
+  EXPECT_REFUSED(dhsa("export importance '" + text + "' --key-begin 99999" + out), "99999");
+  EXPECT_REFUSED(dhsa("export importance '" + text + "' --skip-keys 99999" + out), "--skip-keys");
   EXPECT_REFUSED(dhsa("export latency" + out), "--data-file");
   EXPECT_REFUSED(dhsa("export latency --data-file '" + text + "'" + out), "note.txt");
   EXPECT_REFUSED(dhsa("export chunk-scores '" + text + "' --method window-sinks" + out), "no chunks");
@@ -216,6 +220,69 @@ assert "kept" in texts and any("Key" in t for t in texts), texts
                 "");
     }
   }
+}
+
+TEST(ExportFigures, NeedleTestsAndSweepsAreDrawnWithTheNumbersOfTheirFiles) {
+  const Folder folder;
+  const std::string here = folder.path().string() + "/";
+  Outcome outcome =
+      dhsa("needle --methods dense,window-sinks --lengths 192,256 --depths 3 --digits 2 --quiet --json '" + here +
+           "needle-results.json'");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  outcome = dhsa(
+      "sweep --methods dense,window-sinks --lengths 192,256 --vary budget=48,96 --sink-tokens 8 --local-tokens 16 "
+      "--repeats 1 --logit-positions 8 --quiet --json '" +
+      here + "sweep-results.json'");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const std::string what : {"needle", "budget", "latency,memory"}) {
+    const std::string from = what == "needle" ? "needle" : "sweep";
+    outcome = dhsa("export " + what + " --data-file '" + here + from + "-results.json' --out '" + here +
+                   (what == "latency,memory" ? "cost" : what) + ".svg'");
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+  }
+  EXPECT_EQ(python(folder, R"py(
+import csv, json
+import numpy as np
+import xml.etree.ElementTree as tree
+
+def texts(name):
+    return ["".join(t.itertext()).strip() for t in tree.parse(name).getroot().iter("{http://www.w3.org/2000/svg}text")]
+
+def rows(name):
+    return list(csv.DictReader(open(name)))
+
+# Needles: a cell for every depth and length of each method, as a whole percentage.
+z = np.load("needle.npz")
+shown = texts("needle.svg")
+table = rows("needle.csv") if "# panel" not in open("needle.csv").read() else None
+found = [z[k] for k in sorted(z.files) if k.split("/")[-1] == "found"]
+assert found and all(f.shape == (3, 2) for f in found), z.files
+cells = [str(round(100 * v)) for f in found for v in f.ravel()]
+for text in set(cells):
+    assert shown.count(text) >= cells.count(text) / (1 if len(found) == 2 else 0.5), (text, shown)
+assert "192" in shown and "256" in shown and any("epth" in t for t in shown), shown
+assert "dense" in shown and "window-sinks" in shown, shown
+
+# Budgets: the points of the sweep.
+results = json.load(open("sweep-results.json"))
+table = rows("budget.csv")
+series = {r["series"] for r in table}
+assert len(series) == 4, series  # two methods, two lengths
+for point in results["points"]:
+    if point["method"] != "window-sinks":
+        continue
+    mass = np.mean([s["retained-mass"] for s in point["samples"]])
+    mine = [float(r["retained-mass"]) for r in table if r["series"] == f"window-sinks, {point['length']} tokens"
+            and float(r["budget"]) == point["parameters"]["budget"]]
+    assert len(mine) == 1 and abs(mine[0] - mass) < 1e-6, (mine, mass)
+assert all(float(r["retained-mass"]) > 0.9999 for r in table if r["series"].startswith("dense"))
+shown = texts("budget.svg")
+assert "48" in shown and "96" in shown, shown
+assert series <= set(shown), (series, shown)
+shown = texts("cost.svg")
+assert any("(s)" in t for t in shown) and any("(GiB)" in t for t in shown), shown
+)py"),
+            "");
 }
 
 TEST(ExportFigures, RefusesFontsAndSizesThatCannotBe) {

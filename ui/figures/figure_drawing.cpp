@@ -81,6 +81,12 @@ void FigureDrawing::arrange() {
     panel.group = static_cast<int>(found - quantities.begin());
   }
   m_oneBar = quantities.size() == 1;
+  // One bar for neighbours of one quantity, at the last of them.
+  for (std::size_t i = 0; i < m_panels.size(); ++i) {
+    const bool shared =
+        i + 1 < m_panels.size() && m_panels[i + 1].group == m_panels[i].group && m_panels[i + 1].row == m_panels[i].row;
+    m_panels[i].ownBar = m_panels[i].coloured && !m_oneBar && !shared;
+  }
 }
 
 std::vector<double> FigureDrawing::rangeValues(const Panel& panel) const {
@@ -123,6 +129,8 @@ void FigureDrawing::chooseScales() {
       range = {first->data->panel.what == FigureKind::kNeedle ? 0 : std::floor(whole.low * 20) / 20, 1};
     } else if (m_spec.range == "auto" && kind == MatrixSource::Kind::kScore) {
       range = rangeOf(all, 1, 99);
+    } else if (m_spec.range == "auto" && kind == MatrixSource::Kind::kDifference) {
+      range = rangeOf(all, 0.5, 99.5);  // a few cells of the diagonal would leave the rest white
     }
     const bool diverging = kind == MatrixSource::Kind::kDifference;
     for (Panel& panel : m_panels) {
@@ -195,11 +203,12 @@ void FigureDrawing::measure(Panel& panel) const {
   const bool yTitle = panel.form != Form::kStrips;
   panel.left = kEdge + (panel.yLabels ? s.tickLength + s.gap + yTicks + (yTitle ? 3 + s.labelHeight : 0) : 1);
   panel.right = kEdge + std::max(2.0, panel.xLabels ? std::min(xOverhang, 12.0) : 2.0);
-  if (panel.coloured && !m_oneBar) panel.right = kEdge + barWidth(panel);
+  if (panel.ownBar) panel.right = kEdge + barWidth(panel);
   panel.bottom = kEdge + (panel.xLabels ? s.tickLength + s.gap + s.tickHeight + s.labelHeight + 1 : 2);
   panel.top = kEdge + (hasHeader(panel) ? s.labelHeight + 2 : s.tickHeight * 0.3);
   const bool chunkAxis = panel.data->panel.what == FigureKind::kChunkScores && m_spec.boundaries;
   if (chunkAxis) panel.top += 2 * s.tickHeight + s.tickLength;
+  if (panel.clippedHigh && !chunkAxis && !hasHeader(panel)) panel.top += 6;  // the mark above the bar
   if (panel.form == Form::kMatrix && !panel.coloured && !legendInside(panel)) panel.top += s.tickHeight + 3;
 }
 
@@ -213,7 +222,12 @@ double FigureDrawing::aspect(const Panel& panel, double width) const {
     case Form::kCells: {
       const auto rows = static_cast<double>(panel.data->cells.row_names.size());
       const auto columns = static_cast<double>(std::max<std::size_t>(1, panel.data->cells.column_names.size()));
-      return rows * std::clamp(width / columns * 0.5, m_style.tickHeight * 1.1, m_style.tickHeight * 2.0);
+      const double height =
+          rows * std::clamp(width / columns * 0.5, m_style.tickHeight * 1.1, m_style.tickHeight * 2.0);
+      // The titles beside them stand upright.
+      const double title = std::max(textWidth(m_style.label, q(panel.data->cells.row_title)),
+                                    textWidth(m_style.label, q(panel.data->value_title)));
+      return std::max(height, title + 2);
     }
     case Form::kStrips: {
       const auto strips = static_cast<double>(panel.data->series.size());
@@ -291,7 +305,7 @@ void FigureDrawing::place() {
             h = whole;
         }
         panel.plot = QRectF(x, y, w, h);
-        if (panel.coloured && !m_oneBar) panel.bar = QRectF(x + w + kBetween, y, kBarThickness, h);
+        if (panel.ownBar) panel.bar = QRectF(x + w + kBetween, y, kBarThickness, h);
       }
       x += plotWidth + right[c] + kBetween / 2;
     }
@@ -415,7 +429,10 @@ void FigureDrawing::drawHeader(QPainter& painter, const Panel& panel, std::size_
     x += textWidth(m_style.letter, letter) + 3;
   }
   if (m_panels.size() > 1 && m_spec.panel_names) {
-    const QString name = fitted(m_style.label, q(panel.data->name), panel.plot.right() + 6 - x);
+    // As far as the bar's mark, or the next panel.
+    const double end =
+        panel.plot.right() + (panel.ownBar && panel.clippedHigh ? 2 : std::max(6.0, panel.right - kEdge));
+    const QString name = fitted(m_style.label, q(panel.data->name), end - x);
     drawText(painter, m_style.label, m_style.text, {x, baseline}, Anchor::Left, name);
   }
 }
@@ -454,7 +471,7 @@ void FigureDrawing::drawBar(QPainter& painter, const Panel& panel, const QRectF&
   }
   QString quantity = subscripted(q(panel.data->value_title));
   if (!quantity.isEmpty()) quantity[0] = quantity[0].toUpper();
-  const QString title = fitted(s.label, quantity, std::max(area.height(), 60.0));
+  const QString title = fitted(s.label, quantity, std::max(area.height() + 2 * s.labelHeight, 60.0));
   drawText(painter, s.label, s.text,
            {area.right() + s.tickLength + s.gap + widest + 3 + capHeight(s.label) + 1, area.center().y()},
            Anchor::Centre, title, true);

@@ -36,7 +36,8 @@ class FigureDrawing {
     bool xLabels = true;
     double left = 0, right = 0, top = 0, bottom = 0;  // around the plot
     QRectF plot;
-    QRectF bar;  // of its own; null: none, or the shared one
+    bool ownBar = false;  // a colour bar beside it; else none, or a shared one
+    QRectF bar;
     // Of a matrix.
     Viewport view;
     SampleGrid grid;
