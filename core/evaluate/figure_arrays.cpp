@@ -1,5 +1,6 @@
 // Figures as arrays and tables.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
@@ -144,6 +145,65 @@ std::string csv_of(const FigureData& data) {
     all += csv;
   }
   return all;
+}
+
+namespace {
+
+std::vector<std::string> texts_of(const NpyArray& array) {
+  std::vector<std::string> texts;
+  const auto add = [&](const auto& values) {
+    for (const auto value : values) texts.push_back(fmt::format("{}", value));
+  };
+  if (array.descr == "<f4") add(array.values<float>());
+  if (array.descr == "<f8") add(array.values<double>());
+  if (array.descr == "<i4") add(array.values<std::int32_t>());
+  if (array.descr == "<i8") add(array.values<std::int64_t>());
+  if (array.descr == "|u1") add(array.values<std::uint8_t>());
+  return texts;
+}
+
+std::size_t numbers_of(const NpyArray& array) {
+  std::size_t count = 1;
+  for (const std::int64_t length : array.shape) count *= static_cast<std::size_t>(length);
+  return count;
+}
+
+}  // namespace
+
+std::string table_of(const FigureData& data) {
+  std::string text = csv_of(data);
+  if (!text.empty()) return text;
+  const auto arrays = arrays_of(data);
+  std::size_t numbers = 0;
+  for (const auto& [name, array] : arrays) numbers += numbers_of(array);
+  if (numbers > kMostTableNumbers) {
+    throw Error(
+        fmt::format("These are {} numbers, more than the {} that can be copied; save the figure, its data lie "
+                    "beside it as .npz.",
+                    numbers, kMostTableNumbers));
+  }
+  const auto heading = [&](const std::string& name) { text += (text.empty() ? "" : "\n") + name + "\n"; };
+  std::map<std::size_t, std::vector<std::string>> lists;  // names by length
+  for (const auto& [name, array] : arrays) {
+    if (array.shape.size() < 2) {
+      lists[numbers_of(array)].push_back(name);
+      continue;
+    }
+    heading(name);
+    const auto texts = texts_of(array);
+    const auto columns = static_cast<std::size_t>(array.shape.back());
+    for (std::size_t i = 0; i < texts.size(); ++i) text += texts[i] + ((i + 1) % columns == 0 ? '\n' : '\t');
+  }
+  for (const auto& [length, names] : lists) {
+    heading(fmt::format("{}", fmt::join(names, "\t")));
+    std::vector<std::vector<std::string>> columns;
+    for (const std::string& name : names) columns.push_back(texts_of(arrays.at(name)));
+    for (std::size_t row = 0; row < length; ++row) {
+      for (std::size_t c = 0; c < columns.size(); ++c) text += (c > 0 ? "\t" : "") + columns[c][row];
+      text += '\n';
+    }
+  }
+  return text;
 }
 
 }  // namespace dhsa

@@ -1,4 +1,6 @@
-// The JSON beside every exported file: all that is needed to make it again, and the command that does.
+// The JSON beside every exported file: where it comes from, and the command that makes it again. Of files that
+// `dhsa export` wrote, that command makes the same bytes; of the window's, which knows less of the machine, the same
+// figure and data.
 #pragma once
 
 #include <filesystem>

@@ -13,6 +13,7 @@
 #include <QScrollArea>
 #include <QThread>
 #include <QVBoxLayout>
+#include <algorithm>
 
 #include "core/files/atomic_write.h"
 #include "ui/figures/figure_files.h"
@@ -23,9 +24,18 @@ namespace {
 
 QString q(const char* text) { return QString::fromUtf8(text); }
 
+// Named by its content, so that it takes no other file's place.
+QString pastedName(const OpenDocument& document) {
+  return QStringLiteral("pasted-%1.txt").arg(document.sha256.left(8));
+}
+
 }  // namespace
 
-ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent) : QDialog(parent), m_explorer(explorer) {
+ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent)
+    : QDialog(parent),
+      m_explorer(explorer),
+      m_layerInView(explorer->view()->layer()),
+      m_headInView(explorer->view()->head()) {
   setWindowTitle(tr("Export figure"));
   setObjectName(QStringLiteral("exportDialog"));
   resize(860, 560);
@@ -45,8 +55,12 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent) : QDialog(parent
   }
   m_what->insertItem(3, tr("Dense against sparse"), QStringLiteral("dense,sparse"));
   m_layer = pick("exportLayer");
-  m_layer->addItem(tr("Layer %1, in view").arg(explorer->view()->layer()), QString::number(explorer->view()->layer()));
+  m_layer->addItem(tr("Layer %1, in view").arg(m_layerInView), QString::number(m_layerInView));
   m_layer->addItem(tr("All layers, one file each"), QStringLiteral("all"));
+  m_head = pick("exportHead");
+  m_head->addItem(m_headInView < 0 ? tr("Mean of all heads, in view") : tr("Head %1, in view").arg(m_headInView),
+                  QString::number(m_headInView));
+  m_head->addItem(tr("All heads, one file each"), QStringLiteral("all"));
   m_venue = pick("exportVenue");
   for (const Venue& venue : venues()) m_venue->addItem(q(venue.label), q(venue.key));
   m_columns = pick("exportColumns");
@@ -59,6 +73,7 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent) : QDialog(parent
   auto* form = new QFormLayout;
   form->addRow(tr("&Show"), m_what);
   form->addRow(tr("&Layer"), m_layer);
+  form->addRow(tr("&Head"), m_head);
   form->addRow(tr("&Venue"), m_venue);
   form->addRow(tr("&Width"), m_columns);
   form->addRow(tr("&Colours"), m_map);
@@ -69,19 +84,26 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent) : QDialog(parent
   m_message->setAlignment(Qt::AlignTop);
   m_busy = new QProgressBar(this);
   m_busy->setRange(0, 0);
+  m_busy->setObjectName(QStringLiteral("exportProgress"));
   m_busy->setAccessibleName(tr("Progress"));
+  m_cancelSaving = new QPushButton(tr("Cancel"), this);
+  m_cancelSaving->setObjectName(QStringLiteral("exportCancel"));
+  m_cancelSaving->hide();
   m_save = new QPushButton(tr("&Save…"), this);
   m_save->setDefault(true);
   m_copyFigure = new QPushButton(tr("Copy &figure"), this);
   m_copyData = new QPushButton(tr("Copy &data"), this);
+  m_copyData->setObjectName(QStringLiteral("exportCopyData"));
   auto* close = new QPushButton(tr("Close"), this);
   connect(m_save, &QPushButton::clicked, this, &ExportDialog::choosePath);
   connect(m_copyFigure, &QPushButton::clicked, this, &ExportDialog::copyFigure);
   connect(m_copyData, &QPushButton::clicked, this, &ExportDialog::copyData);
+  connect(m_cancelSaving, &QPushButton::clicked, this, &ExportDialog::cancel);
   connect(close, &QPushButton::clicked, this, &QDialog::close);
   auto* left = new QVBoxLayout;
   left->addLayout(form);
   left->addWidget(m_busy);
+  left->addWidget(m_cancelSaving);
   left->addWidget(m_message);
   left->addStretch();
   for (QPushButton* button : {m_save, m_copyFigure, m_copyData, close}) left->addWidget(button);
@@ -95,21 +117,24 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent) : QDialog(parent
   auto* row = new QHBoxLayout(this);
   row->addLayout(left);
   row->addWidget(scroll, 1);
+  m_soon.stop();  // filling the lists started it
   refresh();
 }
 
 ExportDialog::~ExportDialog() {
   if (m_cancel) m_cancel->cancel();
-  if (m_thread) m_thread->wait();
+  if (m_thread) {
+    m_thread->wait();
+    delete m_thread;
+  }
 }
 
 FigureSpec ExportDialog::spec() const {
   FigureSpec spec;
-  const int layer = m_explorer->view()->layer();
   for (const QString& what : m_what->currentData().toString().split(u',')) {
     const FigureKind kind = figure_kind_of(what.toStdString());
     const bool layered = figure_kind(kind).from == FigureKindInfo::From::kLayer;
-    spec.panels.push_back({kind, layered ? layer : -1, figure_kind(kind).per_head ? m_explorer->view()->head() : -1});
+    spec.panels.push_back({kind, layered ? m_layerInView : -1, figure_kind(kind).per_head ? m_headInView : -1});
   }
   spec.venue = m_venue->currentData().toString().toStdString();
   spec.columns = venue_of(spec).column > 0 ? m_columns->currentData().toString().toStdString() : "full";
@@ -135,50 +160,60 @@ std::shared_ptr<const FigureMaterial> ExportDialog::material() const {
   return material;
 }
 
+void ExportDialog::work(std::function<void()> onThread, std::function<void()> afterwards) {
+  m_thread = QThread::create(std::move(onThread));
+  connect(m_thread, &QThread::finished, this, [this, afterwards = std::move(afterwards)] {
+    m_thread->deleteLater();
+    m_thread = nullptr;
+    m_busy->hide();
+    afterwards();
+  });
+  m_busy->setRange(0, 0);
+  m_busy->show();
+  for (QPushButton* button : {m_save, m_copyFigure, m_copyData}) button->setEnabled(false);
+  m_thread->start();
+}
+
 void ExportDialog::refresh() {
   if (m_thread) {
     m_again = true;
-    m_cancel->cancel();
+    if (!m_saving) m_cancel->cancel();
     return;
   }
   const auto from = material();
   if (!from) {
     m_message->setText(tr("Nothing has run yet; run a text first."));
     m_busy->hide();
+    for (QPushButton* button : {m_save, m_copyFigure, m_copyData}) button->setEnabled(false);
     return;
   }
   const FigureSpec wanted = spec();
   m_cancel = std::make_shared<CancelToken>();
-  m_busy->show();
-  for (QPushButton* button : {m_save, m_copyFigure, m_copyData}) button->setEnabled(false);
   auto made = std::make_shared<std::shared_ptr<const FigureData>>();
   auto fault = std::make_shared<QString>();
-  m_thread = QThread::create([from, wanted, cancel = m_cancel, made, fault, document = m_explorer->document()] {
-    try {
-      *made = std::make_shared<const FigureData>(make_figure_data(wanted, *from, false, {}, cancel.get()));
-    } catch (const std::exception& error) {
-      *fault = QString::fromUtf8(error.what());
-    }
-  });
-  connect(m_thread, &QThread::finished, this, [this, wanted, made, fault] {
-    m_thread->deleteLater();
-    m_thread = nullptr;
-    m_busy->hide();
-    if (std::exchange(m_again, false)) {
-      refresh();
-      return;
-    }
-    m_data = *made;
-    m_shown = wanted;
-    m_message->setText(*fault);
-    if (m_data) {
-      showPreview();
-    } else {
-      m_preview->clear();
-    }
-    for (QPushButton* button : {m_save, m_copyFigure, m_copyData}) button->setEnabled(m_data != nullptr);
-  });
-  m_thread->start();
+  work(
+      [from, wanted, cancel = m_cancel, made, fault, document = m_explorer->document()] {
+        try {
+          *made = std::make_shared<const FigureData>(make_figure_data(wanted, *from, false, {}, cancel.get()));
+        } catch (const std::exception& error) {
+          *fault = QString::fromUtf8(error.what());
+        }
+      },
+      [this, wanted, made, fault] {
+        if (std::exchange(m_again, false)) {
+          refresh();
+          return;
+        }
+        m_data = *made;
+        m_shown = wanted;
+        m_message->setText(*fault);
+        if (m_data) {
+          showPreview();
+        } else {
+          m_preview->clear();
+        }
+        for (QPushButton* button : {m_save, m_copyFigure, m_copyData}) button->setEnabled(m_data != nullptr);
+      });
 }
 
 void ExportDialog::showPreview() {
@@ -194,24 +229,19 @@ void ExportDialog::showPreview() {
   }
 }
 
-FigureOrigin ExportDialog::origin(const FigureSpec& spec, const QString& path) const {
+FigureOrigin ExportDialog::origin(const FigureSpec& spec) const {
   const auto document = m_explorer->document();
   const auto model = m_explorer->model();
   FigureOrigin origin;
   origin.text = document->path.toStdString();
-  if (document->path.isEmpty() && !document->sample) {
-    // Pasted text has no file yet that the command could name.
-    const QString text =
-        QFileInfo(path).path() + QLatin1Char('/') + QFileInfo(path).completeBaseName() + QStringLiteral(".txt");
-    write_file(text.toStdU16String(), document->source.toStdString());
-    origin.text = QFileInfo(text).fileName().toStdString();
-  }
+  // Pasted text has no file yet that the command could name; it is written beside the figures.
+  if (document->path.isEmpty() && !document->sample) origin.text = pastedName(*document).toStdString();
   origin.allow_long = document->allowLong;
   if (!model->embedded) origin.model = model->folder.toStdString();
   origin.ran_with = m_explorer->ranWith();
   origin.parameters = origin.ran_with;
   for (const FigurePanel& panel : spec.panels) {
-    const auto view = panel.layer >= 0 ? m_explorer->layer(panel.layer) : m_explorer->layerInView();
+    const auto view = panel.layer >= 0 ? m_explorer->layer(panel.layer) : m_explorer->layer(m_layerInView);
     if (view) origin.parameters = view->parameters;
   }
   origin.version = QCoreApplication::applicationVersion().toStdString();
@@ -222,45 +252,101 @@ FigureOrigin ExportDialog::origin(const FigureSpec& spec, const QString& path) c
   return origin;
 }
 
-void ExportDialog::writeOne(FigureSpec spec, const FigureMaterial& from, const QString& path) {
-  const FigureData figure = make_figure_data(spec, from, false, {}, nullptr);
+std::vector<ExportDialog::Job> ExportDialog::jobs(const QString& path) const {
+  const FigureSpec shown = spec();
+  const auto any = [&](auto&& holds) { return std::any_of(shown.panels.begin(), shown.panels.end(), holds); };
+  const bool byLayer = m_layer->currentData().toString() == QStringLiteral("all") &&
+                       any([](const FigurePanel& panel) { return panel.layer >= 0; });
+  const bool byHead = m_head->currentData().toString() == QStringLiteral("all") &&
+                      any([](const FigurePanel& panel) { return figure_kind(panel.what).per_head; });
+  const QFileInfo info(path);
+  const auto heads = static_cast<int>(m_explorer->model()->weights->config().heads);
+  std::vector<Job> all;
+  for (int layer = 0; layer < (byLayer ? m_explorer->layers() : 1); ++layer) {
+    for (int head = 0; head < (byHead ? heads : 1); ++head) {
+      FigureSpec one = shown;
+      for (FigurePanel& panel : one.panels) {
+        if (byLayer && panel.layer >= 0) panel.layer = layer;
+        if (byHead && figure_kind(panel.what).per_head) panel.head = head;
+      }
+      QString name = info.completeBaseName();
+      if (byLayer) name += QStringLiteral("-layer%1").arg(layer);
+      if (byHead) name += QStringLiteral("-head%1").arg(head);
+      FigureOrigin from = origin(one);
+      all.push_back(
+          {QStringLiteral("%1/%2.%3").arg(info.path(), name, info.suffix()), std::move(one), std::move(from)});
+    }
+  }
+  return all;
+}
+
+void ExportDialog::write(Job& job, const FigureMaterial& from, const CancelToken* cancel) {
+  const FigureData figure = make_figure_data(job.spec, from, false, {}, cancel);
   FigureFiles files;
-  files.path = path.toStdU16String();
+  files.path = job.path.toStdU16String();
   files.arrays = arrays_of(figure);
   files.csv = csv_of(figure);
-  const nlohmann::json drawing = describeFigure(figure, spec);
-  files.json = companion_json(origin(spec, path), spec, figure, files, drawing);
-  const QString suffix = QFileInfo(path).suffix().toLower();
-  files.figure = suffix == QStringLiteral("svg")   ? figureSvg(figure, spec, files.json)
-                 : suffix == QStringLiteral("png") ? figurePng(figure, spec, files.json)
-                                                   : figurePdf(figure, spec, files.json);
+  const nlohmann::json drawing = describeFigure(figure, job.spec);
+  files.json = companion_json(job.origin, job.spec, figure, files, drawing);
+  const QString suffix = QFileInfo(job.path).suffix().toLower();
+  files.figure = suffix == QStringLiteral("svg")   ? figureSvg(figure, job.spec, files.json)
+                 : suffix == QStringLiteral("png") ? figurePng(figure, job.spec, files.json)
+                                                   : figurePdf(figure, job.spec, files.json);
+  cancel->check();
   write_figure_files(files);
 }
 
-bool ExportDialog::saveTo(const QString& path) {
+void ExportDialog::setSaving(bool saving) {
+  m_saving = saving;
+  m_cancelSaving->setVisible(saving);
+  for (QComboBox* box : {m_what, m_layer, m_head, m_venue, m_columns, m_map}) box->setEnabled(!saving);
+}
+
+void ExportDialog::saveTo(const QString& path) {
   const auto from = material();
-  if (!from) return false;
-  try {
-    int count = 1;
-    if (m_layer->currentData().toString() == QStringLiteral("all")) {
-      count = m_explorer->layers();
-      for (int layer = 0; layer < count; ++layer) {
-        FigureSpec one = spec();
-        for (FigurePanel& panel : one.panels) panel.layer = panel.layer < 0 ? -1 : layer;
-        const QFileInfo info(path);
-        writeOne(one, *from,
-                 QStringLiteral("%1/%2-%3.%4").arg(info.path(), info.completeBaseName()).arg(layer).arg(info.suffix()));
-      }
-    } else {
-      writeOne(spec(), *from, path);
-    }
-    m_message->setText(count == 1 ? tr("Figure saved, with its data and description.")
-                                  : tr("%1 figures saved, with their data and descriptions.").arg(count));
-    return true;
-  } catch (const std::exception& error) {
-    m_message->setText(QString::fromUtf8(error.what()));
-    return false;
-  }
+  if (!from || m_thread) return;
+  auto all = std::make_shared<std::vector<Job>>(jobs(path));
+  auto saved = std::make_shared<int>(0);
+  auto fault = std::make_shared<QString>();
+  m_cancel = std::make_shared<CancelToken>();
+  m_message->setText(tr("Saving…"));
+  setSaving(true);
+  work(
+      [this, all, saved, fault, from, cancel = m_cancel, document = m_explorer->document()] {
+        try {
+          if (document->path.isEmpty() && !document->sample) {
+            const QString text = QFileInfo(all->front().path).path() + QLatin1Char('/') + pastedName(*document);
+            write_file(text.toStdU16String(), document->source.toStdString());
+          }
+          for (Job& job : *all) {
+            cancel->check();
+            write(job, *from, cancel.get());
+            ++*saved;
+            QMetaObject::invokeMethod(m_busy, [bar = m_busy, done = *saved] { bar->setValue(done); });
+          }
+        } catch (const std::exception& error) {
+          *fault = QString::fromUtf8(error.what());
+        }
+      },
+      [this, all, saved, fault] {
+        setSaving(false);
+        for (QPushButton* button : {m_save, m_copyFigure, m_copyData}) button->setEnabled(m_data != nullptr);
+        const auto count = static_cast<int>(all->size());
+        QString message = *fault;
+        if (fault->isEmpty()) {
+          message = count == 1 ? tr("Figure saved, with its data and description.")
+                               : tr("%1 figures saved, with their data and descriptions.").arg(count);
+        } else if (count > 1) {
+          message += QLatin1Char(' ') + tr("%1 of %2 figures were saved before.").arg(*saved).arg(count);
+        }
+        m_message->setText(message);
+        if (std::exchange(m_again, false)) refresh();
+      });
+  if (all->size() > 1) m_busy->setRange(0, static_cast<int>(all->size()));
+}
+
+void ExportDialog::cancel() {
+  if (m_saving) m_cancel->cancel();
 }
 
 void ExportDialog::choosePath() {
@@ -280,10 +366,12 @@ void ExportDialog::copyFigure() {
 
 void ExportDialog::copyData() {
   if (!m_data) return;
-  std::string text = csv_of(*m_data);
-  if (text.empty()) text = describeFigure(*m_data, m_shown).dump(2) + "\n";
-  QApplication::clipboard()->setText(QString::fromStdString(text));
-  m_message->setText(tr("Data copied."));
+  try {
+    QApplication::clipboard()->setText(QString::fromStdString(table_of(*m_data)));
+    m_message->setText(tr("The figure's numbers are copied."));
+  } catch (const Error& error) {
+    m_message->setText(QString::fromUtf8(error.what()));
+  }
 }
 
 }  // namespace dhsa

@@ -3,7 +3,9 @@
 
 #include <QDialog>
 #include <QTimer>
+#include <functional>
 #include <memory>
+#include <vector>
 
 #include "core/evaluate/figure_companion.h"
 
@@ -24,24 +26,37 @@ class ExportDialog : public QDialog {
   explicit ExportDialog(Explorer* explorer, QWidget* parent = nullptr);
   ~ExportDialog() override;
   [[nodiscard]] FigureSpec spec() const;
-  // Figure, data and description; with all layers one set for each, the layer's number in the name. False, with a
-  // sentence in the dialog, where that is impossible.
-  bool saveTo(const QString& path);
+  // Figure, data and description, on a thread; with all layers or heads one set for each, their numbers in the name.
+  // Says in the dialog how it went. A file is written whole or not at all.
+  void saveTo(const QString& path);
+  void cancel();  // the saving; figures that are finished stay
   [[nodiscard]] bool isBusy() const { return m_thread != nullptr; }
 
  private:
+  struct Job {
+    QString path;
+    FigureSpec spec;
+    FigureOrigin origin;
+  };
+  [[nodiscard]] std::vector<Job> jobs(const QString& path) const;
   void refresh();  // data and preview anew, on a thread of their own
   void showPreview();
   void choosePath();
   void copyFigure();
   void copyData();
   [[nodiscard]] std::shared_ptr<const FigureMaterial> material() const;
-  [[nodiscard]] FigureOrigin origin(const FigureSpec& spec, const QString& path) const;
-  void writeOne(FigureSpec spec, const FigureMaterial& material, const QString& path);
+  [[nodiscard]] FigureOrigin origin(const FigureSpec& spec) const;
+  static void write(Job& job, const FigureMaterial& material, const CancelToken* cancel);
+  void setSaving(bool saving);
+  // What is done on the thread, and once it is over, in the window.
+  void work(std::function<void()> onThread, std::function<void()> afterwards);
 
   Explorer* m_explorer;
+  int m_layerInView;  // when the dialog was opened; it keeps to them
+  int m_headInView;
   QComboBox* m_what;
   QComboBox* m_layer;
+  QComboBox* m_head;
   QComboBox* m_venue;
   QComboBox* m_columns;
   QComboBox* m_map;
@@ -51,12 +66,14 @@ class ExportDialog : public QDialog {
   QPushButton* m_save;
   QPushButton* m_copyFigure;
   QPushButton* m_copyData;
+  QPushButton* m_cancelSaving;
   QTimer m_soon;
   QThread* m_thread = nullptr;
   std::shared_ptr<CancelToken> m_cancel;
   std::shared_ptr<const FigureData> m_data;
   FigureSpec m_shown;
-  bool m_again = false;
+  bool m_saving = false;
+  bool m_again = false;  // something was chosen while the thread was at work
 };
 
 }  // namespace dhsa
