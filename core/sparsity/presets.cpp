@@ -27,13 +27,13 @@ std::vector<Preset> make_presets() {
                           p.mask_heads = MaskHeads::kPerHead;
                           p.sink_tokens = 16;
                         }));
-  list.push_back(preset("reference-niah", "DHSA, published (needle)",
+  list.push_back(preset("reference-niah", "Published: needle",
                         "The published setting for the needle test: budget 1024, query blocks of 128 rows.",
                         [](P&) {}));
-  list.push_back(preset("longbench", "DHSA, published (LongBench)",
+  list.push_back(preset("longbench", "Published: LongBench",
                         "The published setting for LongBench: budget 2048, query blocks of 128 rows.",
                         [](P& p) { p.budget = 2048; }));
-  list.push_back(preset("latency", "DHSA, published (latency)",
+  list.push_back(preset("latency", "Published: latency",
                         "The published setting for speed: budget 2048, query blocks of 256 rows, boundaries and masks "
                         "shared by the layers.",
                         [](P& p) {

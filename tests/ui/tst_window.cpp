@@ -225,6 +225,28 @@ class TestWindow : public QObject {
     QVERIFY(m_shared->settle(1));
   }
 
+  void aChangeStartsAtOnceAndTheLastOneOfADragIsShown() {
+    Explorer* explorer = m_shared->explorer();
+    const std::int64_t budget = explorer->parameters()->values().budget;
+    QVERIFY(!explorer->engine()->isBusy(JobKind::kLayer));
+    explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{400});
+    QVERIFY(explorer->engine()->isBusy(JobKind::kLayer));
+    for (const std::int64_t next : {480, 560, 640}) explorer->parameters()->set(QStringLiteral("budget"), next);
+    QVERIFY(m_shared->settle(1));
+    QCOMPARE(explorer->layerInView()->parameters.budget, 640);
+    explorer->parameters()->set(QStringLiteral("budget"), budget);
+    QVERIFY(m_shared->settle(1));
+  }
+
+  void goingBackToAHeadKeepsItsAttention() {
+    ViewState* view = m_shared->explorer()->view();
+    const int head = view->head();
+    view->setHead(head + 1);
+    view->setHead(head);
+    QVERIFY(m_shared->settle(1));
+    QCOMPARE(static_cast<int>(m_shared->explorer()->attention()->input().heads.front()), head);
+  }
+
   void whatIfEqualsARunForTheFirstLayer() {
     // Layer 0 sees the same hidden states whatever the mask, so what-if must give exactly what a run would.
     WindowUnderTest fresh(400);

@@ -171,6 +171,12 @@ void Explorer::modelLoaded(std::shared_ptr<const LoadedModel> model) {
 }
 
 void Explorer::documentLoaded(std::shared_ptr<const OpenDocument> document) {
+  // What is still being computed belongs to the text, or the model, that was here before.
+  for (const JobKind kind : {JobKind::kLayer, JobKind::kRow, JobKind::kPicture, JobKind::kRefine}) {
+    m_engine->cancel(kind);
+  }
+  m_planning = false;
+  m_debounce.stop();
   const bool sameText = m_document && m_document->sha256 == document->sha256;
   m_document = std::move(document);
   m_dense.reset();
@@ -201,8 +207,17 @@ void Explorer::parametersChanged() {
     return;
   }
   setStale(shown->parameters != m_parameters->values());
-  // Not restarted while it runs: during a drag the picture follows every interval instead of waiting for the end.
-  if (!m_debounce.isActive()) m_debounce.start();
+  followParameters();
+}
+
+// At once where nothing is under way. A what-if that runs is let finish, so that a drag shows where it has been and the
+// next one starts from its end; only if the hand has rested for a moment by then the newest replaces it.
+void Explorer::followParameters() {
+  if (m_planning) {
+    m_debounce.start();
+  } else {
+    requestLayer();
+  }
 }
 
 void Explorer::setStale(bool stale) {
@@ -220,23 +235,27 @@ LayerSources Explorer::sources() const {
 }
 
 void Explorer::requestLayer() {
+  m_debounce.stop();
   const auto shown = layerInView();
   if (!shown || !shown->captured || !m_parameters->problem().isEmpty()) return;
   if (shown->parameters == m_parameters->values()) {
     m_engine->cancel(JobKind::kLayer);
+    m_planning = false;
     setStale(false);
     requestAttention();
     requestRefinement();
     return;
   }
   const bool whatIf = m_parameters->values() != m_ranWith;
+  m_planning = true;
   m_engine->submit(
       JobKind::kLayer, [this, sources = sources(), layer = m_view->layer(), whatIf, parameters = m_parameters->values(),
                         model = m_model](const JobContext& job) mutable {
         auto view = whatIfLayer(std::move(sources), *model, layer, parameters, whatIf, kLivePairs, job.cancel());
         job.post([this, view] {
+          m_planning = false;
           takeLayer(view);
-          requestRefinement();
+          if (!m_planning) requestRefinement();
         });
       });
 }
@@ -251,8 +270,8 @@ void Explorer::takeLayer(std::shared_ptr<const LayerView> view) {
       requestAttention();
       requestRow();
     }
-    // A run brought this layer under parameters that have been changed since.
-    if (m_stale && now.captured && !m_debounce.isActive()) m_debounce.start();
+    // The parameters have been changed since.
+    if (m_stale && now.captured) followParameters();
   }
   Q_EMIT layerChanged(index);
 }
@@ -325,6 +344,7 @@ void Explorer::requestAttention() {
   const int head = m_view->head();
   if (m_attention && m_attention->input().owner == shown->captured && m_attention->input().heads.front() == head &&
       m_attention->input().mask.get() == &shown->plan->mask) {
+    m_engine->cancel(JobKind::kPicture);  // of a head that was in view in between
     return;
   }
   m_engine->submit(JobKind::kPicture, [this, shown, head](const JobContext& job) {
@@ -394,6 +414,7 @@ void Explorer::takeProgress(const RunProgress& progress) {
 }
 
 void Explorer::jobEnded(JobKind kind) {
+  if (kind == JobKind::kLayer) m_planning = false;
   if ((kind == JobKind::kPrefill || kind == JobKind::kCompare) && m_progress.running) {
     m_tick.stop();
     m_progress.running = false;

@@ -121,6 +121,7 @@ class Explorer : public QObject {
   void jobEnded(JobKind kind);
   void parametersChanged();
   void setStale(bool stale);
+  void followParameters();
   void requestLayer();
   void requestRow();
   void requestAttention();
@@ -146,8 +147,9 @@ class Explorer : public QObject {
   std::shared_ptr<const AttentionLevels> m_attention;
   RunProgress m_progress;
   QElapsedTimer m_clock;
-  QTimer m_tick;      // elapsed and remaining time during a run
-  QTimer m_debounce;  // slider to what-if
+  QTimer m_tick;            // elapsed and remaining time during a run
+  QTimer m_debounce;        // slider to what-if, while an older one runs
+  bool m_planning = false;  // a what-if of the layer in view is under way
   SparsityParameters m_ranWith;
   int m_currentRun = 0;
   bool m_stale = false;

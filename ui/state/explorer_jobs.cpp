@@ -23,10 +23,21 @@ constexpr qint64 kTellEveryMs = 30;
 // Logits are compared at this many positions at most; with a large vocabulary every one costs as much as a layer.
 constexpr std::int64_t kComparedPositions = 1024;
 constexpr std::int64_t kAnswerTokens = 12;
+constexpr std::int64_t kWarmUpTokens = 256;
 // At most this share of free memory goes into q, k and v kept for looking inside.
 constexpr std::int64_t kCaptureShare = 4;
 
 std::filesystem::path pathOf(const QString& path) { return {path.toStdU16String()}; }
+
+// Threads start and weights come into memory before the first run, which would look slower than dense otherwise.
+void warmUp(const Gemma2& model, const CancelToken* cancel) {
+  const std::vector<std::int32_t> few(static_cast<std::size_t>(std::min(kWarmUpTokens, model.config().context)), 0);
+  SparsityParameters dense;
+  dense.method = Method::kDense;
+  PrefillOptions options;
+  options.cancel = cancel;
+  static_cast<void>(model.prefill(few, *make_planner(dense, {static_cast<std::int64_t>(few.size()), {}}), options));
+}
 
 }  // namespace
 
@@ -57,6 +68,7 @@ std::shared_ptr<const LoadedModel> loadModel(const QString& folder, const Cancel
   model->weights = Gemma2::load(path, {}, cancel);
   model->tokenizer = Tokenizer::load(path / "tokenizer.model");
   check_vocabulary(model->weights->config(), *model->tokenizer);
+  warmUp(*model->weights, cancel);
   return model;
 }
 

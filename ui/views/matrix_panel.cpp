@@ -43,6 +43,26 @@ QString contentName(MatrixContent content) {
   return {};
 }
 
+// For the pickers, which stand in one line even on a small screen; the matrix' title has the whole name.
+QString shortName(MatrixContent content) {
+  switch (content) {
+    case MatrixContent::kMask:
+      return MatrixPanel::tr("Mask");
+    case MatrixContent::kDense:
+      return MatrixPanel::tr("Dense");
+    case MatrixContent::kSparse:
+      return MatrixPanel::tr("Sparse");
+    case MatrixContent::kTokenScores:
+      return MatrixPanel::tr("Tokens S_t");
+    case MatrixContent::kChunkScores:
+      return MatrixPanel::tr("Chunks S_c");
+    case MatrixContent::kPinnedMask:
+      return MatrixPanel::tr("Pinned mask");
+    default:
+      return contentName(content);
+  }
+}
+
 MatrixSource::Kind kindOf(MatrixContent content) {
   switch (content) {
     case MatrixContent::kDense:
@@ -90,16 +110,17 @@ MatrixPanel::MatrixPanel(Explorer* explorer, QWidget* parent)
   m_mode = makePicker(this, "compareMode", tr("Comparison"),
                       tr("One matrix, both side by side, a split line to drag, a composite, or the difference"));
   for (QComboBox* side : m_side) {
-    for (int i = 0; i < kContents; ++i) side->addItem(contentName(static_cast<MatrixContent>(i)));
-    side->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
-    side->setMinimumContentsLength(8);
+    for (int i = 0; i < kContents; ++i) {
+      side->addItem(shortName(static_cast<MatrixContent>(i)));
+      side->setItemData(i, contentName(static_cast<MatrixContent>(i)), Qt::ToolTipRole);
+    }
+    side->setSizeAdjustPolicy(QComboBox::AdjustToContents);
   }
   m_side[0]->setCurrentIndex(static_cast<int>(MatrixContent::kDense));
   for (int i = 0; i < kModes; ++i) m_mode->addItem(compareModeName(static_cast<CompareMode>(i)));
   m_layer->setSizeAdjustPolicy(QComboBox::AdjustToContents);
   m_head->setFixedWidth(fontMetrics().horizontalAdvance(QStringLiteral("00")) + 38);
-  m_mode->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
-  m_mode->setMinimumContentsLength(8);
+  m_mode->setSizeAdjustPolicy(QComboBox::AdjustToContents);
   m_display = new QPushButton(this);
   m_display->setObjectName(QStringLiteral("displayMenu"));
   m_display->setText(tr("Display"));
@@ -124,9 +145,9 @@ MatrixPanel::MatrixPanel(Explorer* explorer, QWidget* parent)
   };
   labelled(tr("&Layer"), m_layer, 0);
   labelled(tr("Hea&d"), m_head, 0);
-  labelled(tr("&A"), m_side[0], 5);
-  bar->addWidget(m_mode, 4);
-  labelled(tr("&B"), m_side[1], 5);
+  labelled(tr("&A"), m_side[0], 1);
+  bar->addWidget(m_mode, 1);
+  labelled(tr("&B"), m_side[1], 1);
   bar->addWidget(m_display);
   auto* layout = new QVBoxLayout(this);
   layout->setContentsMargins(0, 0, 0, 0);

@@ -81,7 +81,7 @@ QString compareModeName(CompareMode mode) {
     case CompareMode::Composite:
       return tr(QT_TRANSLATE_NOOP("MatrixPicture", "Composite"));
     case CompareMode::Difference:
-      return tr(QT_TRANSLATE_NOOP("MatrixPicture", "Difference A − B"));
+      return tr(QT_TRANSLATE_NOOP("MatrixPicture", "A − B"));
   }
   return {};
 }

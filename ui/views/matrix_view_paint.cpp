@@ -8,6 +8,36 @@
 #include "ui/views/matrix_view.h"
 
 namespace dhsa {
+namespace {
+
+// Every pixel of `part` of the plot takes the sample it lies in, or the ground where there is none. Samples are opaque
+// or absent; there may be fewer than pixels.
+void fillPlot(QImage& onto, const QRect& plot, const QRect& part, const QImage& samples, const QImage& ground) {
+  const QRect area = part & onto.rect();
+  if (area.isEmpty()) return;
+  const auto sampleAt = [](int pixel, int count, int pixels) {
+    return static_cast<int>((2 * static_cast<qint64>(pixel) + 1) * count / (2 * static_cast<qint64>(pixels)));
+  };
+  const auto width = static_cast<std::size_t>(area.width());
+  std::vector<QRgb> line(width, 0);  // one row of samples, a pixel each
+  std::vector<int> columns(width);
+  for (std::size_t x = 0; x < width; ++x)
+    columns[x] = sampleAt(area.left() - plot.left() + static_cast<int>(x), samples.width(), plot.width());
+  int known = -1;
+  for (int y = area.top(); y <= area.bottom(); ++y) {
+    const int row = sampleAt(y - plot.top(), samples.height(), plot.height());
+    if (!samples.isNull() && row != known) {
+      const auto* from = reinterpret_cast<const QRgb*>(samples.constScanLine(row));
+      for (std::size_t x = 0; x < width; ++x) line[x] = from[columns[x]];
+      known = row;
+    }
+    const auto* under = reinterpret_cast<const QRgb*>(ground.constScanLine(y - plot.top())) + area.left() - plot.left();
+    auto* to = reinterpret_cast<QRgb*>(onto.scanLine(y)) + area.left();
+    for (std::size_t x = 0; x < width; ++x) to[x] = line[x] != 0 ? line[x] : under[x];
+  }
+}
+
+}  // namespace
 
 void MatrixView::drawTitles(QPainter& painter) const {
   painter.setPen(m_theme.text);
@@ -64,7 +94,8 @@ QImage MatrixView::stillPixels() {
   return {m_still.bits(), m_still.width(), m_still.height(), m_still.bytesPerLine(), m_still.format()};
 }
 
-// The samples, pixel by pixel: a painter that scales could merge two columns where the factor is a fraction.
+// The samples, pixel by pixel: a painter that scales could merge two columns where the factor is a fraction, and takes
+// several times as long. One pass over the pixels of a large screen costs milliseconds, so there is no other.
 void MatrixView::drawImages() {
   QImage pixels = stillPixels();
   QPainter painter(&pixels);
@@ -78,35 +109,35 @@ void MatrixView::drawImages() {
       hatch.setTransform(QTransform::fromScale(devicePixelRatioF(), devicePixelRatioF()));
       QPainter(&m_ground).fillRect(m_ground.rect(), hatch);
     }
-    const auto draw = [&](int side) {
-      const QImage& image = m_picture.image(side);
-      if (image.size() == plot.size()) {
-        painter.drawImage(plot.topLeft(), image);
-      } else if (!image.isNull()) {
-        painter.drawImage(plot, image);  // sampled coarsely while it moves
-      }
-    };
     const int line = std::max(1, static_cast<int>(devicePixelRatioF()));
-    painter.fillRect(plot.adjusted(-line, -line, line, line), m_theme.frame);
-    painter.drawImage(plot.topLeft(), m_ground);
+    const QRegion frame = QRegion(plot.adjusted(-line, -line, line, line)) - plot;
+    for (const QRect& edge : frame) painter.fillRect(edge, m_theme.frame);
     if (shown == CompareMode::SideBySide) {
-      draw(panel);
+      fillPlot(pixels, plot, plot, m_picture.image(panel), m_ground);
     } else if (shown == CompareMode::Split) {
-      draw(0);
-      const int left = plot.left() + static_cast<int>(std::lround(m_split * plot.width()));
-      painter.setClipRect(QRect(QPoint(left, plot.top()), plot.bottomRight()));
-      painter.drawImage(plot.topLeft(), m_ground);
-      draw(1);
-      painter.setClipping(false);
+      QRect left = plot;
+      left.setWidth(static_cast<int>(std::lround(m_split * plot.width())));
+      fillPlot(pixels, plot, left, m_picture.image(0), m_ground);
+      fillPlot(pixels, plot, QRect(QPoint(plot.left() + left.width(), plot.top()), plot.bottomRight()),
+               m_picture.image(1), m_ground);
     } else {
-      draw(shown == CompareMode::B ? 1 : 0);
+      fillPlot(pixels, plot, plot, m_picture.image(shown == CompareMode::B ? 1 : 0), m_ground);
     }
   }
 }
 
 void MatrixView::drawStill() {
-  m_still.fill(m_theme.window);
-  if (tokens() > 0) drawImages();
+  if (tokens() == 0) {
+    m_still.fill(m_theme.window);
+  } else {
+    QImage pixels = stillPixels();
+    QPainter around(&pixels);
+    QRegion region(pixels.rect());
+    for (int panel = 0; panel < m_geometry.panels; ++panel) region -= deviceRect(m_geometry.plot[panel]);
+    for (const QRect& part : region) around.fillRect(part, m_theme.window);
+    around.end();
+    drawImages();
+  }
   QPainter painter(&m_still);
   painter.setFont(font());
   if (tokens() == 0) {
