@@ -236,10 +236,12 @@ std::shared_ptr<const BoundaryPredictor> load_predictor(const std::vector<Method
                                                         const std::filesystem::path& model_folder) {
   for (const MethodChoice& choice : choices) {
     const SparsityParameters& parameters = choice.parameters;
-    if (parameters.method != Method::kDhsa || parameters.boundaries != BoundarySource::kLearned) continue;
+    const bool wanted = parameters.boundaries == BoundarySource::kAuto;
+    if (parameters.method != Method::kDhsa || (!wanted && parameters.boundaries != BoundarySource::kLearned)) continue;
     if (!parameters.predictor.empty()) return BoundaryPredictor::load(parameters.predictor);
     const std::filesystem::path own = model_folder / "predictor.safetensors";
     if (!std::filesystem::exists(own)) {
+      if (wanted) continue;
       throw Error(
           fmt::format("Learned boundaries need a predictor and {} has none; name one with --predictor or take "
                       "--boundaries key-shift.",

@@ -34,6 +34,8 @@ void add_bench(CLI::App& app, Action& action);
 void add_needle(CLI::App& app, Action& action);
 void add_sweep(CLI::App& app, Action& action);
 void add_export(CLI::App& app, Action& action);
+void add_train_predictor(CLI::App& app, Action& action);
+void add_ablate(CLI::App& app, Action& action);
 
 struct ModelOptionsText {
   std::string folder;  // empty: the demo model
@@ -101,7 +103,7 @@ struct LoadedModel {
 // TEXT: a file, "-" for standard input, empty for the sample document.
 [[nodiscard]] Document load_document(const std::string& text, const LoadedModel& loaded, bool allow_long);
 void add_text_options(CLI::App& app, std::string& text, bool& allow_long);
-// The predictor that learned boundaries need; null where no method needs one.
+// The predictor of learned boundaries; null where no method needs one, or may do without and the model has none.
 [[nodiscard]] std::shared_ptr<const BoundaryPredictor> load_predictor(const std::vector<MethodChoice>& choices,
                                                                       const std::filesystem::path& model_folder);
 // The model's line in a report, and the same as JSON.

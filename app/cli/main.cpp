@@ -76,6 +76,8 @@ int main(int argc, char** argv) {
   add_needle(app, action);
   add_sweep(app, action);
   add_export(app, action);
+  add_train_predictor(app, action);
+  add_ablate(app, action);
   add_info(app, action);
   add_synth_model(app, action);
 

@@ -195,7 +195,7 @@ class Runner {
 
     MethodRun run;
     run.name = choice.name;
-    run.parameters = parameters;
+    run.parameters = resolved(parameters, predictor_ != nullptr);
     run.trace = recorder.take(result);
     run.metrics = meter.take();
     run.seconds = result.seconds;

@@ -123,10 +123,12 @@ std::vector<Entry> make_entries() {
                         "Rows that share one choice of the token top-k oracle; 1 is exact per row.", &P::oracle_rows, 1,
                         65536, {Method::kTokenTopK}));
 
-  table.push_back(choice("boundaries", "Boundary source", boundaries, "Where chunks of keys end.", &P::boundaries,
-                         {"learned", "attention-mass", "key-shift", "sentence", "fixed"},
-                         {"Learned predictor", "Attention mass (oracle)", "Key shift", "Sentences", "Fixed length"},
-                         dhsa));
+  table.push_back(choice(
+      "boundaries", "Boundary source", boundaries,
+      "Where chunks of keys end; auto is learned where the model has a predictor, else key shift.", &P::boundaries,
+      {"auto", "learned", "attention-mass", "key-shift", "sentence", "fixed"},
+      {"Learned if possible", "Learned predictor", "Attention mass (oracle)", "Key shift", "Sentences", "Fixed length"},
+      dhsa));
   table.push_back(real("chunks-per-block", "Chunks per block", boundaries, "",
                        "Number of chunks, as a multiple of the number of query blocks.", &P::chunks_per_block, 0.01,
                        1024, dhsa));
@@ -161,6 +163,10 @@ std::vector<Entry> make_entries() {
                         "Score every n-th row of a query group, counted back from its last; 0 scores the group's mean "
                         "query.",
                         &P::score_rows, 0, 65536, dhsa));
+  table.push_back(real("candidates", "Token candidates", similarity, "budgets",
+                       "Take chunks worth this many budgets and keep their best tokens by the attention of the scored "
+                       "rows; 0 keeps whole chunks.",
+                       &P::candidates, 0, 64, dhsa));
   table.push_back(choice("pooling", "Pooling", similarity,
                          "A chunk's representation: its mean times the square root of its length, or its mean.",
                          &P::pooling, {"sqrt-mean", "mean"}, {"Length-normalised mean", "Mean"}, dhsa));
@@ -365,6 +371,13 @@ void check_parameters(const SparsityParameters& parameters) {
     throw Error(fmt::format("sink-tokens ({}) leave nothing of the budget ({}) for the window; lower them or raise it.",
                             parameters.sink_tokens, parameters.budget));
   }
+}
+
+SparsityParameters resolved(SparsityParameters parameters, bool has_predictor) noexcept {
+  if (parameters.boundaries == BoundarySource::kAuto) {
+    parameters.boundaries = has_predictor ? BoundarySource::kLearned : BoundarySource::kKeyShift;
+  }
+  return parameters;
 }
 
 void to_json(nlohmann::json& json, const SparsityParameters& parameters) {

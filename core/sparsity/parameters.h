@@ -12,7 +12,8 @@
 namespace dhsa {
 
 enum class Method : std::uint8_t { kDense, kWindowSinks, kBlockSparse, kVerticalSlash, kTokenTopK, kDhsa };
-enum class BoundarySource : std::uint8_t { kLearned, kAttentionMass, kKeyShift, kSentence, kFixed };
+// kAuto: learned where the model has a predictor, else key shift.
+enum class BoundarySource : std::uint8_t { kAuto, kLearned, kAttentionMass, kKeyShift, kSentence, kFixed };
 enum class QueryGrouping : std::uint8_t { kFixed, kChunks };
 enum class Pooling : std::uint8_t { kSqrtMean, kMean };
 enum class MaskHeads : std::uint8_t { kShared, kPerKvHead, kPerHead };
@@ -28,7 +29,7 @@ struct SparsityParameters {
   std::int64_t query_block = 128;   // [B_q] rows of a fixed query group
   QueryGrouping query_grouping = QueryGrouping::kFixed;
   double chunks_per_block = 2.0;  // [beta] N_c = (L / B_q) * beta
-  BoundarySource boundaries = BoundarySource::kKeyShift;
+  BoundarySource boundaries = BoundarySource::kAuto;
   std::int64_t boundary_window = 4;  // [w]
   std::int64_t nms_distance = 8;     // [n] boundaries are more than n tokens apart
   double boundary_threshold = 0.0;   // [theta] least score of a boundary; 0: none
@@ -37,6 +38,7 @@ struct SparsityParameters {
   MaskHeads mask_heads = MaskHeads::kShared;
   ChunkScoring scores = ChunkScoring::kMean;  // how a chunk is scored; the paper's is kMean
   std::int64_t score_rows = 0;                // score every n-th row of a query group; 0: the group's mean query
+  double candidates = 0;  // budgets of chunks that are thinned to their best tokens; 0: whole chunks are kept
   Selection selection = Selection::kBudget;
   double mass = 0.95;             // threshold selection: softmax(S_c) mass to reach
   std::int64_t min_budget = 256;  // threshold selection: bounds on the keys kept
@@ -74,6 +76,9 @@ struct ParameterInfo {
 // Throws Error, naming key, value and range, where the value does not fit.
 void set_parameter(SparsityParameters& parameters, const std::string& key, const ParameterValue& value);
 [[nodiscard]] std::string to_text(const ParameterInfo& info, const ParameterValue& value);
+
+// The same with BoundarySource::kAuto replaced by what it stands for.
+[[nodiscard]] SparsityParameters resolved(SparsityParameters parameters, bool has_predictor) noexcept;
 
 // Checks every range, and what one value alone cannot tell (for example sinks + local <= budget). Throws Error.
 void check_parameters(const SparsityParameters& parameters);

@@ -109,9 +109,10 @@ std::unique_ptr<Planner> make_window_planner(const SparsityParameters& parameter
   return std::make_unique<WindowPlanner>(parameters);
 }
 
-std::unique_ptr<Planner> make_planner(const SparsityParameters& parameters, DocumentInfo document,
+std::unique_ptr<Planner> make_planner(const SparsityParameters& asked, DocumentInfo document,
                                       std::shared_ptr<const BoundaryPredictor> predictor) {
-  check_parameters(parameters);
+  check_parameters(asked);
+  const SparsityParameters parameters = resolved(asked, predictor != nullptr);
   std::unique_ptr<Planner> planner;
   switch (parameters.method) {
     case Method::kDense:

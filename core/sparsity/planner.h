@@ -67,7 +67,8 @@ class Planner {
 // [N_c] boundaries to look for: (L / B_q) * beta, at least one.
 [[nodiscard]] std::int64_t target_chunks(const SparsityParameters& parameters, std::int64_t tokens);
 
-// Planner for parameters.method. `predictor` may be null unless boundaries are learned. Throws Error on bad parameters.
+// Planner for parameters.method. `predictor` may be null unless boundaries are learned; null, kAuto is key shift.
+// Throws Error on bad parameters.
 [[nodiscard]] std::unique_ptr<Planner> make_planner(const SparsityParameters& parameters, DocumentInfo document,
                                                     std::shared_ptr<const BoundaryPredictor> predictor = nullptr);
 

@@ -2,14 +2,17 @@
 // with chunks of fixed size, plain means and whole blocks.
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <optional>
 #include <utility>
 
+#include "core/base/parallel.h"
 #include "core/sparsity/boundaries.h"
 #include "core/sparsity/boundary_predictor.h"
 #include "core/sparsity/chunk_scores.h"
 #include "core/sparsity/planner_parts.h"
 #include "core/sparsity/selection.h"
+#include "core/sparsity/token_refinement.h"
 
 namespace dhsa {
 namespace {
@@ -48,26 +51,16 @@ class DhsaPlanner : public Planner {
     ChunkScores scores = score_chunks(q, k, edges, groups.rows, rule, cancel);
     plan.seconds.similarity = watch.lap();
 
-    const bool threshold = parameters_.selection == Selection::kThreshold;
-    const std::int64_t budget = threshold ? parameters_.max_budget : parameters_.budget;
-    plan.mask = build_mask(
-        groups, scores.heads, layer.window,
-        [&](std::int64_t head, std::int64_t g) -> std::vector<KeyRange> {
-          const std::int64_t row_begin = groups.rows[static_cast<std::size_t>(g)];
-          const std::int64_t row_end = groups.rows[static_cast<std::size_t>(g) + 1];
-          const GroupReach reach = group_reach(row_begin, row_end, layer.window, budget);
-          if (reach.whole && !threshold) return {range(reach.begin, reach.end)};
-          SelectionRule selection;
-          selection.selection = parameters_.selection;
-          selection.budget = layer.window > 0 && !reach.whole ? std::min(budget, layer.window) : budget;
-          selection.min_budget = parameters_.min_budget;
-          selection.mass = parameters_.mass;
-          selection.sink_tokens = parameters_.sink_tokens;
-          // Every row keeps itself, so the group's own rows are part of what the budget pays for.
-          selection.local_tokens = std::max(parameters_.local_tokens, row_end - row_begin);
-          return select_keys(edges, scores.row(head, g), scores.mass, reach.begin, reach.end, selection).ranges;
-        },
-        cancel);
+    const bool refined = parameters_.candidates > 0 && parameters_.selection == Selection::kBudget;
+    const RangesOf chunks_of = [&](std::int64_t head, std::int64_t g) {
+      return chunks(groups, g, layer, scores, head, 1);
+    };
+    std::vector<std::vector<KeyRange>> tokens;
+    if (refined) tokens = best_tokens(q, k, layer, groups, scores, cancel);
+    const RangesOf tokens_of = [&](std::int64_t head, std::int64_t g) {
+      return std::move(tokens[static_cast<std::size_t>(head * groups.sparse + g)]);
+    };
+    plan.mask = build_mask(groups, scores.heads, layer.window, refined ? tokens_of : chunks_of, cancel);
     plan.seconds.selection = watch.lap();
     plan.trace = {boundaries_->scores, edges, std::move(scores.values)};
     return plan;
@@ -75,12 +68,81 @@ class DhsaPlanner : public Planner {
 
   [[nodiscard]] const SparsityParameters* device_parameters() const override {
     const bool published = parameters_.scores == ChunkScoring::kMean && parameters_.score_rows == 0 &&
-                           parameters_.selection == Selection::kBudget &&
+                           parameters_.candidates == 0 && parameters_.selection == Selection::kBudget &&
                            parameters_.query_grouping == QueryGrouping::kFixed;
     return published && parameters_.boundaries == BoundarySource::kKeyShift ? &parameters_ : nullptr;
   }
 
  private:
+  using RangesOf = std::function<std::vector<KeyRange>(std::int64_t, std::int64_t)>;
+
+  // Whole chunks for one query group; `times` the budget.
+  [[nodiscard]] std::vector<KeyRange> chunks(const QueryGroups& groups, std::int64_t g, const LayerInfo& layer,
+                                             const ChunkScores& scores, std::int64_t head, double times) const {
+    const bool threshold = parameters_.selection == Selection::kThreshold;
+    const std::int64_t budget = threshold ? parameters_.max_budget : parameters_.budget;
+    const std::int64_t row_begin = groups.rows[static_cast<std::size_t>(g)];
+    const std::int64_t row_end = groups.rows[static_cast<std::size_t>(g) + 1];
+    const GroupReach reach = group_reach(row_begin, row_end, layer.window, budget);
+    if (reach.whole && !threshold) return {range(reach.begin, reach.end)};
+    SelectionRule selection;
+    selection.selection = parameters_.selection;
+    selection.budget = layer.window > 0 && !reach.whole ? std::min(budget, layer.window) : budget;
+    selection.budget = static_cast<std::int64_t>(static_cast<double>(selection.budget) * times);
+    selection.min_budget = parameters_.min_budget;
+    selection.mass = parameters_.mass;
+    selection.sink_tokens = parameters_.sink_tokens;
+    // Every row keeps itself, so the group's own rows are part of what the budget pays for.
+    selection.local_tokens = std::max(parameters_.local_tokens, row_end - row_begin);
+    return select_keys(boundaries_->edges, scores.row(head, g), scores.mass, reach.begin, reach.end, selection).ranges;
+  }
+
+  // [heads of the mask * sparse groups]: the chunks of several budgets, thinned to one budget of tokens.
+  [[nodiscard]] std::vector<std::vector<KeyRange>> best_tokens(const HeadsView& q, const HeadsView& k,
+                                                               const LayerInfo& layer, const QueryGroups& groups,
+                                                               const ChunkScores& scores,
+                                                               const CancelToken* cancel) const {
+    const TokenRefinement refinement(q, k, layer, scores.heads, parameters_.score_rows);
+    std::vector<std::vector<KeyRange>> lists(static_cast<std::size_t>(scores.heads * groups.sparse));
+    constexpr std::int64_t kRun = 8;  // groups that one thread takes in order
+    const std::int64_t runs = (groups.sparse + kRun - 1) / kRun;
+    parallel_for(
+        scores.heads * runs,
+        [&](std::int64_t task) {
+          const std::int64_t head = task / runs;
+          const std::int64_t first = (runs - 1 - task % runs) * kRun;  // those that see most go first
+          TokenRefinement::Run run(refinement, head);
+          // One group earlier, for what it says about the first.
+          for (std::int64_t g = std::max<std::int64_t>(0, first - 1); g < std::min(groups.sparse, first + kRun); ++g) {
+            std::vector<KeyRange> ranges = thinned(groups, g, layer, scores, head, run);
+            if (g >= first) lists[static_cast<std::size_t>(head * groups.sparse + g)] = std::move(ranges);
+          }
+        },
+        cancel);
+    return lists;
+  }
+
+  [[nodiscard]] std::vector<KeyRange> thinned(const QueryGroups& groups, std::int64_t g, const LayerInfo& layer,
+                                              const ChunkScores& scores, std::int64_t head,
+                                              TokenRefinement::Run& run) const {
+    const std::int64_t row_begin = groups.rows[static_cast<std::size_t>(g)];
+    const std::int64_t row_end = groups.rows[static_cast<std::size_t>(g) + 1];
+    const GroupReach reach = group_reach(row_begin, row_end, layer.window, parameters_.budget);
+    std::vector<KeyRange> ranges = chunks(groups, g, layer, scores, head, parameters_.candidates);
+    if (reach.whole) return ranges;
+    std::sort(ranges.begin(), ranges.end(), [](const KeyRange& a, const KeyRange& b) { return a.begin < b.begin; });
+    run.estimate(row_begin, row_end, ranges);
+    const std::int64_t local = std::min(std::max(parameters_.local_tokens, row_end - row_begin), parameters_.budget);
+    const std::int64_t sinks =
+        std::min({parameters_.sink_tokens, parameters_.budget - local, reach.end - local - reach.begin});
+    std::vector<KeyRange> kept;
+    if (sinks > 0) kept.push_back(range(reach.begin, reach.begin + sinks));
+    run.take_best(reach.begin + std::max<std::int64_t>(0, sinks), reach.end - local, parameters_.budget - local - sinks,
+                  kept);
+    kept.push_back(range(reach.end - local, reach.end));
+    return kept;
+  }
+
   [[nodiscard]] Boundaries find_boundaries(const HeadsView& q, const HeadsView& k, const LayerInfo& layer,
                                            const CancelToken* cancel) const {
     const std::int64_t tokens = q.rows;
@@ -100,6 +162,7 @@ class DhsaPlanner : public Planner {
         found.scores = attention_mass_ratios(
             q, k, {parameters_.boundary_window, layer.scale, layer.softcap, layer.window, layer.window}, cancel);
         break;
+      case BoundarySource::kAuto:  // resolved by make_planner()
       case BoundarySource::kKeyShift:
         found.scores = key_shift_scores(k, parameters_.boundary_window, cancel);
         break;

@@ -17,13 +17,16 @@ std::vector<Preset> make_presets() {
   using P = SparsityParameters;
   std::vector<Preset> list;
   list.push_back(preset("best", "DHSA, best",
-                        "Small chunks scored by the attention mass their mean and variance predict for every eighth "
-                        "row.",
+                        "Chunks of 32 keys scored by the attention mass that their mean and variance predict; of two "
+                        "budgets of them, the tokens that every sixteenth row attends to most.",
                         [](P& p) {
                           p.query_block = 128;
                           p.chunks_per_block = 4;
+                          p.boundaries = BoundarySource::kFixed;
+                          p.chunk_length = 32;
                           p.scores = ChunkScoring::kMoments;
-                          p.score_rows = 8;
+                          p.score_rows = 16;
+                          p.candidates = 2;
                           p.mask_heads = MaskHeads::kPerHead;
                           p.sink_tokens = 16;
                         }));

@@ -73,10 +73,14 @@ std::shared_ptr<const LoadedModel> loadModel(const QString& folder, const Cancel
 }
 
 std::shared_ptr<const BoundaryPredictor> loadPredictor(const SparsityParameters& parameters, const LoadedModel& model) {
-  if (parameters.method != Method::kDhsa || parameters.boundaries != BoundarySource::kLearned) return nullptr;
+  const bool wanted = parameters.boundaries == BoundarySource::kAuto;
+  if (parameters.method != Method::kDhsa || (!wanted && parameters.boundaries != BoundarySource::kLearned)) {
+    return nullptr;
+  }
   const std::filesystem::path path = parameters.predictor.empty() ? pathOf(model.folder) / "predictor.safetensors"
                                                                   : std::filesystem::path(parameters.predictor);
   if (parameters.predictor.empty() && !std::filesystem::exists(path)) {
+    if (wanted) return nullptr;
     throw Error("The model \"" + model.name.toStdString() +
                 "\" has no predictor.safetensors for learned boundaries; choose a predictor file or another boundary "
                 "source.");

@@ -107,12 +107,11 @@ bool isRead(const SparsityParameters& p, const ParameterInfo& info) {
   if (info.key == "method") return true;
   if (std::find(info.used_by.begin(), info.used_by.end(), p.method) == info.used_by.end()) return false;
   if (p.method != Method::kDhsa) return true;
-  const bool scored = p.boundaries == BoundarySource::kLearned || p.boundaries == BoundarySource::kAttentionMass ||
-                      p.boundaries == BoundarySource::kKeyShift;
+  const bool scored = p.boundaries != BoundarySource::kSentence && p.boundaries != BoundarySource::kFixed;
   const std::string& key = info.key;
   if (key == "mass" || key == "min-budget" || key == "max-budget") return p.selection == Selection::kThreshold;
-  if (key == "budget") return p.selection == Selection::kBudget;
-  if (key == "predictor") return p.boundaries == BoundarySource::kLearned;
+  if (key == "budget" || key == "candidates") return p.selection == Selection::kBudget;
+  if (key == "predictor") return p.boundaries == BoundarySource::kLearned || p.boundaries == BoundarySource::kAuto;
   if (key == "chunk-length") return p.boundaries == BoundarySource::kFixed;
   if (key == "boundary-window" || key == "nms-distance" || key == "boundary-threshold" || key == "chunks-per-block") {
     return scored;

@@ -1,0 +1,298 @@
+// Which variants there are, and what their samples come to.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/evaluate/ablation.h"
+
+namespace dhsa {
+namespace {
+
+// The numbers of a sample: names in CSV and JSON.
+struct Measure {
+  const char* key;
+  double AblationSample::*value;
+};
+constexpr Measure kMeasures[] = {{"retained_mass", &AblationSample::retained_mass},
+                                 {"worst_rows_mass", &AblationSample::worst_rows_mass},
+                                 {"of_oracle", &AblationSample::of_oracle},
+                                 {"iou", &AblationSample::iou},
+                                 {"output_error", &AblationSample::output_error},
+                                 {"density", &AblationSample::density},
+                                 {"chunks", &AblationSample::chunks}};
+struct OptionalMeasure {
+  const char* key;
+  std::optional<double> AblationSample::*value;
+};
+constexpr OptionalMeasure kOptional[] = {{"kl", &AblationSample::kl},
+                                         {"same_top", &AblationSample::same_top},
+                                         {"planning_share", &AblationSample::planning_share}};
+
+class Variants {
+ public:
+  explicit Variants(std::int64_t budget) : budget_(budget) {}
+
+  void begin(const char* group, const char* preset) {
+    group_ = group;
+    base_ = {};
+    apply_preset(base_, preset);
+    base_.budget = base_.max_budget = budget_;
+  }
+  template <class Change>
+  void add(std::string name, const Change& change) {
+    AblationVariant variant{group_, std::move(name), base_};
+    change(variant.parameters);
+    list_.push_back(std::move(variant));
+  }
+  void add(std::string name) {
+    add(std::move(name), [](SparsityParameters&) {});
+  }
+  [[nodiscard]] std::vector<AblationVariant> take() { return std::move(list_); }
+
+ private:
+  std::int64_t budget_;
+  std::string group_;
+  SparsityParameters base_;
+  std::vector<AblationVariant> list_;
+};
+
+}  // namespace
+
+std::vector<AblationVariant> ablation_variants(std::int64_t budget) {
+  using P = SparsityParameters;
+  Variants v(budget);
+  v.begin("methods", "window-sinks");
+  v.add("window-sinks");
+  v.begin("methods", "block-sparse");
+  v.add("block-sparse");
+  v.begin("methods", "vertical-slash");
+  v.add("vertical-slash");
+  v.begin("methods", "reference-niah");
+  v.add("published");
+  v.begin("methods", "best");
+  v.add("best");
+  v.begin("methods", "oracle");
+  const std::int64_t group = [] {
+    P best;
+    apply_preset(best, "best");
+    return best.query_block;
+  }();
+  v.add("group oracle", [&](P& p) { p.oracle_rows = group; });
+  v.add("group oracle, shared", [&](P& p) {
+    p.oracle_rows = group;
+    p.mask_heads = MaskHeads::kShared;
+  });
+
+  v.begin("paper: pooling", "reference-niah");
+  v.add("published, sqrt(n) mean", [](P& p) { p.pooling = Pooling::kSqrtMean; });
+  v.add("published, mean", [](P& p) { p.pooling = Pooling::kMean; });
+
+  v.begin("paper: boundaries", "reference-niah");
+  v.add("published, learned", [](P& p) { p.boundaries = BoundarySource::kLearned; });
+  v.add("published, key shift", [](P& p) { p.boundaries = BoundarySource::kKeyShift; });
+  v.add("published, sentences", [](P& p) { p.boundaries = BoundarySource::kSentence; });
+  v.add("published, attention mass", [](P& p) { p.boundaries = BoundarySource::kAttentionMass; });
+  v.add("published, fixed", [](P& p) {
+    p.boundaries = BoundarySource::kFixed;
+    p.chunk_length = 64;
+  });
+  v.begin("boundaries under best", "best");
+  v.add("best, learned", [](P& p) { p.boundaries = BoundarySource::kLearned; });
+  v.add("best, key shift", [](P& p) { p.boundaries = BoundarySource::kKeyShift; });
+  v.add("best, sentences", [](P& p) { p.boundaries = BoundarySource::kSentence; });
+  v.add("best, attention mass", [](P& p) { p.boundaries = BoundarySource::kAttentionMass; });
+  v.add("best, fixed", [](P& p) {
+    p.boundaries = BoundarySource::kFixed;
+    p.chunk_length =
+        std::max<std::int64_t>(1, static_cast<std::int64_t>(static_cast<double>(p.query_block) / p.chunks_per_block));
+  });
+
+  for (const auto& [group_name, preset] :
+       {std::pair{"paper: heads and sharing", "reference-niah"}, std::pair{"heads and sharing under best", "best"}}) {
+    v.begin(group_name, preset);
+    const std::string base = preset == std::string("best") ? "best" : "published";
+    v.add(base + ", one mask", [](P& p) { p.mask_heads = MaskHeads::kShared; });
+    v.add(base + ", mask per key/value head", [](P& p) { p.mask_heads = MaskHeads::kPerKvHead; });
+    v.add(base + ", mask per head", [](P& p) { p.mask_heads = MaskHeads::kPerHead; });
+    v.add(base + ", shared boundaries", [](P& p) { p.share_boundaries = true; });
+    v.add(base + ", shared masks", [](P& p) { p.share_masks = true; });
+    v.add(base + ", both shared", [](P& p) { p.share_boundaries = p.share_masks = true; });
+  }
+
+  // Whole chunks: what scores and sizes are worth before tokens are chosen among them.
+  const auto whole_chunks = [](P& p) {
+    p.candidates = 0;
+    p.boundaries = BoundarySource::kKeyShift;
+  };
+  v.begin("(a) scores and rows, whole chunks", "best");
+  const auto scores = [&](const char* name, ChunkScoring scoring, std::int64_t rows) {
+    v.add(name, [&](P& p) {
+      whole_chunks(p);
+      p.scores = scoring;
+      p.score_rows = rows;
+    });
+  };
+  scores("mean, mean query", ChunkScoring::kMean, 0);
+  scores("moments, mean query", ChunkScoring::kMoments, 0);
+  scores("mean, every row", ChunkScoring::kMean, 1);
+  scores("moments, every row", ChunkScoring::kMoments, 1);
+  scores("mean, every 8th row", ChunkScoring::kMean, 8);
+  scores("moments, every 8th row", ChunkScoring::kMoments, 8);
+  scores("moments, every 32nd row", ChunkScoring::kMoments, 32);
+  v.begin("(b) frequency bands", "best");
+  scores("bands, every 8th row", ChunkScoring::kBands, 8);
+  v.begin("(c) upper bounds", "best");
+  scores("bounds, every 8th row", ChunkScoring::kBounds, 8);
+  v.begin("(d) mass threshold", "best");
+  const auto threshold = [&](const char* name, double mass) {
+    v.add(name, [&](P& p) {
+      whole_chunks(p);
+      p.score_rows = 8;
+      p.selection = Selection::kThreshold;
+      p.mass = mass;
+      p.min_budget = std::min<std::int64_t>(256, budget);
+      p.max_budget = 2 * budget;
+    });
+  };
+  threshold("mass 0.90", 0.90);
+  threshold("mass 0.95", 0.95);
+  threshold("mass 0.98", 0.98);
+  v.begin("(e) groups and chunks, moments, every 8th row", "best");
+  const auto sizes = [&](const char* name, std::int64_t rows, std::int64_t chunk) {
+    v.add(name, [&](P& p) {
+      whole_chunks(p);
+      p.score_rows = 8;
+      p.query_block = rows;
+      p.chunks_per_block = static_cast<double>(rows) / static_cast<double>(chunk);
+      p.nms_distance = std::min<std::int64_t>(p.nms_distance, chunk / 2);
+    });
+  };
+  sizes("128 rows, chunks of 64", 128, 64);
+  sizes("128 rows, chunks of 16", 128, 16);
+  sizes("64 rows, chunks of 32", 64, 32);
+  sizes("64 rows, chunks of 16", 64, 16);
+  v.begin("tokens chosen among chunks", "best");
+  const auto tokens = [&](const char* name, double candidates, std::int64_t rows) {
+    v.add(name, [&](P& p) {
+      p.candidates = candidates;
+      p.score_rows = rows;
+    });
+  };
+  tokens("whole chunks, every 16th row", 0, 16);
+  tokens("of 1.5 budgets, every 16th row", 1.5, 16);
+  tokens("of 2 budgets, every 16th row", 2, 16);
+  tokens("of 4 budgets, every 16th row", 4, 16);
+  tokens("of 2 budgets, every 8th row", 2, 8);
+  tokens("of 2 budgets, every 32nd row", 2, 32);
+  return v.take();
+}
+
+std::vector<AblationRow> summarise(std::span<const AblationSample> samples, std::span<const AblationVariant> variants,
+                                   std::span<const AblationText> texts) {
+  std::vector<AblationRow> rows;
+  for (const AblationVariant& variant : variants) {
+    AblationRow row;
+    row.variant = variant;
+    row.mean.variant = variant.name;
+    std::vector<double> row_counts;
+    std::array<double, std::size(kOptional)> counts{};
+    for (const AblationSample& sample : samples) {
+      if (sample.variant != variant.name) continue;
+      ++row.texts;
+      for (const Measure& measure : kMeasures) row.mean.*measure.value += sample.*measure.value;
+      for (std::size_t i = 0; i < std::size(kOptional); ++i) {
+        const std::optional<double>& value = sample.*kOptional[i].value;
+        if (!value) continue;
+        row.mean.*kOptional[i].value = (row.mean.*kOptional[i].value).value_or(0) + *value;
+        counts[i] += 1;
+      }
+      for (const AblationText& text : texts) {
+        if (text.name != sample.text) continue;
+        for (std::size_t r = 0; r < std::min(text.rows.size(), sample.row_mass.size()); ++r) {
+          auto at = std::find(row.row_names.begin(), row.row_names.end(), text.rows[r].name) - row.row_names.begin();
+          if (at == static_cast<std::ptrdiff_t>(row.row_names.size())) {
+            row.row_names.push_back(text.rows[r].name);
+            row.mean.row_mass.push_back(0);
+            row_counts.push_back(0);
+          }
+          row.mean.row_mass[static_cast<std::size_t>(at)] += sample.row_mass[r];
+          row_counts[static_cast<std::size_t>(at)] += 1;
+        }
+      }
+    }
+    if (row.texts == 0) continue;
+    for (const Measure& measure : kMeasures) row.mean.*measure.value /= static_cast<double>(row.texts);
+    for (std::size_t i = 0; i < std::size(kOptional); ++i) {
+      if (counts[i] > 0) *(row.mean.*kOptional[i].value) /= counts[i];
+    }
+    for (std::size_t r = 0; r < row_counts.size(); ++r) row.mean.row_mass[r] /= row_counts[r];
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::string to_csv(std::span<const AblationSample> samples, std::span<const AblationVariant> variants,
+                   std::span<const AblationText> texts) {
+  std::vector<std::string> row_names;
+  for (const AblationText& text : texts) {
+    for (const RowSpan& rows : text.rows) {
+      if (std::find(row_names.begin(), row_names.end(), rows.name) == row_names.end()) row_names.push_back(rows.name);
+    }
+  }
+  std::string csv = "group,variant,text";
+  for (const Measure& measure : kMeasures) csv += fmt::format(",{}", measure.key);
+  for (const OptionalMeasure& measure : kOptional) csv += fmt::format(",{}", measure.key);
+  for (const std::string& name : row_names) csv += fmt::format(",mass_of_{}_rows", name);
+  csv += '\n';
+  const auto quoted = [](const std::string& text) {
+    std::string cell = "\"";
+    for (const char c : text) cell += c == '"' ? std::string("\"\"") : std::string(1, c);
+    return cell + '"';
+  };
+  for (const AblationVariant& variant : variants) {
+    for (const AblationSample& sample : samples) {
+      if (sample.variant != variant.name) continue;
+      csv += fmt::format("{},{},{}", quoted(variant.group), quoted(variant.name), quoted(sample.text));
+      for (const Measure& measure : kMeasures) csv += fmt::format(",{:.6g}", sample.*measure.value);
+      for (const OptionalMeasure& measure : kOptional) {
+        csv += sample.*measure.value ? fmt::format(",{:.6g}", *(sample.*measure.value)) : std::string(",");
+      }
+      const auto text =
+          std::find_if(texts.begin(), texts.end(), [&](const AblationText& t) { return t.name == sample.text; });
+      for (const std::string& name : row_names) {
+        csv += ',';
+        if (text == texts.end()) continue;
+        for (std::size_t r = 0; r < std::min(text->rows.size(), sample.row_mass.size()); ++r) {
+          if (text->rows[r].name == name) csv += fmt::format("{:.6g}", sample.row_mass[r]);
+        }
+      }
+      csv += '\n';
+    }
+  }
+  return csv;
+}
+
+void to_json(nlohmann::json& json, const AblationSample& sample) {
+  json = {{"variant", sample.variant}, {"text", sample.text}, {"row_mass", sample.row_mass}};
+  for (const Measure& measure : kMeasures) json[measure.key] = sample.*measure.value;
+  for (const OptionalMeasure& measure : kOptional) {
+    if (sample.*measure.value) json[measure.key] = *(sample.*measure.value);
+  }
+}
+
+void from_json(const nlohmann::json& json, AblationSample& sample) {
+  try {
+    json.at("variant").get_to(sample.variant);
+    json.at("text").get_to(sample.text);
+    json.at("row_mass").get_to(sample.row_mass);
+    for (const Measure& measure : kMeasures) json.at(measure.key).get_to(sample.*measure.value);
+    for (const OptionalMeasure& measure : kOptional) {
+      if (json.contains(measure.key)) sample.*measure.value = json.at(measure.key).get<double>();
+    }
+  } catch (const nlohmann::json::exception&) {
+    throw Error("A sample of the ablation lacks a name or a number, or one is of the wrong kind.");
+  }
+}
+
+}  // namespace dhsa

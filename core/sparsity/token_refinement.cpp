@@ -1,0 +1,141 @@
+#include "core/sparsity/token_refinement.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+namespace dhsa {
+namespace {
+
+constexpr float kCarry = 0.25F;  // what the group before says counts this much: sampled rows are few
+
+}  // namespace
+
+TokenRefinement::TokenRefinement(const HeadsView& q, const HeadsView& k, const LayerInfo& layer, std::int64_t heads,
+                                 std::int64_t score_rows)
+    : q_(q), layer_(layer), per_mask_(q.heads / heads), per_kv_(q.heads / k.heads), score_rows_(score_rows) {
+  for (std::int64_t h = 0; h < k.heads; ++h) keys_.push_back(PackedRows::of(k, h));
+}
+
+TokenRefinement::Run::Run(const TokenRefinement& owner, std::int64_t mask_head)
+    : owner_(owner),
+      mask_head_(mask_head),
+      estimates_(static_cast<std::size_t>(padded_columns(owner.q_.rows)), 0.0F),
+      before_(estimates_.size(), 0.0F) {}
+
+void TokenRefinement::Run::estimate(std::int64_t row_begin, std::int64_t row_end,
+                                    std::span<const KeyRange> candidates) {
+  const RowKernels& kernels = row_kernels();
+  const HeadsView& q = owner_.q_;
+  const LayerInfo& layer = owner_.layer_;
+  for (const KeyRange& span : before_spans_) std::fill_n(before_.begin() + span.begin, span.size(), 0.0F);
+  std::swap(before_, estimates_);
+  std::swap(before_spans_, spans_);
+  candidates_.assign(candidates.begin(), candidates.end());
+  spans_.clear();
+  std::int64_t width = 0;
+  for (const KeyRange& range : candidates) {
+    const auto begin = static_cast<std::int32_t>(range.begin / kTileColumns * kTileColumns);
+    const auto end = static_cast<std::int32_t>(padded_columns(range.end));
+    if (!spans_.empty() && begin <= spans_.back().end) {
+      spans_.back().end = std::max(spans_.back().end, end);
+    } else {
+      spans_.push_back({begin, end});
+    }
+  }
+  for (const KeyRange& span : spans_) width += span.size();
+
+  std::vector<std::int64_t> rows;
+  for (std::int64_t i = row_end - 1; i >= row_begin; i -= owner_.score_rows_) {
+    rows.push_back(i);
+    if (owner_.score_rows_ == 0) break;
+  }
+  const auto count = static_cast<std::int64_t>(rows.size());
+  logits_.resize(static_cast<std::size_t>(count * width));
+  queries_.resize(static_cast<std::size_t>(count * q.dim));
+  const float share = 1.0F / static_cast<float>(count * owner_.per_mask_);
+  for (std::int64_t h = mask_head_ * owner_.per_mask_; h < (mask_head_ + 1) * owner_.per_mask_; ++h) {
+    if (owner_.score_rows_ == 0) {
+      std::vector<float> row(static_cast<std::size_t>(q.dim));
+      std::fill(queries_.begin(), queries_.end(), 0.0F);
+      for (std::int64_t i = row_begin; i < row_end; ++i) {
+        q.load_row(h, i, row.data());
+        kernels.add_scaled(queries_.data(), row.data(), q.dim, 1.0F / static_cast<float>(row_end - row_begin));
+      }
+    } else {
+      for (std::int64_t r = 0; r < count; ++r) {
+        q.load_row(h, rows[static_cast<std::size_t>(r)], queries_.data() + r * q.dim);
+      }
+    }
+    std::int64_t at = 0;
+    for (const KeyRange& span : spans_) {
+      owner_.keys_[static_cast<std::size_t>(h / owner_.per_kv_)].multiply(queries_.data(), count, q.dim, span.begin,
+                                                                          span.end, logits_.data() + at, width);
+      at += span.size();
+    }
+    for (std::int64_t r = 0; r < count; ++r) {
+      float* const z = logits_.data() + r * width;
+      const std::int64_t row = rows[static_cast<std::size_t>(r)];
+      const std::int64_t see = layer.window > 0 ? std::max<std::int64_t>(0, row - layer.window + 1) : 0;
+      kernels.scale_softcap(z, width, layer.scale, layer.softcap);
+      // What the row does not see lies at both ends of the spans.
+      std::int64_t first = 0;
+      std::int64_t last = 0;
+      for (const KeyRange& span : spans_) {
+        first += std::clamp<std::int64_t>(see - span.begin, 0, span.size());
+        last += std::clamp<std::int64_t>(row + 1 - span.begin, 0, span.size());
+      }
+      std::fill(z, z + first, 0.0F);
+      std::fill(z + last, z + width, 0.0F);
+      if (last <= first) continue;
+      const float sum = kernels.exp_sum(z + first, last - first, kernels.largest(z + first, last - first));
+      std::int64_t from = 0;
+      for (const KeyRange& span : spans_) {
+        kernels.add_scaled(estimates_.data() + span.begin, z + from, span.size(), share / sum);
+        from += span.size();
+      }
+    }
+  }
+  for (const KeyRange& span : spans_) {
+    kernels.add_scaled(estimates_.data() + span.begin, before_.data() + span.begin, span.size(), kCarry);
+  }
+}
+
+void TokenRefinement::Run::take_best(std::int64_t key_begin, std::int64_t key_end, std::int64_t keys,
+                                     std::vector<KeyRange>& ranges) const {
+  const auto each = [&](const auto& visit) {
+    for (const KeyRange& range : candidates_) {
+      const std::int64_t end = std::min<std::int64_t>(range.end, key_end);
+      for (std::int64_t j = std::max<std::int64_t>(range.begin, key_begin); j < end; ++j) visit(j);
+    }
+  };
+  std::vector<float> values;
+  values.reserve(estimates_.size());
+  for (const KeyRange& range : candidates_) {
+    const std::int64_t begin = std::max<std::int64_t>(range.begin, key_begin);
+    const std::int64_t end = std::min<std::int64_t>(range.end, key_end);
+    if (begin < end) values.insert(values.end(), estimates_.begin() + begin, estimates_.begin() + end);
+  }
+  const auto all = static_cast<std::int64_t>(values.size());
+  if (keys <= 0 || all == 0) return;
+  float least = -1.0F;
+  std::int64_t of_least = all;  // how many with exactly the least estimate are taken
+  if (keys < all) {
+    std::nth_element(values.begin(), values.begin() + (keys - 1), values.end(), std::greater<>());
+    least = values[static_cast<std::size_t>(keys - 1)];
+    of_least = keys - std::count_if(values.begin(), values.begin() + keys, [&](float v) { return v > least; });
+  }
+  each([&](std::int64_t j) {
+    const float value = estimates_[static_cast<std::size_t>(j)];
+    if (value < least || (value == least && of_least-- <= 0)) return;
+    const auto key = static_cast<std::int32_t>(j);
+    if (!ranges.empty() && ranges.back().end == key) {
+      ++ranges.back().end;
+    } else {
+      ranges.push_back({key, key + 1});
+    }
+  });
+}
+
+}  // namespace dhsa
