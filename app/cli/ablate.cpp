@@ -7,6 +7,7 @@
 #include "app/cli/table.h"
 #include "core/base/resources.h"
 #include "core/evaluate/ablation.h"
+#include "core/evaluate/needle.h"
 
 namespace dhsa::cli {
 namespace {
@@ -16,6 +17,8 @@ struct Options {
   OutputOptions output;
   std::vector<std::string> texts;
   std::int64_t samples = 8;
+  std::int64_t needles = 0;
+  std::uint64_t seed = 1;
   std::int64_t tokens = 8192;
   std::int64_t budget = 1024;
   std::int64_t metrics_rows = 7;  // not a divisor of score_rows: scored rows are not to be favoured
@@ -61,6 +64,26 @@ std::vector<AblationText> excerpts(const Options& options, const Tokenizer& toke
     }
   }
   return texts;
+}
+
+// Needle prompts of all depths; the rows of the question and of the needle are measured apart.
+void add_needle_prompts(const Options& options, const Tokenizer& tokenizer, std::vector<AblationText>& texts) {
+  NeedleSettings settings;
+  settings.mode = NeedleMode::kStrict;
+  settings.lengths = {options.tokens};
+  settings.depths = std::max<std::int64_t>(1, options.needles);
+  settings.seed = options.seed;
+  for (std::int64_t depth = 0; depth < options.needles; ++depth) {
+    const NeedlePrompt prompt = make_needle_prompt(settings, options.tokens, depth, 0, tokenizer);
+    const auto tokens = static_cast<std::int64_t>(prompt.encoding.ids.size());
+    AblationText text;
+    text.name = fmt::format("needle:{}", depth);
+    text.ids = prompt.encoding.ids;
+    text.sentence_ends = prompt.sentence_ends;
+    text.rows = {{"question", tokens - prompt.question_tokens, tokens}};
+    for (const auto& [begin, end] : prompt.needles) text.rows.push_back({"needle", begin, end});
+    texts.push_back(std::move(text));
+  }
 }
 
 // "NAME=preset,key=value,...": a variant of one's own.
@@ -130,11 +153,14 @@ void print(const std::vector<AblationRow>& rows) {
 }
 
 int ablate(const Options& options) {
-  if (options.samples < 1 || options.samples > 10000 || options.tokens < 64 || options.tokens > 1 << 20 ||
-      options.metrics_rows < 1 || options.logit_positions < 0) {
+  if (options.samples < 0 || options.samples > 10000 || options.needles < 0 || options.needles > 10000 ||
+      options.tokens < 64 || options.tokens > 1 << 20 || options.metrics_rows < 1 || options.logit_positions < 0) {
     throw Error(
-        "--samples must be from 1 to 10000, --tokens from 64 to 1048576, --metrics-rows at least 1 and "
+        "--samples and --needles must be from 0 to 10000, --tokens from 64 to 1048576, --metrics-rows at least 1 and "
         "--logit-positions not negative.");
+  }
+  if (options.texts.empty() && options.needles == 0) {
+    throw Error("There is nothing to measure on; name a file with --text, or ask for --needles.");
   }
   const std::vector<AblationVariant> variants = variants_of(options);
   JsonFile json(options.output.json);
@@ -143,7 +169,9 @@ int ablate(const Options& options) {
   ProgressLine progress(options.output.style());
   const LoadedModel loaded = load_model(options.model, progress);
   progress.show("reading the texts", -1);
-  const std::vector<AblationText> texts = excerpts(options, *loaded.tokenizer);
+  std::vector<AblationText> texts;
+  if (!options.texts.empty()) texts = excerpts(options, *loaded.tokenizer);
+  add_needle_prompts(options, *loaded.tokenizer, texts);
 
   std::vector<MethodChoice> choices;
   for (const AblationVariant& variant : variants) choices.push_back({variant.name, variant.parameters});
@@ -172,6 +200,7 @@ int ablate(const Options& options) {
               {"model", model_json(loaded)},
               {"tokens", options.tokens},
               {"budget", options.budget},
+              {"seed", options.seed},
               {"metrics_rows", options.metrics_rows},
               {"logit_positions", options.logit_positions},
               {"variants", table},
@@ -197,14 +226,17 @@ void add_ablate(CLI::App& app, Action& action) {
   };
   command->add_option("--text", options->texts, "Texts; samples come from the last tenth of each")
       ->type_name("FILE...")
-      ->required()
       ->group("Ablation");
   number_option("--samples", options->samples, "Samples, spread over the texts [default 8]");
+  number_option("--needles", options->needles, "Needle prompts of generated prose, one per depth [default 0]");
   number_option("--tokens", options->tokens, "Tokens of a sample [default 8192]");
   number_option("--budget", options->budget, "Keys kept for a query row, by every variant [default 1024]");
   number_option("--metrics-rows", options->metrics_rows, "Measure masks on every N-th row [default 7]");
   number_option("--logit-positions", options->logit_positions,
                 "Compare logits at most at N positions; 0 leaves the variants' own prefills out [default 2048]");
+  command->add_option("--seed", options->seed, "Seed of the needle prompts [default 1]")
+      ->type_name("N")
+      ->group("Ablation");
   command->add_option("--only", options->only, "Only groups whose name begins so, or the variant of this name")
       ->type_name("TEXT...")
       ->group("Ablation");
