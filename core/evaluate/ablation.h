@@ -23,8 +23,8 @@ struct AblationVariant {
   std::string name;   // unique
   SparsityParameters parameters;
 };
-// What the paper names and what goes beyond it, all at one budget. "published" and "best" are the presets; the names of
-// others say in what they differ from one of them.
+// What the paper names and what goes beyond it, all at one budget. "published", "best" and "most-mass" are the presets;
+// the names of others say in what they differ from one of them.
 [[nodiscard]] std::vector<AblationVariant> ablation_variants(std::int64_t budget);
 
 struct RowSpan {

@@ -72,6 +72,8 @@ std::vector<AblationVariant> ablation_variants(std::int64_t budget) {
   v.add("published");
   v.begin("methods", "best");
   v.add("best");
+  v.begin("methods", "most-mass");
+  v.add("most-mass");
   v.begin("methods", "oracle");
   const std::int64_t group = [] {
     P best;
@@ -172,7 +174,7 @@ std::vector<AblationVariant> ablation_variants(std::int64_t budget) {
   sizes("128 rows, chunks of 16", 128, 16);
   sizes("64 rows, chunks of 32", 64, 32);
   sizes("64 rows, chunks of 16", 64, 16);
-  v.begin("tokens chosen among chunks", "best");
+  v.begin("tokens chosen among chunks", "most-mass");
   const auto tokens = [&](const char* name, double candidates, std::int64_t rows) {
     v.add(name, [&](P& p) {
       p.candidates = candidates;

@@ -29,7 +29,7 @@ struct SparsityParameters {
   std::int64_t query_block = 128;   // [B_q] rows of a fixed query group
   QueryGrouping query_grouping = QueryGrouping::kFixed;
   double chunks_per_block = 2.0;  // [beta] N_c = (L / B_q) * beta
-  BoundarySource boundaries = BoundarySource::kAuto;
+  BoundarySource boundaries = BoundarySource::kKeyShift;
   std::int64_t boundary_window = 4;  // [w]
   std::int64_t nms_distance = 8;     // [n] boundaries are more than n tokens apart
   double boundary_threshold = 0.0;   // [theta] least score of a boundary; 0: none

@@ -121,7 +121,7 @@ TEST(TokenRefinement, PlanKeepsTheBudgetAndWhatIsAlwaysKept) {
   const auto queries = random_values(4 * tokens * dim, 3);
   const auto keys = random_values(2 * tokens * dim, 4);
   SparsityParameters parameters;
-  apply_preset(parameters, "best");
+  apply_preset(parameters, "most-mass");
   parameters.budget = 150;
   parameters.query_block = 32;
   parameters.local_tokens = 40;
