@@ -87,8 +87,8 @@ class Gemma2 {
 
 // Log-probability (nats) of one token under logits [vocab].
 [[nodiscard]] double log_probability(std::span<const float> logits, std::int32_t token);
-// Mean of these over `continuation`, token by token, after a prefill that kept its cache and gave the logits of its last
-// position last. Throws Error where it is empty.
+// Mean of these over `continuation`, token by token, after a prefill that kept its cache and gave the logits of its
+// last position last. Throws Error where it is empty.
 [[nodiscard]] double log_probability(const Gemma2& model, const PrefillResult& prefill,
                                      std::span<const std::int32_t> continuation, const CancelToken* cancel = nullptr);
 
