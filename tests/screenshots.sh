@@ -21,6 +21,6 @@ shoot dark-1280-2x 1280 800 dark 2
 if ((readme)); then
   mkdir -p resources/screenshots
   cp "$out/light-1280-row.png" resources/screenshots/light.png
-  cp "$out/dark-1280-what-if.png" resources/screenshots/dark.png
+  cp "$out/dark-1280-row.png" resources/screenshots/dark.png
 fi
 ls "$out"
