@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/excerpt.h"
 #include "core/evaluate/sweep.h"
 
 namespace dhsa {
@@ -249,7 +250,7 @@ std::string shown(const FigureOption& option, const ParameterValue& value) {
 }
 
 [[noreturn]] void refuse(const FigureOption& option, const ParameterValue& value, const std::string& allowed) {
-  throw Error(fmt::format("--{}: \"{}\" is not allowed; {}.", option.key, shown(option, value), allowed));
+  throw Error(fmt::format("--{}: \"{}\" is not allowed; {}.", option.key, excerpt(shown(option, value)), allowed));
 }
 
 double in_range(const FigureOption& option, const ParameterValue& value, double number) {
@@ -263,8 +264,8 @@ int number_of(const std::string& text, std::string_view digits) {
   int value = -1;
   const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (digits.empty() || fault != std::errc() || end != digits.data() + digits.size() || value < 0) {
-    throw Error(
-        fmt::format("\"{}\" is no panel; write WHAT, WHAT@LAYER or WHAT@LAYER.HEAD, for example mask@3.", text));
+    throw Error(fmt::format("\"{}\" is no panel; write WHAT, WHAT@LAYER or WHAT@LAYER.HEAD, for example mask@3.",
+                            excerpt(text)));
   }
   return value;
 }
@@ -281,7 +282,7 @@ FigureKind figure_kind_of(const std::string& key) {
     if (key == info.key) return info.kind;
     keys.emplace_back(info.key);
   }
-  throw Error(fmt::format("There is no figure \"{}\"; there are {}.", key, fmt::join(keys, ", ")));
+  throw Error(fmt::format("There is no figure \"{}\"; there are {}.", excerpt(key), fmt::join(keys, ", ")));
 }
 
 FigurePanel parse_panel(const std::string& text) {
@@ -312,7 +313,7 @@ const FigureOption& figure_option(const std::string& key) {
   for (const FigureOption& option : figure_options()) {
     if (key == option.key) return option;
   }
-  throw Error(fmt::format("A figure has no setting \"{}\".", key));
+  throw Error(fmt::format("A figure has no setting \"{}\".", excerpt(key)));
 }
 
 ParameterValue get_option(const FigureSpec& spec, const FigureOption& option) {
@@ -412,7 +413,7 @@ void from_json(const nlohmann::json& json, FigureSpec& spec) {
     } else if (value.is_string()) {
       set_option(read, option, value.get<std::string>());
     } else {
-      throw Error(fmt::format("\"{}\" of a figure is neither a number, a text nor true or false.", key));
+      throw Error(fmt::format("\"{}\" of a figure is neither a number, a text nor true or false.", excerpt(key)));
     }
   }
   spec = std::move(read);

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/excerpt.h"
 
 namespace dhsa {
 namespace {
@@ -194,7 +195,7 @@ const Entry& entry(const std::string& key) {
   }
   std::string keys;
   for (const Entry& e : entries()) keys += (keys.empty() ? "" : ", ") + e.info.key;
-  throw Error(fmt::format("There is no parameter \"{}\"; the parameters are {}.", key, keys));
+  throw Error(fmt::format("There is no parameter \"{}\"; the parameters are {}.", excerpt(key), keys));
 }
 
 std::string number_text(double value) { return fmt::format("{:.10g}", value); }
@@ -208,7 +209,7 @@ std::string shown(const ParameterValue& value) {
   if (const auto* on = std::get_if<bool>(&value)) return *on ? "true" : "false";
   if (const auto* whole = std::get_if<std::int64_t>(&value)) return fmt::format("{}", *whole);
   if (const auto* real_value = std::get_if<double>(&value)) return number_text(*real_value);
-  return "\"" + std::get<std::string>(value) + "\"";
+  return "\"" + excerpt(std::get<std::string>(value)) + "\"";
 }
 
 template <class Number>
@@ -403,7 +404,8 @@ void from_json(const nlohmann::json& json, SparsityParameters& parameters) {
     } else if (value.is_string() && (info.kind == Kind::kChoice || info.kind == Kind::kFile)) {
       set_parameter(read, key, value.get<std::string>());
     } else {
-      throw Error(fmt::format("{} cannot be {} in a file of parameters; write its value plainly.", key, value.dump()));
+      throw Error(
+          fmt::format("{} cannot be {} in a file of parameters; write its value plainly.", key, excerpt(value.dump())));
     }
   }
   parameters = read;

@@ -88,7 +88,8 @@ Session Session::parse(const std::string& raw, const QString& path) {
     session.geometry = decoded(window, "geometry");
     session.windowState = decoded(window, "state");
   } catch (const Error& error) {
-    throw Error(where + "cannot be opened: " + error.what() + ".");
+    const std::string said = error.what();
+    throw Error(where + "cannot be opened: " + said + (said.ends_with('.') ? "" : "."));
   } catch (const nlohmann::json::exception&) {
     throw Error(where + "cannot be opened: it is damaged or no session file.");
   }
