@@ -2,7 +2,7 @@
 # One of every figure, as PDF and as PNG of print size, into a folder (default build/figures), for people to look at.
 # Further arguments are files of dhsa bench, sweep or needle (--json) to draw; without any, tiny ones are made.
 # TEXT names a text; without, it is the sample. As a test (ctest figures) it fails where a figure cannot be drawn, has
-# not one page, or is blank.
+# not one page, is blank, or cuts a text short.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:-build/figures}
@@ -18,13 +18,14 @@ draw() { # NAME WHAT ARGUMENTS...
   shift 2
   "$dhsa" export "$what" ${text:+"$text"} --quiet --no-data --out "$out/$name.pdf" "$@"
   [[ $(pdfinfo "$out/$name.pdf") =~ Pages:\ +1[^0-9] ]] || { echo "$name.pdf has not one page." >&2; exit 1; }
+  ! pdftotext "$out/$name.pdf" - | grep -F … || { echo "$name.pdf has texts that are cut." >&2; exit 1; }
   pdftoppm -r 150 -png -singlefile "$out/$name.pdf" "$out/$name"
   # A blank page packs into next to nothing.
   (($(stat -c %s "$out/$name.png") > 3000)) || { echo "$name.png is blank." >&2; exit 1; }
 }
 one=(--venue icml --columns one)
 if (($# == 0)); then
-  "$dhsa" needle --quiet --methods dense,dhsa --lengths 256,512,1024 --depths 4 --digits 2 \
+  "$dhsa" needle --quiet --methods dense,best,window-sinks --mode strict --budget-share 0.25 --lengths 1K,2K --depths 5 \
     --json "$out/needle-results.json" >"$out/needle.txt"
   "$dhsa" sweep --quiet --lengths 512,1024 --vary budget=128,256,512 --sink-tokens 32 --local-tokens 32 \
     --repeats 1 --logit-positions 16 --json "$out/sweep-results.json" >"$out/sweep.txt"
@@ -43,6 +44,7 @@ for file in "$@"; do
 done
 draw mask mask --layer 3 "${one[@]}"
 draw dense dense --layer 3 --head 1 "${one[@]}"
+draw dense-against-sparse-column dense,sparse --layer 3 --head 1 "${one[@]}"
 draw dense-against-sparse dense,sparse,difference --layer 3 --head 1
 draw chunk-scores chunk-scores --layer 3 "${one[@]}"
 draw token-scores token-scores --layer 3 "${one[@]}"
@@ -50,5 +52,5 @@ draw importance importance --layer 3
 draw head-mass head-mass --metrics-rows 16 "${one[@]}"
 draw chunk-lengths chunk-lengths --layer 3 "${one[@]}"
 draw all-masks mask --layer all --venue icml --grid-columns 4
-draw mask-part mask --layer 3 --row-begin 600 --row-end 1100 --key-begin 200 --key-end 1100 "${one[@]}"
+draw mask-part mask --layer 3 --row-begin 1500 --row-end 2100 --key-begin 900 --key-end 2100 "${one[@]}"
 ls "$out"

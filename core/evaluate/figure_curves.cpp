@@ -28,11 +28,17 @@ Measured measured(const nlohmann::json& value, double scale) {
           value.at("highest").get<double>() * scale};
 }
 
-FigureSeries& series_named(FigurePanelData& data, const std::string& name) {
+// `setting`: what else tells the curve apart, each ", key value".
+FigureSeries& series_of(FigurePanelData& data, const std::string& method, const std::string& setting) {
+  const std::string name = method + setting;
   for (FigureSeries& series : data.series) {
     if (series.name == name) return series;
   }
-  data.series.push_back({name, {}, {}, {}, {}});
+  FigureSeries series;
+  series.name = name;
+  series.method = method;
+  if (!setting.empty()) series.setting = setting.substr(2);
+  data.series.push_back(std::move(series));
   return data.series.back();
 }
 
@@ -74,11 +80,12 @@ void fill_bench(const FigureFile& file, bool memory, FigurePanelData& data) {
     if (std::find(subjects.begin(), subjects.end(), subject) == subjects.end()) subjects.push_back(subject);
   }
   for (const auto& result : results) {
-    std::string name = result.at("method").get<std::string>();
-    if (subjects.size() > 1) name += ", " + result.at(attention ? "shape" : "model").get<std::string>();
+    std::string setting;
+    if (subjects.size() > 1) setting = ", " + result.at(attention ? "shape" : "model").get<std::string>();
     const Measured value = memory ? measured(result.at(attention ? "extra_bytes" : "peak_bytes"), 1 / kGiB)
                                   : measured(result.at(attention ? "total_seconds" : "seconds"), 1);
-    add_point(series_named(data, name), result.at("tokens").get<double>(), value);
+    add_point(series_of(data, result.at("method").get<std::string>(), setting), result.at("tokens").get<double>(),
+              value);
   }
   if (subjects.size() == 1) data.facts["model"] = subjects.front();
   if (memory)
@@ -108,14 +115,14 @@ double scale_of(const SweepMeasure& measure) { return measure.unit == "bytes" ? 
 void fill_sweep_by_length(const SweepResults& results, const SweepMeasure& measure, FigurePanelData& data) {
   for (const SweepPoint& point : results.points) {
     if (point.samples.empty()) continue;
-    std::string name = results.methods[point.method].name;
+    std::string setting;
     for (const SweepAxis& axis : results.settings.axes) {
       const ParameterValue value = get_parameter(point.parameters, axis.key);
       const auto& used_by = parameter_info(axis.key).used_by;
       if (std::find(used_by.begin(), used_by.end(), point.parameters.method) == used_by.end()) continue;
-      name += fmt::format(", {} {}", axis.key, plain_text(value));
+      setting += fmt::format(", {} {}", axis.key, plain_text(value));
     }
-    add_point(series_named(data, name), static_cast<double>(point.length),
+    add_point(series_of(data, results.methods[point.method].name, setting), static_cast<double>(point.length),
               over_samples(point, measure.value, scale_of(measure)));
   }
   data.y_title = axis_title(measure);
@@ -138,15 +145,15 @@ void fill_sweep_by_budget(const FigureFile& file, const SweepResults& results, c
   const auto& used_by = parameter_info("budget").used_by;
   for (const SweepPoint& point : results.points) {
     if (point.samples.empty()) continue;
-    std::string name = results.methods[point.method].name;
+    std::string setting;
     for (const SweepAxis& other : axes) {
       if (other.key == "budget") continue;
       const auto& readers = parameter_info(other.key).used_by;
       if (std::find(readers.begin(), readers.end(), point.parameters.method) == readers.end()) continue;
-      name += fmt::format(", {} {}", other.key, plain_text(get_parameter(point.parameters, other.key)));
+      setting += fmt::format(", {} {}", other.key, plain_text(get_parameter(point.parameters, other.key)));
     }
-    if (results.settings.lengths.size() > 1) name += fmt::format(", {} tokens", point.length);
-    FigureSeries& series = series_named(data, name);
+    if (results.settings.lengths.size() > 1) setting += fmt::format(", {} tokens", point.length);
+    FigureSeries& series = series_of(data, results.methods[point.method].name, setting);
     const Measured y = over_samples(point, measure.value, scale_of(measure));
     if (std::find(used_by.begin(), used_by.end(), point.parameters.method) == used_by.end()) {
       add_point(series, *least, y);
@@ -166,9 +173,11 @@ std::vector<FigurePanelData> needle_panels(const FigurePanel& panel, const Figur
   for (std::size_t method = 0; method < results.methods.size(); ++method) {
     FigurePanelData data;
     data.panel = panel;
-    data.name = results.methods[method].name;
+    data.name = data.brief = results.methods[method].name;
     data.long_name = fmt::format("Needle test, {}", data.name);
-    data.value_title = "needles found";
+    data.value_title = "needles found (%)";
+    data.value_brief = "found (%)";
+    data.percent = true;
     FigureCells& cells = data.cells;
     cells.row_title = "needle depth (%)";
     cells.column_title = "length (tokens)";
@@ -226,6 +235,7 @@ std::vector<FigurePanelData> panels_from_files(const FigurePanel& panel, const F
   FigurePanelData data;
   data.panel = panel;
   data.name = data.long_name = info.label;
+  data.brief = info.brief;
   const SweepMeasure& measure = sweep_measure(panel.what == FigureKind::kLatency  ? "seconds"
                                               : panel.what == FigureKind::kMemory ? "peak-bytes"
                                                                                   : spec.measure);

@@ -33,6 +33,10 @@ std::string place_of(const FigurePanel& panel) {
                         : fmt::format("layer {}, head {}", panel.layer, panel.head);
 }
 
+std::string brief_place_of(const FigurePanel& panel) {
+  return panel.head < 0 ? fmt::format("L{}", panel.layer) : fmt::format("L{} H{}", panel.layer, panel.head);
+}
+
 const FigureMaterial::Layer& layer_of(const Context& context, const FigurePanel& panel) {
   const auto at = static_cast<std::size_t>(panel.layer);
   if (panel.layer < 0 || at >= context.material.layers.size() || !context.material.layers[at].plan) {
@@ -132,7 +136,8 @@ void fill_scores(const Context& context, FigurePanelData& data, bool upsampled) 
   const auto& layer = layer_of(context, data.panel);
   const Plan& plan = *layer.plan;
   data.matrix = score_source(plan, list_of(context, data.panel, plan.mask), upsampled);
-  data.value_title = upsampled ? "S_t" : "S_c";
+  data.value_title = upsampled ? "token similarity S_t" : "chunk similarity S_c";
+  data.value_brief = upsampled ? "S_t" : "S_c";
   const auto chunks = static_cast<std::int64_t>(plan.trace.boundaries.size()) - 1;
   add_array(
       data, "chunk_scores", plan.trace.chunk_scores,
@@ -172,6 +177,7 @@ void fill_attention(const Context& context, FigurePanelData& data, AttentionLeve
   data.matrix = attention_source(levels, what);
   const bool difference = what == AttentionLevels::What::kDifference;
   data.value_title = difference ? "dense − sparse probability" : "attention probability";
+  data.value_brief = difference ? "difference" : "probability";
   const Part part = part_of(context.spec, levels->tokens());
   const std::int64_t pairs = part.rows() * part.keys();
   const std::string name = figure_kind(data.panel.what).key;
@@ -319,6 +325,7 @@ FigurePanelData panel_data(const Context& context, const FigurePanel& panel) {
   data.panel = panel;
   const bool layered = info.from == From::kLayer;
   data.name = info.label;
+  data.brief = info.brief;
   data.long_name = layered ? fmt::format("{}, {}", info.label, place_of(panel)) : info.label;
   if (layered) {
     const auto& layer = layer_of(context, panel);
@@ -371,6 +378,24 @@ FigurePanelData panel_data(const Context& context, const FigurePanel& panel) {
   return data;
 }
 
+// One panel's own name; of several what they share: what is shown, or where.
+std::string title_of(const FigureData& data) {
+  const FigurePanelData& first = data.panels.front();
+  if (data.panels.size() == 1) return first.long_name;
+  const auto all = [&](auto&& same) { return std::all_of(data.panels.begin(), data.panels.end(), same); };
+  if (all([&](const FigurePanelData& panel) { return panel.panel.what == first.panel.what; })) {
+    return figure_kind(first.panel.what).label;
+  }
+  if (first.panel.layer >= 0 && all([&](const FigurePanelData& panel) {
+        return panel.panel.layer == first.panel.layer && panel.panel.head == first.panel.head;
+      })) {
+    return place_of(first.panel);
+  }
+  std::string names;
+  for (const FigurePanelData& panel : data.panels) names += (names.empty() ? "" : "; ") + panel.name;
+  return names;
+}
+
 }  // namespace
 
 FigureData make_figure_data(const FigureSpec& spec, const FigureMaterial& material, bool data_only,
@@ -393,6 +418,7 @@ FigureData make_figure_data(const FigureSpec& spec, const FigureMaterial& materi
       data.panels.push_back(panel_data(context, spec.panels[p]));
     }
   }
+  if (data.panels.empty()) throw Error("There is nothing to show: the files hold no results.");
   // Panels of one kind differ by their layer and head, and are called so.
   for (FigurePanelData& panel : data.panels) {
     const auto alike = std::count_if(data.panels.begin(), data.panels.end(), [&](const FigurePanelData& other) {
@@ -401,7 +427,10 @@ FigureData make_figure_data(const FigureSpec& spec, const FigureMaterial& materi
     if (alike < 2 || figure_kind(panel.panel.what).from != From::kLayer) continue;
     const bool one_kind = alike == static_cast<std::ptrdiff_t>(data.panels.size());
     panel.name = one_kind ? place_of(panel.panel) : fmt::format("{}, {}", panel.name, place_of(panel.panel));
+    panel.brief =
+        one_kind ? brief_place_of(panel.panel) : fmt::format("{} {}", panel.brief, brief_place_of(panel.panel));
   }
+  data.title = title_of(data);
   return data;
 }
 

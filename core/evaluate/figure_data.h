@@ -27,6 +27,8 @@ namespace dhsa {
 // One curve, strip or row of bars. low and high: spread of y; empty where there is none.
 struct FigureSeries {
   std::string name;
+  std::string method;   // of curves: "dhsa",
+  std::string setting;  // and under what, "budget 512"; empty: there is nothing to tell apart
   std::vector<double> x;
   std::vector<double> y;
   std::vector<double> low;
@@ -45,9 +47,12 @@ struct FigureCells {
 
 struct FigurePanelData {
   FigurePanel panel;  // layer resolved
-  std::string name;   // short: "dense", "layer 3, head 1"
+  std::string name;   // "Dense attention", "layer 3, head 1"
+  std::string brief;  // the same where there is little room: "Dense", "L3 H1"
   std::string long_name;
   std::string value_title;  // of the colour bar, with its unit: "attention probability"
+  std::string value_brief;  // "probability"; empty: as value_title
+  bool percent = false;     // values are shares and shown as %
 
   // Of a matrix.
   std::shared_ptr<const MatrixSource> matrix;
@@ -72,6 +77,7 @@ struct FigurePanelData {
 };
 
 struct FigureData {
+  std::string title;  // what all panels have in common
   std::vector<FigurePanelData> panels;
 };
 

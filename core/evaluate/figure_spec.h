@@ -37,6 +37,7 @@ struct FigureKindInfo {
   FigureKind kind;
   const char* key;    // "mask": on the command line and in JSON
   const char* label;  // "Retained mask"
+  const char* brief;  // "Mask": over a small panel
   const char* help;   // one sentence
   Form form;
   From from;
@@ -131,6 +132,7 @@ struct Venue {
   const char* label;
   double column;  // width of one column; 0: the page has one
   double full;
+  double page_height;  // of text: no figure is taller
   double label_size;
   double tick_size;
 };

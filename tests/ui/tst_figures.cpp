@@ -2,7 +2,9 @@
 #include <QImage>
 #include <QPainter>
 #include <QTest>
+#include <cmath>
 
+#include "core/analysis/pyramid.h"
 #include "core/sparsity/key_mask.h"
 #include "ui/figures/figure_drawing.h"
 #include "ui/figures/figure_files.h"
@@ -92,7 +94,115 @@ class TestFigures : public QObject {
     QVERIFY2(std::abs(area - expected) < 0.002 * expected, qPrintable(QString::number(area / expected)));
   }
 
+  // Every kind of plot at every venue's widths, with large numbers, many methods and long names.
+  void nothingIsCutAtAnyWidth_data() {
+    QTest::addColumn<QString>("venue");
+    QTest::addColumn<QString>("columns");
+    for (const Venue& venue : venues()) {
+      for (const char* columns : {"one", "full"}) {
+        if (venue.column == 0 && columns[0] == 'o') continue;
+        QTest::addRow("%s, %s", venue.key, columns) << QString::fromLatin1(venue.key) << QString::fromLatin1(columns);
+      }
+    }
+  }
+  void nothingIsCutAtAnyWidth() {
+    QFETCH(QString, venue);
+    QFETCH(QString, columns);
+    constexpr std::int64_t kTokens = 13000;
+    auto plan = std::make_shared<Plan>();
+    KeyMask::Builder builder(fixed_groups(kTokens, 500), 1, 0);
+    for (int group = 0; group < kTokens / 500; ++group) builder.add({{0, 700}});
+    plan->mask = builder.finish();
+    plan->trace.boundaries = {0, 5000, 5100, 9000, kTokens};
+    const auto panel = [&](FigureKind what) {
+      FigurePanelData data;
+      data.panel.what = what;
+      data.name = data.long_name = figure_kind(what).label;
+      data.brief = figure_kind(what).brief;
+      data.plan = plan;
+      return data;
+    };
+    FigurePanelData mask = panel(FigureKind::kMask);
+    mask.matrix = std::make_shared<MaskSource>(std::shared_ptr<const KeyMask>(plan, &plan->mask), 0);
+    FigurePanelData strips = panel(FigureKind::kImportance);
+    for (const char* name : {"received", "predicted", "retention"}) {
+      FigureSeries series;
+      series.name = name;
+      for (std::int64_t i = 0; i < kTokens; ++i) series.y.push_back(name[0] == 'r' ? 1e-5 * double(1 + i % 99) : 12.5);
+      strips.series.push_back(series);
+    }
+    FigurePanelData cells = panel(FigureKind::kHeadMass);
+    for (int i = 0; i < 26; ++i) cells.cells.row_names.push_back(std::to_string(i));
+    for (int i = 0; i < 8; ++i) cells.cells.column_names.push_back(std::to_string(i));
+    cells.cells.values.assign(26 * 8, 0.98765);
+    cells.cells.values[3] = std::nan("");
+    cells.cells.local.assign(26, true);
+    cells.cells.row_title = "layer";
+    cells.cells.column_title = "query head";
+    cells.value_title = "retained mass";
+    FigurePanelData curves = panel(FigureKind::kLatency);
+    curves.log_x = true;
+    curves.x_title = "length (tokens)";
+    curves.y_title = "prefill time (s)";
+    for (const char* method :
+         {"dense", "dhsa", "best", "most-mass", "block-sparse", "vertical-slash", "window-sinks"}) {
+      for (int budget = 256; budget <= 8192; budget *= 2) {
+        FigureSeries series;
+        series.method = method;
+        series.setting = "budget " + std::to_string(budget);
+        series.name = series.method + ", " + series.setting;
+        series.x = {4096, 131072};
+        series.y = {0.001 * budget, 12345};
+        curves.series.push_back(series);
+      }
+    }
+    FigurePanelData memory = curves;
+    memory.panel.what = FigureKind::kMemory;
+    memory.name = "Memory";
+    for (const std::vector<FigurePanelData>& panels : std::vector<std::vector<FigurePanelData>>{
+             {mask}, {mask, mask, mask, mask}, {strips}, {cells}, {curves}, {curves, memory}, {mask, cells, strips}}) {
+      FigureSpec spec;
+      spec.venue = venue.toStdString();
+      spec.columns = columns.toStdString();
+      spec.title = true;
+      FigureData data{"A title, longer than most columns are wide: every panel has its own name", panels};
+      for (const FigurePanelData& one : panels) spec.panels.push_back(one.panel);
+      const QImage image = figureImage(data, spec, 2);
+      for (int x = 0; x < image.width(); ++x)
+        QVERIFY(image.pixel(x, 0) == 0xffffffff && image.pixel(x, image.height() - 1) == 0xffffffff);
+      for (int y = 0; y < image.height(); ++y)
+        QVERIFY(image.pixel(0, y) == 0xffffffff && image.pixel(image.width() - 1, y) == 0xffffffff);
+      QVERIFY(image.height() <= std::ceil(2 * 72 * venue_of(spec).page_height));
+      const std::string svg = figureSvg(data, spec, "{}");
+      if (const QByteArray shot = qgetenv("DHSA_SHOT"); !shot.isEmpty()) image.save(QString::fromLocal8Bit(shot));
+      QVERIFY2(svg.find("…") == std::string::npos, figure_kind(panels.front().panel.what).key);
+    }
+  }
+
+  void axesHaveSeveralNumbersThatDoNotTouch() {
+    FigureSpec spec;
+    const FigureStyle style(spec);
+    for (const double tokens : {8.0, 99.0, 3900.0, 4300.0, 7208.0, 16384.0, 131072.0}) {
+      for (const double length : {60.0, 103.0, 240.0, 380.0}) {
+        for (const bool upright : {false, true}) {
+          const auto ticks = fittingTicks(style, 0, tokens, length, upright);
+          QVERIFY2(ticks.size() > 1, qPrintable(QStringLiteral("%1 tokens on %2").arg(tokens).arg(length)));
+          const double apart = (ticks[1] - ticks[0]) / tokens * length;
+          QVERIFY(apart > (upright ? style.tickHeight : textWidth(style.tick, figureNumber(ticks.back()))));
+          QVERIFY(ticks.size() < 12);
+        }
+      }
+    }
+  }
+
   void numbersReadWell() {
+    using List = QStringList;
+    QCOMPARE(figureNumbers({0, 0.005, 0.01}),
+             (List{QStringLiteral("0"), QStringLiteral("0.005"), QStringLiteral("0.010")}));
+    QCOMPARE(figureNumbers({0, 2000, 4000}),
+             (List{QStringLiteral("0"), QStringLiteral("2000"), QStringLiteral("4000")}));
+    QCOMPARE(figureNumbers({-0.5, 0.25}), (List{QChar(0x2212) + QStringLiteral("0.50"), QStringLiteral("0.25")}));
+
     QCOMPARE(figureNumber(0), QStringLiteral("0"));
     QCOMPARE(figureNumber(2000), QStringLiteral("2000"));
     QCOMPARE(figureNumber(16384), QStringLiteral("16") + QChar(0x2009) + QStringLiteral("384"));

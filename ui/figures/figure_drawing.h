@@ -27,6 +27,8 @@ class FigureDrawing {
  private:
   using Form = FigureKindInfo::Form;
   static constexpr double kEdge = 0.015 * 72;  // left free around everything
+  static constexpr double kBetween = 8;        // between panels and before colour bars; times the style's unit
+  static constexpr double kBarThickness = 7;   // times the style's unit
   struct Panel {
     const FigurePanelData* data = nullptr;
     Form form = Form::kMatrix;
@@ -57,11 +59,23 @@ class FigureDrawing {
   void sample();
   void chooseScales();
   [[nodiscard]] std::vector<double> rangeValues(const Panel& panel) const;
-  [[nodiscard]] double aspect(const Panel& panel, double width) const;
+  [[nodiscard]] double heightOf(const Panel& panel, double width) const;  // of its plot, before any squeezing
   [[nodiscard]] double barWidth(const Panel& panel) const;
-  [[nodiscard]] std::vector<QStringList> legendRows(const Panel& panel, double width) const;
+  [[nodiscard]] std::vector<double> barTicks(const Panel& panel, int about) const;
+  [[nodiscard]] QStringList barLabels(const Panel& panel, const std::vector<double>& ticks) const;
   [[nodiscard]] bool legendInside(const Panel& panel) const;
-  [[nodiscard]] bool hasHeader(const Panel& panel) const;
+  [[nodiscard]] bool hasHeader() const;
+
+  // Curves of several methods under several settings are told apart by both, each with entries of its own.
+  struct LegendEntry {
+    QString text;
+    CurveStyle style;
+    bool line = true;
+  };
+  [[nodiscard]] std::vector<CurveStyle> curveStyles(const Panel& panel) const;
+  [[nodiscard]] std::vector<std::vector<LegendEntry>> legendRows(const Panel& panel, double width) const;
+  [[nodiscard]] bool sharesLegend() const;  // all panels have the same curves
+  void drawLegend(QPainter& painter, const Panel& panel, QPointF topLeft, double width) const;
 
   void drawHeader(QPainter& painter, const Panel& panel, std::size_t index) const;
   void drawMatrix(QPainter& painter, const Panel& panel) const;
@@ -71,7 +85,18 @@ class FigureDrawing {
   void drawStrips(QPainter& painter, const Panel& panel) const;
   void drawBars(QPainter& painter, const Panel& panel) const;
   void drawCurves(QPainter& painter, const Panel& panel) const;
+  void drawYTitle(QPainter& painter, const Panel& panel, const QStringList& titles) const;  // the first that fits
   void drawBar(QPainter& painter, const Panel& panel, const QRectF& area) const;
+
+  // One strip of token importance.
+  struct Strip {
+    QString name, brief;
+    ValueScale scale;
+    std::vector<double> ticks;
+    QStringList labels;
+  };
+  [[nodiscard]] std::pair<double, double> stripTokens(const Panel& panel) const;  // first and one past the last
+  [[nodiscard]] Strip strip(const Panel& panel, std::size_t index, double height) const;
 
   // Axes of plots with numbers on both sides.
   struct Axis {
@@ -80,6 +105,7 @@ class FigureDrawing {
     std::vector<double> ticks;
     [[nodiscard]] double share(double value) const;
   };
+  [[nodiscard]] double axisHeight() const;  // of ticks, their labels and the title below a plot
   [[nodiscard]] Axis xAxis(const Panel& panel) const;
   [[nodiscard]] Axis yAxis(const Panel& panel) const;
   void drawAxes(QPainter& painter, const Panel& panel, const Axis& x, const Axis& y) const;
@@ -92,7 +118,8 @@ class FigureDrawing {
   bool m_oneBar = false;
   QRectF m_sharedBar;
   QSizeF m_size;
-  double m_titleHeight = 0;
+  QStringList m_title;  // lines
+  QPointF m_legend;     // of all panels
 };
 
 // The mask of one list inside `view`, on a plot of `plot`, as one path of merged rectangles; where the diagonal or the

@@ -4,10 +4,13 @@
 #include <QFontInfo>
 #include <QFontMetricsF>
 #include <QImage>
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "core/base/error.h"
+#include "ui/views/axis_ticks.h"
 #include "ui/views/colour_map.h"
 
 namespace dhsa {
@@ -89,6 +92,9 @@ FigureStyle::FigureStyle(const FigureSpec& spec) {
   letter = label;
   letter.setBold(true);
   line = pdf_points(spec.line_width);
+  unit = std::max(1.0, label.pointSizeF() / 9);
+  tickLength = 2.5 * unit;
+  gap = 2 * unit;
   labelHeight = metricsOf(label).ascent() + metricsOf(label).descent();
   tickHeight = metricsOf(tick).ascent() + metricsOf(tick).descent();
 }
@@ -123,15 +129,29 @@ void drawText(QPainter& painter, const QFont& font, const QColor& colour, QPoint
   painter.restore();
 }
 
-QString fitted(const QFont& font, const QString& text, double width) {
-  if (textWidth(font, text) <= width) return text;
-  QString cut = text;
+QString fitted(const QFont& font, const QStringList& texts, double width) {
+  for (const QString& text : texts) {
+    if (textWidth(font, text) <= width) return text;
+  }
+  QString cut = texts.last();
   while (!cut.isEmpty()) {
     cut.chop(1);
     const QString shown = cut.trimmed() + QChar(0x2026);
     if (textWidth(font, shown) <= width) return shown;
   }
   return {};
+}
+
+QStringList wrapped(const QFont& font, const QString& text, double width) {
+  QStringList lines;
+  for (const QString& word : text.split(u' ')) {
+    if (!lines.isEmpty() && textWidth(font, lines.last() + u' ' + word) <= width) {
+      lines.last() += u' ' + word;
+    } else {
+      lines << word;
+    }
+  }
+  return lines;
 }
 
 QString figureNumber(double value) {
@@ -158,30 +178,94 @@ QString figureNumber(double value) {
   return text;
 }
 
+QStringList figureNumbers(const std::vector<double>& values) {
+  QStringList texts;
+  const auto largest = std::accumulate(values.begin(), values.end(), 0.0,
+                                       [](double most, double value) { return std::max(most, std::abs(value)); });
+  // Whole numbers and those too small or too large speak for themselves.
+  for (int decimals = 1; decimals <= 4 && largest < 1e4; ++decimals) {
+    const double power = std::pow(10.0, decimals);
+    const auto told = [&](double value) {
+      return std::abs(value * power - std::round(value * power)) < 1e-6 * power * largest;
+    };
+    if (!std::all_of(values.begin(), values.end(), told)) continue;
+    const auto whole = [](double value) { return value == std::round(value); };
+    if (std::all_of(values.begin(), values.end(), whole)) break;
+    for (const double value : values) {
+      texts << (std::abs(value) < 1e-9 * largest ? QStringLiteral("0") : QString::number(value, 'f', decimals));
+      texts.last().replace(QLatin1Char('-'), QChar(0x2212));
+    }
+    return texts;
+  }
+  for (const double value : values) texts << figureNumber(std::abs(value) < 1e-9 * largest ? 0 : value);
+  return texts;
+}
+
+std::vector<double> fittingTicks(const FigureStyle& style, double low, double high, double length, bool upright) {
+  std::vector<double> ticks;
+  // Comfortable distances first; tighter ones before an axis has fewer than three numbers.
+  for (const double share : {1.0, 0.6}) {
+    for (int about = 8; about >= 1; --about) {
+      ticks = indexTicks(low, high, about);
+      if (ticks.size() < 2) break;
+      double size = style.tickHeight * 2.1;
+      if (!upright) {
+        for (const double tick : ticks) size = std::max(size, 1.8 * textWidth(style.tick, figureNumber(tick)));
+      }
+      if ((ticks[1] - ticks[0]) / (high - low) * length >= share * size) break;
+    }
+    if (ticks.size() > 2) break;
+  }
+  return ticks;
+}
+
+namespace {
+
+constexpr std::array kCurveColours = {
+    0xff000000,        okabe_ito::blue,   okabe_ito::vermilion, okabe_ito::bluishGreen, okabe_ito::reddishPurple,
+    okabe_ito::orange, okabe_ito::skyBlue};
+constexpr int kMarkers = 10;
+
+}  // namespace
+
 CurveStyle curveStyle(std::size_t index) {
-  static constexpr std::array kColours = {
-      0xff000000,        okabe_ito::blue,   okabe_ito::vermilion, okabe_ito::bluishGreen, okabe_ito::reddishPurple,
-      okabe_ito::orange, okabe_ito::skyBlue};
   static constexpr std::array kLines = {Qt::SolidLine, Qt::SolidLine, Qt::DashLine, Qt::DashDotLine};
-  return {QColor::fromRgb(kColours[index % kColours.size()]), kLines[(index / 2) % kLines.size()],
-          static_cast<int>(index % 6)};
+  return {QColor::fromRgb(kCurveColours[index % kCurveColours.size()]), kLines[(index / 2) % kLines.size()],
+          static_cast<int>(index % kMarkers)};
+}
+
+CurveStyle curveStyle(std::size_t method, int setting) {
+  static constexpr std::array kLines = {Qt::SolidLine, Qt::DashLine, Qt::DashDotLine, Qt::DotLine};
+  return {QColor::fromRgb(kCurveColours[method % kCurveColours.size()]), kLines[method % kLines.size()],
+          setting < 0 ? setting : setting % kMarkers};
 }
 
 void drawMarker(QPainter& painter, int marker, QPointF at, double size, const QColor& colour) {
   const double r = size / 2;
+  if (marker < 0) return;
   painter.save();
-  painter.setBrush(marker >= 3 ? QBrush(Qt::white) : QBrush(colour));
+  painter.setBrush(marker >= kMarkers / 2 ? QBrush(Qt::white) : QBrush(colour));
   painter.setPen(QPen(colour, size * 0.16));
-  switch (marker % 3) {
+  switch (marker % (kMarkers / 2)) {
     case 0:
       painter.drawEllipse(at, r, r);
       break;
     case 1:
       painter.drawRect(QRectF(at.x() - 0.9 * r, at.y() - 0.9 * r, 1.8 * r, 1.8 * r));
       break;
-    default:
+    case 2:
       painter.drawPolygon(QPolygonF(
           {{at.x(), at.y() - 1.15 * r}, {at.x() + 1.1 * r, at.y() + 0.8 * r}, {at.x() - 1.1 * r, at.y() + 0.8 * r}}));
+      break;
+    case 3:
+      painter.drawPolygon(QPolygonF({{at.x(), at.y() - 1.25 * r},
+                                     {at.x() + 1.25 * r, at.y()},
+                                     {at.x(), at.y() + 1.25 * r},
+                                     {at.x() - 1.25 * r, at.y()}}));
+      break;
+    default:
+      painter.drawPolygon(QPolygonF(
+          {{at.x(), at.y() + 1.15 * r}, {at.x() + 1.1 * r, at.y() - 0.8 * r}, {at.x() - 1.1 * r, at.y() - 0.8 * r}}));
   }
   painter.restore();
 }

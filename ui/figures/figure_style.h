@@ -7,6 +7,7 @@
 #include <QPointF>
 #include <QString>
 #include <QStringList>
+#include <vector>
 
 #include "core/evaluate/figure_spec.h"
 
@@ -20,6 +21,9 @@ struct FigureStyle {
   double line;  // width of axes
   double labelHeight;
   double tickHeight;
+  double unit;  // 1 on a page, more where type is meant to be read from afar: lengths grow with it
+  double tickLength;
+  double gap;
   QColor text{0x1a, 0x1a, 0x1a};
   QColor frame{0x40, 0x40, 0x40};
   QColor grid{0xd8, 0xdb, 0xe0};
@@ -27,8 +31,6 @@ struct FigureStyle {
   QColor hatch{0xc4, 0xca, 0xd4};
   QColor kept{0x00, 0x5a, 0x96};
   QColor dropped{0xd9, 0xde, 0xe6};
-  static constexpr double tickLength = 2.5;
-  static constexpr double gap = 2;
 };
 
 // The family that is drawn with: the one asked for if it is installed (else Error), or the first installed of a list.
@@ -40,20 +42,29 @@ enum class Anchor { Left, Centre, Right };
 // `at`: baseline start, centre or end. `turned`: reading upwards.
 void drawText(QPainter& painter, const QFont& font, const QColor& colour, QPointF at, Anchor anchor,
               const QString& text, bool turned = false);
-// Cut with an ellipsis to `width`.
-[[nodiscard]] QString fitted(const QFont& font, const QString& text, double width);
+// The first of `texts` that fits on `width`, else the last one cut with an ellipsis.
+[[nodiscard]] QString fitted(const QFont& font, const QStringList& texts, double width);
+// Lines of whole words, each as wide as fits.
+[[nodiscard]] QStringList wrapped(const QFont& font, const QString& text, double width);
 [[nodiscard]] double capHeight(const QFont& font);
 
 // "0.25", "7 000", "10^{-4}".
 [[nodiscard]] QString figureNumber(double value);
+// Of one axis: where all can be told with few decimals, with as many each.
+[[nodiscard]] QStringList figureNumbers(const std::vector<double>& values);
+// Of an axis of token or chunk numbers, `length` points long: round ones, as many as have room for their labels.
+[[nodiscard]] std::vector<double> fittingTicks(const FigureStyle& style, double low, double high, double length,
+                                               bool upright);
 
 // Colour, line style and marker of a curve: each tells it apart alone.
 struct CurveStyle {
   QColor colour;
-  Qt::PenStyle line;
-  int marker;  // see drawMarker
+  Qt::PenStyle line = Qt::SolidLine;
+  int marker = 0;  // see drawMarker; negative: none
 };
 [[nodiscard]] CurveStyle curveStyle(std::size_t index);
+// Where curves are methods under several settings: the method gives colour and line, the setting the marker.
+[[nodiscard]] CurveStyle curveStyle(std::size_t method, int setting);
 void drawMarker(QPainter& painter, int marker, QPointF at, double size, const QColor& colour);
 
 }  // namespace dhsa
