@@ -12,6 +12,7 @@
 namespace dhsa {
 namespace {
 
+#define DHSA_ROW_LANES 8
 namespace baseline {
 #include "core/sparsity/row_math_kernels.inc"
 }  // namespace baseline
@@ -23,17 +24,36 @@ namespace avx2 {
 #include "core/sparsity/row_math_kernels.inc"
 }  // namespace avx2
 #pragma GCC pop_options
+
+#undef DHSA_ROW_LANES
+#define DHSA_ROW_LANES 16
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512dq,fma,prefer-vector-width=512")
+namespace avx512 {
+#include "core/sparsity/row_math_kernels.inc"
+}  // namespace avx512
+#pragma GCC pop_options
 #endif
+#undef DHSA_ROW_LANES
 
 }  // namespace
 
-const RowKernels& row_kernels() {
+std::span<const RowKernels* const> supported_row_kernels() {
+  static const std::vector<const RowKernels*> supported = [] {
+    std::vector<const RowKernels*> list;
 #if defined(__x86_64__) && !defined(__clang__)
-  static const bool fast = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  return fast ? avx2::kKernels : baseline::kKernels;
-#else
-  return baseline::kKernels;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) list.push_back(&avx512::kKernels);
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list.push_back(&avx2::kKernels);
 #endif
+    list.push_back(&baseline::kKernels);
+    return list;
+  }();
+  return supported;
+}
+
+const RowKernels& row_kernels() {
+  static const RowKernels& fastest = *supported_row_kernels().front();
+  return fastest;
 }
 
 PackedRows::PackedRows(std::int64_t rows, std::int64_t dim)

@@ -1,8 +1,9 @@
 // The few dense loops that planning is made of: small matrix products, sums of rows and softmax rows, in float32.
-// Compiled for AVX2 and for any x86-64, chosen at run time. Results do not depend on the number of threads.
+// Compiled for AVX-512, AVX2 and any x86-64, chosen at run time. Results do not depend on the number of threads.
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/base/heads_view.h"
@@ -25,6 +26,8 @@ struct RowKernels {
   void (*normalise)(float* x, const float* weight, const float* bias, std::int64_t n, float epsilon);
 };
 [[nodiscard]] const RowKernels& row_kernels();
+// Those that this machine can run, fastest first; row_kernels() is the first.
+[[nodiscard]] std::span<const RowKernels* const> supported_row_kernels();
 
 inline constexpr std::int64_t kTileColumns = 16;
 [[nodiscard]] constexpr std::int64_t padded_columns(std::int64_t n) noexcept {

@@ -19,7 +19,7 @@ std::vector<float> random_values(std::mt19937& random, std::int64_t n, float spr
 TEST(RowMath, PackedProductAgreesWithPlainSums) {
   std::mt19937 random(3);
   for (const std::int64_t dim : {1, 8, 33}) {
-    for (const std::int64_t rows_a : {1, 2, 3, 4, 7}) {
+    for (const std::int64_t rows_a : {1, 2, 3, 4, 7, 8, 9, 17}) {
       const std::int64_t rows_b = 37;
       const auto a = random_values(random, rows_a * dim);
       const auto b = random_values(random, rows_b * dim);
@@ -42,9 +42,36 @@ TEST(RowMath, PackedProductAgreesWithPlainSums) {
   }
 }
 
-TEST(RowMath, RowLoopsAgreeWithDoublePrecision) {
+TEST(RowMath, ProductsOfEveryInstructionSetAgree) {
+  std::mt19937 random(5);
+  const std::int64_t dim = 19;
+  const std::int64_t columns = 2 * kTileColumns;
+  for (const std::int64_t rows : {1, 3, 4, 5, 8, 9, 15, 17}) {
+    const auto a = random_values(random, rows * dim);
+    const auto b = random_values(random, columns * dim);  // [tiles][dim][kTileColumns]
+    for (const RowKernels* kernels : supported_row_kernels()) {
+      std::vector<float> out(static_cast<std::size_t>(rows * columns));
+      for (std::int64_t tile = 0; tile < 2; ++tile) {
+        kernels->multiply(a.data(), rows, dim, b.data() + tile * dim * kTileColumns, kTileColumns, dim, 1,
+                          out.data() + tile * kTileColumns, columns);
+      }
+      for (std::int64_t i = 0; i < rows; ++i) {
+        for (std::int64_t j = 0; j < columns; ++j) {
+          double sum = 0;
+          for (std::int64_t d = 0; d < dim; ++d) {
+            sum += static_cast<double>(a[static_cast<std::size_t>(i * dim + d)]) *
+                   static_cast<double>(
+                       b[static_cast<std::size_t>((j / kTileColumns * dim + d) * kTileColumns + j % kTileColumns)]);
+          }
+          ASSERT_NEAR(out[static_cast<std::size_t>(i * columns + j)], sum, 1e-4) << rows << " rows";
+        }
+      }
+    }
+  }
+}
+
+void expect_row_loops(const RowKernels& kernels) {
   std::mt19937 random(4);
-  const RowKernels& kernels = row_kernels();
   for (const std::int64_t n : {1, 7, 8, 9, 16, 31, 100}) {
     const auto x = random_values(random, n, 30.0F);
     const auto y = random_values(random, n);
@@ -90,6 +117,10 @@ TEST(RowMath, RowLoopsAgreeWithDoublePrecision) {
     EXPECT_NEAR(kernels.dot(x.data(), y.data(), n), dot, 1e-3);
     EXPECT_NEAR(total, exp_total, 1e-5 * exp_total);
   }
+}
+
+TEST(RowMath, RowLoopsAgreeWithDoublePrecision) {
+  for (const RowKernels* kernels : supported_row_kernels()) expect_row_loops(*kernels);
 }
 
 }  // namespace
