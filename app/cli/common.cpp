@@ -336,6 +336,14 @@ nlohmann::json machine_json() {
 }
 
 SparsityParameters named_parameters(const std::string& name, const SparsityParameters& base) {
+  if (const std::size_t plus = name.rfind('+'); plus != std::string::npos) {
+    const std::size_t equals = name.find('=', plus);
+    if (equals == std::string::npos)
+      throw Error(fmt::format("{}: after \"+\" write parameter=value.", in_quotes(name)));
+    SparsityParameters changed = named_parameters(name.substr(0, plus), base);
+    set_parameter(changed, name.substr(plus + 1, equals - plus - 1), name.substr(equals + 1));
+    return changed;
+  }
   SparsityParameters parameters = base;
   std::vector<std::string> names;
   for (const Method method : all_methods()) {

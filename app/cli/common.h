@@ -117,7 +117,8 @@ void add_text_options(CLI::App& app, std::string& text, bool& allow_long);
 [[nodiscard]] const char* revision() noexcept;  // of the sources, from git; empty: not known
 [[nodiscard]] const char* name_of(DType type) noexcept;
 
-// Parameters of a method with all else as in `base`, or of a preset; throws Error on any other name.
+// Parameters of a method with all else as in `base`, or of a preset; "best+score-rows=8+sink-tokens=4" changes single
+// ones. Throws Error on any other name.
 [[nodiscard]] SparsityParameters named_parameters(const std::string& name, const SparsityParameters& base);
 [[nodiscard]] std::vector<std::string> split_list(const std::string& text);  // at commas, empty parts dropped
 

@@ -193,7 +193,10 @@ void add_needle(CLI::App& app, Action& action) {
     command->add_option(name, value, help)->type_name(type)->group("Test");
   };
   add("--methods", options->methods,
-      fmt::format("Presets and methods, separated by commas [default {}]", options->methods), "NAMES");
+      fmt::format("Presets and methods, separated by commas; +PARAMETER=VALUE after a name changes it, as in "
+                  "best+score-rows=8 [default {}]",
+                  options->methods),
+      "NAMES");
   add("--lengths", options->lengths,
       fmt::format("Most tokens of a prompt with its answer [default {}]", options->lengths), "LIST");
   add("--depths", settings.depths, "Depths of the needle, evenly from first to last in the text [default 10]", "N");

@@ -161,7 +161,10 @@ void add_sweep(CLI::App& app, Action& action) {
     command->add_option(name, value, help)->type_name(type)->group("Sweep");
   };
   add("--methods", options->methods,
-      fmt::format("Presets and methods, separated by commas [default {}]", options->methods), "NAMES");
+      fmt::format("Presets and methods, separated by commas; +PARAMETER=VALUE after a name changes it, as in "
+                  "best+score-rows=8 [default {}]",
+                  options->methods),
+      "NAMES");
   add("--lengths", options->lengths, "Tokens of a text [default 4K]", "LIST");
   add("--vary", options->vary,
       "A parameter of those below and its values, for example budget=256,512,1024; may be repeated", "PARAMETER=LIST");

@@ -119,6 +119,9 @@ TEST(NeedleCommand, RefusesInOneSentence) {
   EXPECT_REFUSED(dhsa("needle --depths 0"), "depths");
   EXPECT_REFUSED(dhsa("needle --lengths 32K"), "--allow-long");
   EXPECT_REFUSED(dhsa("needle --lengths 1K --budget-share 0.125 --methods dhsa"), "dhsa at 1024 tokens");
+  EXPECT_REFUSED(dhsa("needle --methods best+score-rows"), "parameter=value");
+  EXPECT_REFUSED(dhsa("needle --methods best+no-such=1"), "no-such");
+  EXPECT_REFUSED(dhsa("needle --methods dense,best+score-rows=x"), "score-rows");
   EXPECT_REFUSED(dhsa(quick + "--resume"), "--json");
   EXPECT_REFUSED(dhsa(quick + "--haystack '" + folder.path("no.txt").string() + "'"), "no.txt");
   EXPECT_REFUSED(dhsa(quick + "--haystack '" + folder.write("blank.txt", " \n") + "'"), "empty");
