@@ -23,7 +23,7 @@ struct AblationVariant {
   std::string name;   // unique
   SparsityParameters parameters;
 };
-// What the paper names and what goes beyond it, all at one budget. "published", "best" and "most-mass" are the presets;
+// What the paper names and what goes beyond it, all at one budget. "published" and "best" are presets;
 // the names of others say in what they differ from one of them.
 [[nodiscard]] std::vector<AblationVariant> ablation_variants(std::int64_t budget);
 

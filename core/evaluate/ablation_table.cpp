@@ -72,8 +72,6 @@ std::vector<AblationVariant> ablation_variants(std::int64_t budget) {
   v.add("published");
   v.begin("methods", "best");
   v.add("best");
-  v.begin("methods", "most-mass");
-  v.add("most-mass");
   v.begin("methods", "oracle");
   const std::int64_t group = [] {
     P best;
@@ -125,6 +123,7 @@ std::vector<AblationVariant> ablation_variants(std::int64_t budget) {
   // Whole chunks: what scores and sizes are worth before tokens are chosen among them.
   const auto whole_chunks = [](P& p) {
     p.candidates = 0;
+    p.score_last_rows = 0;
     p.boundaries = BoundarySource::kKeyShift;
   };
   v.begin("(a) scores and rows, whole chunks", "best");
@@ -174,7 +173,7 @@ std::vector<AblationVariant> ablation_variants(std::int64_t budget) {
   sizes("128 rows, chunks of 16", 128, 16);
   sizes("64 rows, chunks of 32", 64, 32);
   sizes("64 rows, chunks of 16", 64, 16);
-  v.begin("tokens chosen among chunks", "most-mass");
+  v.begin("tokens chosen among chunks", "best");
   const auto tokens = [&](const char* name, double candidates, std::int64_t rows) {
     v.add(name, [&](P& p) {
       p.candidates = candidates;
@@ -187,6 +186,7 @@ std::vector<AblationVariant> ablation_variants(std::int64_t budget) {
   tokens("of 4 budgets, every 16th row", 4, 16);
   tokens("of 2 budgets, every 8th row", 2, 8);
   tokens("of 2 budgets, every 32nd row", 2, 32);
+  v.add("of 2 budgets, last rows sampled like others", [](P& p) { p.score_last_rows = 0; });
   return v.take();
 }
 

@@ -252,11 +252,9 @@ void score_by_mass(const HeadsView& q, const HeadsView& k, std::span<const std::
         const std::int64_t g = scores.groups - 1 - task % scores.groups;
         const std::int64_t begin = group_rows[static_cast<std::size_t>(g)];
         const std::int64_t end = group_rows[static_cast<std::size_t>(g) + 1];
-        std::vector<std::int64_t> rows;
-        for (std::int64_t i = end - 1; i >= begin; i -= rule.score_rows) {
-          rows.push_back(i);
-          if (rule.score_rows == 0) break;
-        }
+        std::vector<std::int64_t> rows = rule.rows.of_group(begin, end, q.rows);
+        const bool mean_query = rows.empty();
+        if (mean_query) rows.push_back(end - 1);  // it sees what the last row sees
         const auto count = static_cast<std::int64_t>(rows.size());
         const std::int64_t reach = rule.window > 0 ? std::max<std::int64_t>(0, rows.back() - rule.window + 1) : 0;
         const std::int64_t first =
@@ -275,7 +273,7 @@ void score_by_mass(const HeadsView& q, const HeadsView& k, std::span<const std::
             const std::int64_t n = std::min(kRows, count - from);
             for (int part = 0; part < model.parts(); ++part) {
               for (std::int64_t r = 0; r < n; ++r) {
-                if (rule.score_rows == 0) {
+                if (mean_query) {
                   auto row = buffer(q.dim);
                   sum_rows(q, h, h + 1, begin, end, row.data(), query.data());
                   for (float& value : query) value /= static_cast<float>(end - begin);
@@ -313,6 +311,14 @@ void score_by_mass(const HeadsView& q, const HeadsView& k, std::span<const std::
 
 }  // namespace
 
+std::vector<std::int64_t> ScoredRows::of_group(std::int64_t row_begin, std::int64_t row_end,
+                                               std::int64_t tokens) const {
+  const std::int64_t stride = row_end > tokens - last ? 1 : step;
+  std::vector<std::int64_t> rows;
+  for (std::int64_t i = row_end - 1; i >= row_begin && stride > 0; i -= stride) rows.push_back(i);
+  return rows;
+}
+
 std::int64_t mask_head_count(MaskHeads mask_heads, std::int64_t heads, std::int64_t kv_heads) noexcept {
   switch (mask_heads) {
     case MaskHeads::kShared:
@@ -332,7 +338,7 @@ ChunkScores score_chunks(const HeadsView& q, const HeadsView& k, std::span<const
   scores.heads = mask_head_count(rule.mask_heads, q.heads, k.heads);
   scores.groups = static_cast<std::int64_t>(group_rows.size()) - 1;
   scores.chunks = static_cast<std::int64_t>(boundaries.size()) - 1;
-  scores.mass = rule.scores != ChunkScoring::kMean || rule.score_rows > 0;
+  scores.mass = rule.scores != ChunkScoring::kMean || rule.rows.step > 0;
   scores.values.assign(static_cast<std::size_t>(scores.heads * scores.groups * scores.chunks), kUndefined);
   const std::int64_t per_mask = q.heads / scores.heads;
   const std::int64_t per_kv = q.heads / k.heads;

@@ -12,11 +12,21 @@
 
 namespace dhsa {
 
+// The rows that speak for a query group: every `step`-th, counted back from its last, or all of them where the group
+// reaches into the last `last` rows of the text.
+struct ScoredRows {
+  std::int64_t step = 0;  // 0: the group's mean query speaks for it
+  std::int64_t last = 0;
+  // Descending; empty where the mean query speaks.
+  [[nodiscard]] std::vector<std::int64_t> of_group(std::int64_t row_begin, std::int64_t row_end,
+                                                   std::int64_t tokens) const;
+};
+
 struct ChunkScoreRule {
   ChunkScoring scores = ChunkScoring::kMean;
-  Pooling pooling = Pooling::kSqrtMean;  // of kMean with score_rows 0
+  Pooling pooling = Pooling::kSqrtMean;  // of the published scores
   MaskHeads mask_heads = MaskHeads::kShared;
-  std::int64_t score_rows = 0;
+  ScoredRows rows;
   float scale = 1.0F;  // the layer's, for all but the published scores
   float softcap = 0.0F;
   std::int64_t window = 0;
@@ -39,9 +49,9 @@ struct ChunkScores {
 [[nodiscard]] std::int64_t mask_head_count(MaskHeads mask_heads, std::int64_t heads, std::int64_t kv_heads) noexcept;
 
 // q [H, L, D], k [Hkv, L, D]; boundaries as in PlanTrace; group_rows as in KeyMask.
-// Published (kMean, score_rows 0): vectors averaged over the mask head's heads, then pooled over group and chunk;
-// S_c = q_rep . k_rep. Otherwise: for every score_rows-th row of the group, counted back from its last (0: its mean
-// query), a logit z per chunk, the layer's softcap, a softmax over the chunks the row may see weighted by their visible
+// Published (kMean, no scored rows): vectors averaged over the mask head's heads, then pooled over group and chunk;
+// S_c = q_rep . k_rep. Otherwise: for each scored row of the group (none: its mean query) a logit z per chunk, the
+// layer's softcap, a softmax over the chunks the row may see weighted by their visible
 // length; averaged over rows and heads. z, with s the layer's scale and mu, sigma^2 over the chunk's keys:
 //   kMean    s q.mu
 //   kMoments s q.mu + s^2/2 q^2.sigma^2 (log of the mean exponential of normally spread keys)

@@ -45,13 +45,15 @@ class DhsaPlanner : public Planner {
     const QueryGroups groups =
         query_groups(q.rows, parameters_.query_block, parameters_.instruction_tokens,
                      by_chunks ? std::span<const std::int32_t>(edges) : std::span<const std::int32_t>());
-    const ChunkScoreRule rule{
-        parameters_.scores, parameters_.pooling, parameters_.mask_heads, parameters_.score_rows, layer.scale,
-        layer.softcap,      layer.window};
+    const ChunkScoreRule rule{parameters_.scores, parameters_.pooling, parameters_.mask_heads,
+                              scored_rows(),      layer.scale,         layer.softcap,
+                              layer.window};
     ChunkScores scores = score_chunks(q, k, edges, groups.rows, rule, cancel);
     plan.seconds.similarity = watch.lap();
 
-    const bool refined = parameters_.candidates > 0 && parameters_.selection == Selection::kBudget;
+    // On a local layer whose window fits the budget there is nothing to thin.
+    const bool refined = parameters_.candidates > 0 && parameters_.selection == Selection::kBudget &&
+                         (!layer.local() || parameters_.budget < layer.window);
     const RangesOf chunks_of = [&](std::int64_t head, std::int64_t g) {
       return chunks(groups, g, layer, scores, head, 1);
     };
@@ -75,6 +77,10 @@ class DhsaPlanner : public Planner {
 
  private:
   using RangesOf = std::function<std::vector<KeyRange>(std::int64_t, std::int64_t)>;
+
+  [[nodiscard]] ScoredRows scored_rows() const noexcept {
+    return {parameters_.score_rows, parameters_.score_last_rows};
+  }
 
   // Whole chunks for one query group; `times` the budget.
   [[nodiscard]] std::vector<KeyRange> chunks(const QueryGroups& groups, std::int64_t g, const LayerInfo& layer,
@@ -102,7 +108,7 @@ class DhsaPlanner : public Planner {
                                                                const LayerInfo& layer, const QueryGroups& groups,
                                                                const ChunkScores& scores,
                                                                const CancelToken* cancel) const {
-    const TokenRefinement refinement(q, k, layer, scores.heads, parameters_.score_rows);
+    const TokenRefinement refinement(q, k, layer, scores.heads, scored_rows());
     std::vector<std::vector<KeyRange>> lists(static_cast<std::size_t>(scores.heads * groups.sparse));
     constexpr std::int64_t kRun = 8;  // groups that one thread takes in order
     const std::int64_t runs = (groups.sparse + kRun - 1) / kRun;

@@ -16,31 +16,22 @@ Preset preset(const char* name, const char* label, const char* help, const Chang
 std::vector<Preset> make_presets() {
   using P = SparsityParameters;
   std::vector<Preset> list;
-  list.push_back(preset("best", "DHSA, best",
-                        "Small chunks scored by the attention mass their mean and variance predict for every eighth "
-                        "row; kept whole, so that rare look-ups survive.",
-                        [](P& p) {
-                          p.query_block = 128;
-                          p.chunks_per_block = 4;
-                          p.scores = ChunkScoring::kMoments;
-                          p.score_rows = 8;
-                          p.mask_heads = MaskHeads::kPerHead;
-                          p.sink_tokens = 16;
-                        }));
-  list.push_back(preset("most-mass", "DHSA, most mass",
-                        "Of chunks worth two budgets, the tokens that every sixteenth row attends to most: keeps more "
-                        "attention mass on prose than best, but loses look-ups of rows that were not asked.",
-                        [](P& p) {
-                          p.query_block = 128;
-                          p.chunks_per_block = 4;
-                          p.boundaries = BoundarySource::kFixed;
-                          p.chunk_length = 32;
-                          p.scores = ChunkScoring::kMoments;
-                          p.score_rows = 16;
-                          p.candidates = 2;
-                          p.mask_heads = MaskHeads::kPerHead;
-                          p.sink_tokens = 16;
-                        }));
+  list.push_back(
+      preset("best", "DHSA, best",
+             "Of 32-token chunks worth two budgets, the tokens that every sixteenth row attends to most; all "
+             "of the last 128 rows are asked, so that what the answer looks up is kept.",
+             [](P& p) {
+               p.query_block = 128;
+               p.boundaries = BoundarySource::kFixed;
+               p.chunk_length = 32;
+               p.chunks_per_block = 4;
+               p.scores = ChunkScoring::kMoments;
+               p.score_rows = 16;
+               p.score_last_rows = 128;
+               p.candidates = 2;
+               p.mask_heads = MaskHeads::kPerHead;
+               p.sink_tokens = 16;
+             }));
   list.push_back(preset("reference-niah", "Published: needle",
                         "The published setting for the needle test: budget 1024, query blocks of 128 rows.",
                         [](P&) {}));

@@ -1,6 +1,8 @@
 #include "core/sparsity/token_refinement.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -13,8 +15,8 @@ constexpr float kCarry = 0.25F;  // what the group before says counts this much:
 }  // namespace
 
 TokenRefinement::TokenRefinement(const HeadsView& q, const HeadsView& k, const LayerInfo& layer, std::int64_t heads,
-                                 std::int64_t score_rows)
-    : q_(q), layer_(layer), per_mask_(q.heads / heads), per_kv_(q.heads / k.heads), score_rows_(score_rows) {
+                                 const ScoredRows& rows)
+    : q_(q), layer_(layer), per_mask_(q.heads / heads), per_kv_(q.heads / k.heads), rows_(rows) {
   for (std::int64_t h = 0; h < k.heads; ++h) keys_.push_back(PackedRows::of(k, h));
 }
 
@@ -46,17 +48,15 @@ void TokenRefinement::Run::estimate(std::int64_t row_begin, std::int64_t row_end
   }
   for (const KeyRange& span : spans_) width += span.size();
 
-  std::vector<std::int64_t> rows;
-  for (std::int64_t i = row_end - 1; i >= row_begin; i -= owner_.score_rows_) {
-    rows.push_back(i);
-    if (owner_.score_rows_ == 0) break;
-  }
+  std::vector<std::int64_t> rows = owner_.rows_.of_group(row_begin, row_end, q.rows);
+  const bool mean_query = rows.empty();
+  if (mean_query) rows.push_back(row_end - 1);  // it sees what the last row sees
   const auto count = static_cast<std::int64_t>(rows.size());
   logits_.resize(static_cast<std::size_t>(count * width));
   queries_.resize(static_cast<std::size_t>(count * q.dim));
   const float share = 1.0F / static_cast<float>(count * owner_.per_mask_);
   for (std::int64_t h = mask_head_ * owner_.per_mask_; h < (mask_head_ + 1) * owner_.per_mask_; ++h) {
-    if (owner_.score_rows_ == 0) {
+    if (mean_query) {
       std::vector<float> row(static_cast<std::size_t>(q.dim));
       std::fill(queries_.begin(), queries_.end(), 0.0F);
       for (std::int64_t i = row_begin; i < row_end; ++i) {
@@ -102,6 +102,32 @@ void TokenRefinement::Run::estimate(std::int64_t row_begin, std::int64_t row_end
   }
 }
 
+namespace {
+
+// The n-th largest of values >= 0, and how many are larger. By the upper bits first: few values are left to sort.
+struct Bar {
+  float value = -1.0F;
+  std::int64_t above = 0;
+};
+Bar nth_largest(std::vector<float>& values, std::int64_t n) {
+  constexpr int kShift = 20;  // exponent and three bits of the mantissa: bits of floats >= 0 are in their order
+  const auto bin = [](float value) { return std::bit_cast<std::uint32_t>(value) >> kShift; };
+  std::array<std::int32_t, 1U << (31 - kShift)> counts{};
+  for (const float value : values) ++counts[bin(value)];
+  std::uint32_t at = static_cast<std::uint32_t>(counts.size()) - 1;
+  Bar bar;
+  for (; bar.above + counts[at] < n; --at) bar.above += counts[at];
+  values.erase(std::remove_if(values.begin(), values.end(), [&](float value) { return bin(value) != at; }),
+               values.end());
+  const auto nth = values.begin() + (n - bar.above - 1);
+  std::nth_element(values.begin(), nth, values.end(), std::greater<>());
+  bar.value = *nth;
+  bar.above += std::count_if(values.begin(), nth, [&](float value) { return value > bar.value; });
+  return bar;
+}
+
+}  // namespace
+
 void TokenRefinement::Run::take_best(std::int64_t key_begin, std::int64_t key_end, std::int64_t keys,
                                      std::vector<KeyRange>& ranges) const {
   const auto each = [&](const auto& visit) {
@@ -119,16 +145,11 @@ void TokenRefinement::Run::take_best(std::int64_t key_begin, std::int64_t key_en
   }
   const auto all = static_cast<std::int64_t>(values.size());
   if (keys <= 0 || all == 0) return;
-  float least = -1.0F;
-  std::int64_t of_least = all;  // how many with exactly the least estimate are taken
-  if (keys < all) {
-    std::nth_element(values.begin(), values.begin() + (keys - 1), values.end(), std::greater<>());
-    least = values[static_cast<std::size_t>(keys - 1)];
-    of_least = keys - std::count_if(values.begin(), values.begin() + keys, [&](float v) { return v > least; });
-  }
+  const Bar bar = keys < all ? nth_largest(values, keys) : Bar{};
+  std::int64_t of_least = keys - bar.above;  // how many with exactly the least estimate are taken
   each([&](std::int64_t j) {
     const float value = estimates_[static_cast<std::size_t>(j)];
-    if (value < least || (value == least && of_least-- <= 0)) return;
+    if (value < bar.value || (value == bar.value && of_least-- <= 0)) return;
     const auto key = static_cast<std::int32_t>(j);
     if (!ranges.empty() && ranges.back().end == key) {
       ++ranges.back().end;

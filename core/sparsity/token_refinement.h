@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/heads_view.h"
+#include "core/sparsity/chunk_scores.h"
 #include "core/sparsity/key_mask.h"
 #include "core/sparsity/planner.h"
 #include "core/sparsity/row_math.h"
@@ -15,9 +16,9 @@ namespace dhsa {
 
 class TokenRefinement {
  public:
-  // score_rows as in ChunkScoreRule; `heads` masks.
+  // `heads` masks.
   TokenRefinement(const HeadsView& q, const HeadsView& k, const LayerInfo& layer, std::int64_t heads,
-                  std::int64_t score_rows);
+                  const ScoredRows& rows);
 
   // Estimates of one mask head, group after group.
   class Run {
@@ -48,7 +49,7 @@ class TokenRefinement {
   LayerInfo layer_;
   std::int64_t per_mask_;
   std::int64_t per_kv_;
-  std::int64_t score_rows_;
+  ScoredRows rows_;
   std::vector<PackedRows> keys_;  // [kv heads]
 };
 

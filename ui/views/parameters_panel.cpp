@@ -34,9 +34,10 @@ QString translated(const std::string& text) { return QString::fromStdString(text
 double comfortableMaximum(const ParameterInfo& info, qint64 tokens) {
   const auto length = static_cast<double>(tokens);
   static const std::map<std::string, double> ends = {
-      {"sink-tokens", 1024}, {"local-tokens", 2048},      {"query-block", 1024},    {"instruction-tokens", 512},
-      {"block-size", 1024},  {"oracle-rows", 1024},       {"nms-distance", 128},    {"chunk-length", 1024},
-      {"score-rows", 128},   {"boundary-threshold", 4.0}, {"chunks-per-block", 16}, {"boundary-window", 64}};
+      {"sink-tokens", 1024},  {"local-tokens", 2048},    {"query-block", 1024},       {"instruction-tokens", 512},
+      {"block-size", 1024},   {"oracle-rows", 1024},     {"nms-distance", 128},       {"chunk-length", 1024},
+      {"score-rows", 128},    {"score-last-rows", 1024}, {"boundary-threshold", 4.0}, {"chunks-per-block", 16},
+      {"boundary-window", 64}};
   if (info.key == "budget" || info.key == "min-budget" || info.key == "max-budget") {
     return std::min(info.maximum, std::max(length, 64.0));
   }

@@ -87,7 +87,7 @@ TEST(ChunkScores, EstimatesAgreeWithTheirDefinition) {
           ChunkScoreRule rule;
           rule.scores = scoring;
           rule.mask_heads = heads;
-          rule.score_rows = step;
+          rule.rows.step = step;
           rule.scale = 0.25F;
           rule.softcap = 5.0F;
           rule.window = window;
@@ -148,6 +148,16 @@ TEST(ChunkScores, EstimatesAgreeWithTheirDefinition) {
       }
     }
   }
+}
+
+TEST(ScoredRows, SpeakForTheirGroup) {
+  const ScoredRows every_fourth{4, 0};
+  EXPECT_EQ(every_fourth.of_group(10, 20, 40), (std::vector<std::int64_t>{19, 15, 11}));
+  EXPECT_EQ(ScoredRows{}.of_group(10, 20, 20), std::vector<std::int64_t>{});
+  const ScoredRows all_of_last{4, 21};
+  EXPECT_EQ(all_of_last.of_group(10, 19, 40), (std::vector<std::int64_t>{18, 14, 10}));
+  EXPECT_EQ(all_of_last.of_group(16, 20, 40), (std::vector<std::int64_t>{19, 18, 17, 16}));
+  EXPECT_EQ((ScoredRows{0, 2}.of_group(37, 40, 40)), (std::vector<std::int64_t>{39, 38, 37}));
 }
 
 TEST(ChunkScores, PublishedScoresPoolHeadsRowsAndKeys) {

@@ -93,7 +93,7 @@ TEST(TokenRefinement, KeepsTheTokensThatSampledRowsAttendToMost) {
     layer.scale = 0.6F;
     layer.softcap = 5.0F;
     for (const std::int64_t step : {1, 5, 16}) {
-      const TokenRefinement refinement(q, k, layer, 1, step);
+      const TokenRefinement refinement(q, k, layer, 1, {step, 0});
       TokenRefinement::Run run(refinement, 0);
       const std::vector<KeyRange> first = {{0, 32}, {64, 128}};
       const std::vector<KeyRange> second = {{16, 48}, {96, 192}};
@@ -121,7 +121,7 @@ TEST(TokenRefinement, PlanKeepsTheBudgetAndWhatIsAlwaysKept) {
   const auto queries = random_values(4 * tokens * dim, 3);
   const auto keys = random_values(2 * tokens * dim, 4);
   SparsityParameters parameters;
-  apply_preset(parameters, "most-mass");
+  apply_preset(parameters, "best");
   parameters.budget = 150;
   parameters.query_block = 32;
   parameters.local_tokens = 40;
@@ -147,6 +147,40 @@ TEST(TokenRefinement, PlanKeepsTheBudgetAndWhatIsAlwaysKept) {
       }
     }
   }
+}
+
+// Among the last rows one that no sample meets looks up a key that no other row cares for.
+TEST(TokenRefinement, LastRowsKeepWhatTheyLookUp) {
+  const std::int64_t tokens = 512;
+  const std::int64_t dim = 16;
+  const std::int64_t wanted = 77;
+  const std::int64_t asking = 497;
+  auto queries = random_values(tokens * dim, 5);
+  auto keys = random_values(tokens * dim, 6);
+  for (float& value : queries) value *= 0.1F;
+  for (std::int64_t d = 0; d < dim; ++d) {
+    const auto at = static_cast<std::size_t>(d);
+    keys[static_cast<std::size_t>(wanted * dim) + at] = d == 0 ? 6.0F : 0.0F;
+    queries[static_cast<std::size_t>(asking * dim) + at] = d == 0 ? 6.0F : 0.0F;
+  }
+  const auto kept = [&](std::int64_t last_rows) {
+    SparsityParameters parameters;
+    apply_preset(parameters, "best");
+    parameters.budget = 128;
+    parameters.query_block = parameters.local_tokens = 64;
+    parameters.score_last_rows = last_rows;
+    LayerInfo layer;
+    layer.scale = 0.5F;
+    const Plan plan =
+        make_planner(parameters, {tokens, {}})
+            ->plan(heads_view(queries.data(), 1, tokens, dim), heads_view(keys.data(), 1, tokens, dim), layer, nullptr);
+    const auto ranges = plan.mask.ranges(0, plan.mask.groups() - 1);
+    return std::any_of(ranges.begin(), ranges.end(),
+                       [&](const KeyRange& range) { return range.begin <= wanted && wanted < range.end; });
+  };
+  EXPECT_TRUE(kept(20)) << "the group of the last 20 rows is scored whole";
+  EXPECT_TRUE(kept(1)) << "so is that of the last row";
+  EXPECT_FALSE(kept(0));
 }
 
 }  // namespace
