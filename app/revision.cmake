@@ -2,8 +2,8 @@
 execute_process(COMMAND git -C ${SOURCE} describe --always --dirty --abbrev=12 --exclude=*
                 OUTPUT_VARIABLE revision OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
 file(CONFIGURE OUTPUT ${OUTPUT} @ONLY CONTENT
-"namespace dhsa::cli {
-const char* revision() noexcept;
-const char* revision() noexcept { return \"@revision@\"; }
-}  // namespace dhsa::cli
+"#include \"app/revision.h\"
+namespace dhsa {
+const char* built_revision() noexcept { return \"@revision@\"; }
+}  // namespace dhsa
 ")

@@ -78,7 +78,8 @@ std::string range(const Spread& spread, double scale, int places) {
 void print_machine(const BenchChoice& options) {
   fmt::print("Machine  {}, {} threads, kernels {}\n", processor_name(), compute_threads(),
              fmt::join(machine_json()["cpu_kernels"].get<std::vector<std::string>>(), ", "));
-  fmt::print("Build    dhsa {}, {}, compiler {}\n", version(), machine_json()["build"].get<std::string>(), __VERSION__);
+  fmt::print("Build    dhsa {}, {}, compiler {}\n", program_version(), machine_json()["build"].get<std::string>(),
+             __VERSION__);
   fmt::print("Method   {} rounds after {} to warm up, all methods in turn; median (lowest-highest)\n", options.repeats,
              options.warm_up);
 }

@@ -269,8 +269,6 @@ Document load_document(const std::string& text, const LoadedModel& loaded, bool 
   return make_document(path.filename().string(), read_text(path), *loaded.tokenizer, options);
 }
 
-const char* name_of(DType type) noexcept { return type == DType::kFloat32 ? "float32" : "bfloat16"; }
-
 std::string describe(const LoadedModel& loaded) {
   const Gemma2Config& config = loaded.model->config();
   const ModelOptions& options = loaded.model->options();
@@ -282,58 +280,7 @@ std::string describe(const LoadedModel& loaded) {
                      options.device == Device::kCpu ? fmt::format("CPU, {} threads", compute_threads()) : "CUDA");
 }
 
-nlohmann::json model_json(const LoadedModel& loaded) {
-  const Gemma2Config& config = loaded.model->config();
-  return {{"folder", loaded.folder.string()},
-          {"fingerprint", loaded.model->fingerprint()},
-          {"weights", config.parameters()},
-          {"weight_bytes", loaded.model->weight_bytes()},
-          {"layers", config.layers},
-          {"query_heads", config.heads},
-          {"key_value_heads", config.kv_heads},
-          {"head_dim", config.head_dim},
-          {"sliding_window", config.sliding_window},
-          {"context", config.context},
-          {"dtype", name_of(loaded.model->options().compute)},
-          {"device", loaded.model->options().device == Device::kCpu ? "cpu" : "cuda"}};
-}
-
-nlohmann::json document_json(const Document& document) {
-  return {{"name", document.name},
-          {"bytes", document.text.size()},
-          {"tokens", document.tokens()},
-          {"whole_tokens", document.whole_tokens},
-          {"question_tokens", document.question_tokens},
-          {"notes", document.notes}};
-}
-
-std::string processor_name() {
-  std::ifstream in("/proc/cpuinfo");
-  for (std::string line; std::getline(in, line);) {
-    const std::size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "unknown processor";
-}
-
-const char* version() noexcept { return DHSA_VERSION; }
-
-nlohmann::json machine_json() {
-#ifdef __OPTIMIZE__
-  const char* build = "optimised";
-#else
-  const char* build = "not optimised";
-#endif
-  std::vector<std::string> kernels;
-  for (const CpuKernel kernel : available_cpu_kernels()) kernels.emplace_back(dhsa::name_of(kernel));
-  return {{"program", "dhsa"},
-          {"version", version()},
-          {"build", build},
-          {"compiler", fmt::format("gcc-compatible {}", __VERSION__)},
-          {"processor", processor_name()},
-          {"threads", compute_threads()},
-          {"cpu_kernels", kernels}};
-}
+nlohmann::json model_json(const LoadedModel& loaded) { return dhsa::model_json(loaded.folder, *loaded.model); }
 
 SparsityParameters named_parameters(const std::string& name, const SparsityParameters& base) {
   if (const std::size_t plus = name.rfind('+'); plus != std::string::npos) {

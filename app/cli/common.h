@@ -13,6 +13,7 @@
 #include "app/cli/progress.h"
 #include "core/evaluate/compare.h"
 #include "core/evaluate/document.h"
+#include "core/evaluate/provenance.h"
 #include "core/files/atomic_write.h"
 #include "core/model/gemma2.h"
 #include "core/model/tokenizer.h"
@@ -109,13 +110,6 @@ void add_text_options(CLI::App& app, std::string& text, bool& allow_long);
 // The model's line in a report, and the same as JSON.
 [[nodiscard]] std::string describe(const LoadedModel& loaded);
 [[nodiscard]] nlohmann::json model_json(const LoadedModel& loaded);
-[[nodiscard]] nlohmann::json document_json(const Document& document);
-// Program, version, build, processor and threads.
-[[nodiscard]] nlohmann::json machine_json();
-[[nodiscard]] std::string processor_name();
-[[nodiscard]] const char* version() noexcept;
-[[nodiscard]] const char* revision() noexcept;  // of the sources, from git; empty: not known
-[[nodiscard]] const char* name_of(DType type) noexcept;
 
 // Parameters of a method with all else as in `base`, or of a preset; "best+score-rows=8+sink-tokens=4" changes single
 // ones. Throws Error on any other name.

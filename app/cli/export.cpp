@@ -136,11 +136,10 @@ std::vector<Job> jobs_of(const std::string& out, const FigureSpec& spec, const s
   return jobs;
 }
 
-std::optional<FigureFormat> format_of(const std::filesystem::path& path) {
+// Nothing where data alone are wanted.
+std::optional<FigurePainter> painter_of(const std::filesystem::path& path) {
   const std::string suffix = path.extension().string();
-  if (suffix == ".pdf") return FigureFormat::kPdf;
-  if (suffix == ".svg") return FigureFormat::kSvg;
-  if (suffix == ".png") return FigureFormat::kPng;
+  if (suffix == ".pdf" || suffix == ".svg" || suffix == ".png") return painter_for(suffix);
   if (suffix == ".npz" || suffix == ".csv") return std::nullopt;
   throw Error(fmt::format("--out: \"{}\" ends in none of .pdf, .svg, .png (figures), .npz (arrays) and .csv (tables).",
                           path.string()));
@@ -188,6 +187,8 @@ void load(const ExportOptions& options, Source& source, ProgressLine& progress, 
     origin.parameters = options.parameters.read_onto(session->parameters);
     origin.ran_with = session->ran_with == session->parameters ? origin.parameters : session->ran_with;
   } else {
+    // Without an option the question's rows attend densely.
+    origin.standing.instruction_tokens = source.document->question_tokens;
     origin.parameters = options.parameters.read(source.document->question_tokens);
     origin.ran_with = origin.parameters;
   }
@@ -196,13 +197,7 @@ void load(const ExportOptions& options, Source& source, ProgressLine& progress, 
     apply_differences(origin.ran_with, options.ran_with);
     check_parameters(origin.ran_with);
   }
-  origin.model_facts = model_json(loaded);
-  // The command names the folder; here, what identifies it wherever it lies.
-  origin.model_facts["folder"] = loaded.folder.filename().empty() ? loaded.folder.parent_path().filename().string()
-                                                                  : loaded.folder.filename().string();
-  origin.model_facts["tokenizer_sha256"] = sha256(read_file(loaded.folder / "tokenizer.model"));
-  origin.document_facts = document_json(*source.document);
-  origin.document_facts["sha256"] = hash;
+  describe_sources(origin, loaded.folder, *loaded.model, *source.document, source.document->name, hash);
 }
 
 int export_all(const ExportOptions& options) {
@@ -212,8 +207,7 @@ int export_all(const ExportOptions& options) {
     throw Error(
         "A text from standard input cannot be named in the command that makes the figure again; save it first.");
   }
-  const std::optional<FigureFormat> format = format_of(options.out);
-  if (format) need_figures();
+  const std::optional<FigurePainter> painter = painter_of(options.out);
   std::optional<SessionChoice> session;
   if (!options.session.empty()) {
     if (!options.text.empty() || !options.model.folder.empty()) {
@@ -231,8 +225,7 @@ int export_all(const ExportOptions& options) {
   origin.files = options.files;
   origin.device = options.model.device;
   origin.dtype = options.model.dtype;
-  origin.version = version();
-  origin.revision = revision();
+  origin.threads = options.model.threads;
   for (const std::string& file : options.files) source.material.files.push_back(read_figure_file(file));
 
   std::vector<Job> jobs;
@@ -259,7 +252,6 @@ int export_all(const ExportOptions& options) {
   } else {
     jobs = jobs_of(options.out, wanted, {}, {});
   }
-  origin.machine = machine_json();
 
   for (std::size_t j = 0; j < jobs.size(); ++j) {
     Job& job = jobs[j];
@@ -267,33 +259,21 @@ int export_all(const ExportOptions& options) {
     const auto told = [&](const std::string& what, double fraction) {
       progress.show(what, (static_cast<double>(j) + fraction) / static_cast<double>(jobs.size()));
     };
-    const FigureData data = make_figure_data(job.spec, source.material, !format, told, &interrupt());
-    FigureFiles files;
-    files.path = job.path;
-    if (job.spec.data || !format) {
-      files.arrays = arrays_of(data);
-      files.csv = csv_of(data);
-    }
-    if (!format && (job.path.extension() == ".npz" ? files.arrays.empty() : files.csv.empty())) {
+    const FigureFiles files = make_figure_files(origin, job.spec, source.material, job.path,
+                                                painter ? &*painter : nullptr, told, &interrupt());
+    if (!painter && (job.path.extension() == ".npz" ? files.arrays.empty() : files.csv.empty())) {
       throw Error(fmt::format("--out: there {} for {}; take the suffix {}.",
                               job.path.extension() == ".npz" ? "are no arrays" : "is no table", options.panels,
                               job.path.extension() == ".npz" ? ".csv" : ".npz"));
     }
-    nlohmann::json drawing;
-    if (format) drawing = describe_drawing(data, job.spec);
-    files.json = companion_json(origin, job.spec, data, files, drawing);
-    if (format) {
-      told("drawing", 0.9);
-      files.figure = render(*format, data, job.spec, files.json);
-    }
     write_figure_files(files);
     progress.clear();
     fmt::print("{}", job.path.string());
-    if (format) {
-      fmt::print("  {:.3g} x {:.3g} in", drawing.at("page").at("width_inches").get<double>(),
-                 drawing.at("page").at("height_inches").get<double>());
+    if (painter) {
+      fmt::print("  {:.3g} x {:.3g} in", files.page.at("width_inches").get<double>(),
+                 files.page.at("height_inches").get<double>());
     }
-    fmt::print(", beside it {}\n", format ? "data and description" : "its description");
+    fmt::print(", beside it {}\n", painter ? "data and description" : "its description");
   }
   return 0;
 }

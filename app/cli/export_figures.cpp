@@ -4,7 +4,6 @@
 
 #ifdef DHSA_FIGURES
 #include <QGuiApplication>
-#include <QHashFunctions>
 
 #include "ui/figures/figure_files.h"
 #include "ui/state/session.h"
@@ -20,8 +19,7 @@ namespace {
 void start_qt() {
   if (QCoreApplication::instance() != nullptr) return;
   qputenv("QT_QPA_PLATFORM", "offscreen");
-  // A PDF has its fonts in the order of a hash table, and the same bytes are promised.
-  QHashSeed::setDeterministicGlobalSeed();
+  settleFigures();
   // What goes wrong is thrown; Qt's remarks on the desktop around it help nobody here.
   qInstallMessageHandler([](QtMsgType, const QMessageLogContext&, const QString&) {});
   static int argc = 1;
@@ -47,24 +45,9 @@ SessionChoice read_session(const std::string& path) {
   return choice;
 }
 
-void need_figures() { start_qt(); }
-
-nlohmann::json describe_drawing(const FigureData& data, FigureSpec& spec) {
+FigurePainter painter_for(const std::string& suffix) {
   start_qt();
-  return describeFigure(data, spec);
-}
-
-std::string render(FigureFormat format, const FigureData& data, const FigureSpec& spec, const std::string& json) {
-  start_qt();
-  switch (format) {
-    case FigureFormat::kPdf:
-      return figurePdf(data, spec, json);
-    case FigureFormat::kSvg:
-      return figureSvg(data, spec, json);
-    case FigureFormat::kPng:
-      break;
-  }
-  return figurePng(data, spec, json);
+  return figurePainter(suffix);
 }
 
 #else
@@ -79,12 +62,7 @@ namespace {
 }  // namespace
 
 SessionChoice read_session(const std::string& /*path*/) { refuse("Reading a session needs"); }
-void need_figures() { refuse("Figures need"); }
-nlohmann::json describe_drawing(const FigureData& /*data*/, FigureSpec& /*spec*/) { refuse("Figures need"); }
-std::string render(FigureFormat /*format*/, const FigureData& /*data*/, const FigureSpec& /*spec*/,
-                   const std::string& /*json*/) {
-  refuse("Figures need");
-}
+FigurePainter painter_for(const std::string& /*suffix*/) { refuse("Figures need"); }
 
 #endif
 

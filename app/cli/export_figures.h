@@ -1,14 +1,11 @@
 // The part of `dhsa export` that needs Qt. Built without it, every function says so.
 #pragma once
 
-#include <filesystem>
 #include <string>
 
 #include "core/evaluate/figure_companion.h"
 
 namespace dhsa::cli {
-
-enum class FigureFormat { kPdf, kSvg, kPng };
 
 struct SessionChoice {
   std::string text;         // file; empty: the sample or `pasted`
@@ -23,10 +20,7 @@ struct SessionChoice {
 };
 [[nodiscard]] SessionChoice read_session(const std::string& path);  // throws Error
 
-// Fills in the font. What the painter will do, panel by panel: for the JSON companion.
-[[nodiscard]] nlohmann::json describe_drawing(const FigureData& data, FigureSpec& spec);
-[[nodiscard]] std::string render(FigureFormat format, const FigureData& data, const FigureSpec& spec,
-                                 const std::string& json);
-void need_figures();  // throws Error where this build cannot draw
+// Of ".pdf", ".svg" or ".png". Throws Error where this build cannot draw.
+[[nodiscard]] FigurePainter painter_for(const std::string& suffix);
 
 }  // namespace dhsa::cli

@@ -11,6 +11,7 @@
 
 #include "app/cli/common.h"
 #include "app/cli/table.h"
+#include "app/revision.h"
 #include "core/base/error.h"
 
 namespace {
@@ -56,12 +57,13 @@ int complain(const std::string& sentence, int code) {
 
 int main(int argc, char** argv) {
   using namespace dhsa::cli;
+  dhsa::set_program(DHSA_VERSION, dhsa::built_revision());
   CLI::App app(
       "DHSA Explorer, command line: Gemma 2 prefill with Dynamic Hierarchical Sparse Attention, against\n"
       "dense and other sparse methods.",
       "dhsa");
   app.formatter(std::make_shared<HelpFormatter>());
-  app.set_version_flag("--version", fmt::format("dhsa {}", version()), "Print the version and leave");
+  app.set_version_flag("--version", fmt::format("dhsa {}", DHSA_VERSION), "Print the version and leave");
   app.set_help_flag("-h,--help", "Print this help and leave");
   app.require_subcommand(0, 1);
   app.footer(

@@ -16,7 +16,10 @@
 #include <string_view>
 #include <vector>
 
+#include "app/revision.h"
 #include "core/base/resources.h"
+#include "core/evaluate/provenance.h"
+#include "ui/figures/figure_files.h"
 #include "ui/views/main_window.h"
 
 namespace {
@@ -120,6 +123,8 @@ int main(int argc, char** argv) {
   QCoreApplication::setOrganizationName(QStringLiteral("dhsa-explorer"));
   QCoreApplication::setApplicationName(QStringLiteral("dhsa-explorer"));
   QCoreApplication::setApplicationVersion(QStringLiteral(DHSA_VERSION));
+  dhsa::set_program(DHSA_VERSION, dhsa::built_revision());
+  dhsa::settleFigures();
   const bool display = hasDisplay(argc, argv);
   Arguments arguments(argc, argv);
   std::unique_ptr<QCoreApplication> app;

@@ -5,7 +5,9 @@
 #include <list>
 
 #include "core/base/error.h"
+#include "core/evaluate/provenance.h"
 #include "core/files/atomic_write.h"
+#include "core/files/sha256.h"
 
 namespace dhsa {
 
@@ -55,6 +57,7 @@ std::vector<std::string> export_arguments(const FigureOrigin& origin, const Figu
     }
     if (origin.device != "cpu") add("--device", origin.device);
     if (origin.dtype != "auto") add("--dtype", origin.dtype);
+    if (origin.threads > 0) add("--threads", std::to_string(origin.threads));
     const auto parameters = arguments_of(origin.parameters, origin.standing);
     arguments.insert(arguments.end(), parameters.begin(), parameters.end());
     if (!(origin.ran_with == origin.parameters)) add("--ran-with", differences_of(origin.ran_with, origin.parameters));
@@ -75,7 +78,8 @@ std::string companion_json(const FigureOrigin& origin, const FigureSpec& spec, c
   json["kind"] = drawing.is_null() ? "dhsa-data" : "dhsa-figure";
   json["schema"] = 1;
   json["command"] = shell_line(export_arguments(origin, spec, files.path));
-  json["program"] = {{"name", "dhsa"}, {"version", origin.version}, {"revision", origin.revision}};
+  if (!origin.remark.empty()) json["remark"] = origin.remark;
+  json["program"] = {{"name", "dhsa"}, {"version", program_version()}, {"revision", program_revision()}};
   const auto named = [&](const char* suffix) {
     return std::filesystem::path(files.path).replace_extension(suffix).filename().string();
   };
@@ -101,8 +105,42 @@ std::string companion_json(const FigureOrigin& origin, const FigureSpec& spec, c
     if (!(origin.ran_with == origin.parameters)) json["ran_with"] = nlohmann::json(origin.ran_with);
   }
   if (!files.arrays.empty()) json["arrays"] = array_notes_of(data);
-  json["machine"] = origin.machine;
+  json["machine"] = machine_json();
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+void describe_sources(FigureOrigin& origin, const std::filesystem::path& model_folder, const Gemma2& model,
+                      const Document& document, const std::string& name, const std::string& sha256_of_text) {
+  origin.model_facts = model_json(model_folder, model);
+  // The command names the folder; here, what identifies it wherever it lies.
+  const auto folder = model_folder.filename().empty() ? model_folder.parent_path() : model_folder;
+  origin.model_facts["folder"] = folder.filename().string();
+  origin.model_facts["tokenizer_sha256"] = sha256(read_file(model_folder / "tokenizer.model"));
+  origin.document_facts = document_json(document);
+  origin.document_facts["name"] = name;
+  origin.document_facts["sha256"] = sha256_of_text;
+}
+
+FigureFiles make_figure_files(const FigureOrigin& origin, FigureSpec& spec, const FigureMaterial& material,
+                              const std::filesystem::path& path, const FigurePainter* painter,
+                              const FigureProgress& progress, const CancelToken* cancel) {
+  const FigureData data = make_figure_data(spec, material, painter == nullptr, progress, cancel);
+  FigureFiles files;
+  files.path = path;
+  if (spec.data || painter == nullptr) {
+    files.arrays = arrays_of(data);
+    files.csv = csv_of(data);
+  }
+  nlohmann::json drawing;
+  if (painter != nullptr) {
+    if (progress) progress("drawing", 0.9);
+    drawing = painter->describe(data, spec);
+    files.page = drawing.at("page");
+  }
+  files.json = companion_json(origin, spec, data, files, drawing);
+  if (painter != nullptr) files.figure = painter->draw(data, spec, files.json);
+  if (cancel != nullptr) cancel->check();
+  return files;
 }
 
 void write_figure_files(const FigureFiles& files) {

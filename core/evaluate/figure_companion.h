@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -26,12 +27,16 @@ struct FigureOrigin {
   SparsityParameters standing;     // what holds without options: the defaults, or the session's
   std::vector<std::string> files;  // results of bench, sweep, needle
 
-  std::string version;
-  std::string revision;  // of the sources; may be empty
-  nlohmann::json machine;
-  nlohmann::json model_facts;
+  int threads = 0;     // 0: as many as there are
+  std::string remark;  // what the command cannot do, one sentence; usually empty
+
+  nlohmann::json model_facts;  // see describe_sources
   nlohmann::json document_facts;
 };
+// Fills in model_facts and document_facts. `name`: what the document's file is called. Throws Error where the tokenizer
+// cannot be read.
+void describe_sources(FigureOrigin& origin, const std::filesystem::path& model_folder, const Gemma2& model,
+                      const Document& document, const std::string& name, const std::string& sha256_of_text);
 
 // `dhsa export ...`, to be run in the folder that text and model are named from; writes into that folder.
 [[nodiscard]] std::vector<std::string> export_arguments(const FigureOrigin& origin, const FigureSpec& spec,
@@ -48,7 +53,21 @@ struct FigureFiles {
   std::string json;
   std::map<std::string, NpyArray> arrays;
   std::string csv;
+  nlohmann::json page;  // {"width_inches": ..., ...}; null for data alone
 };
+// How figures are drawn: ui/figures has painters for PDF, SVG and PNG.
+struct FigurePainter {
+  // What will be drawn on each panel and the page; fills in the font.
+  std::function<nlohmann::json(const FigureData& data, FigureSpec& spec)> describe;
+  std::function<std::string(const FigureData& data, const FigureSpec& spec, const std::string& json)> draw;
+};
+// Everything one export writes, for the command line as for the window. `painter` null: data alone. `spec` as resolved;
+// its font is filled in. Throws Error, Cancelled.
+[[nodiscard]] FigureFiles make_figure_files(const FigureOrigin& origin, FigureSpec& spec,
+                                            const FigureMaterial& material, const std::filesystem::path& path,
+                                            const FigurePainter* painter, const FigureProgress& progress,
+                                            const CancelToken* cancel);
+
 // `drawing` is what the painter says about each panel; null for data alone. No time stamps anywhere: the same input
 // gives the same bytes.
 [[nodiscard]] std::string companion_json(const FigureOrigin& origin, const FigureSpec& spec, const FigureData& data,

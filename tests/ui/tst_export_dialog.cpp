@@ -3,14 +3,25 @@
 #include <QComboBox>
 #include <QGuiApplication>
 #include <QLabel>
+#include <QProcess>
 #include <QPushButton>
 #include <QTest>
 #include <nlohmann/json.hpp>
 
+#include "app/revision.h"
+#include "core/evaluate/provenance.h"
 #include "tests/ui/window_under_test.h"
+#include "ui/figures/figure_files.h"
 #include "ui/views/export_dialog.h"
 
 using namespace dhsa;
+
+// As the program's main() does, before there is an application.
+[[maybe_unused]] static const bool settled = [] {
+  settleFigures();
+  set_program(DHSA_VERSION, built_revision());
+  return true;
+}();
 
 class TestExportDialog : public QObject {
   Q_OBJECT
@@ -28,11 +39,92 @@ class TestExportDialog : public QObject {
   }
   // Saves and waits.
   static void save(ExportDialog* dialog, const QString& path) {
+    QVERIFY(QTest::qWaitFor([&] { return !dialog->isBusy(); }, 120000));
     dialog->saveTo(path);
     QVERIFY(QTest::qWaitFor([&] { return !dialog->isBusy(); }, 120000));
   }
 
+  // Runs the command of NAME.json in an empty folder and compares every file with those the window wrote.
+  static void makeAgain(const WindowUnderTest& window, const QString& name, const QString& suffix) {
+    const QDir folder = QFileInfo(window.filePath(QStringLiteral("x"))).dir();
+    const auto read = [](const QString& path) {
+      QFile file(path);
+      return file.open(QIODevice::ReadOnly) ? file.readAll() : QByteArray();
+    };
+    const QString description = folder.filePath(name + QStringLiteral(".json"));
+    const auto json = nlohmann::json::parse(read(description).toStdString());
+    const QString command = QString::fromStdString(json.at("command"));
+    QVERIFY2(command.startsWith(QStringLiteral("dhsa export ")), qPrintable(command));
+    QTemporaryDir elsewhere;
+    for (const QString& text : folder.entryList({QStringLiteral("pasted-*.txt")}))
+      QVERIFY(QFile::copy(folder.filePath(text), elsewhere.filePath(text)));
+    QProcess shell;
+    shell.setWorkingDirectory(elsewhere.path());
+    shell.start(QStringLiteral("sh"),
+                {QStringLiteral("-c"), QStringLiteral("exec '" DHSA_BINARY "' ") + command.mid(5)});
+    QVERIFY(shell.waitForFinished(120000));
+    QVERIFY2(shell.exitCode() == 0, shell.readAllStandardError().constData());
+    int compared = 0;
+    for (const QString& kind : {suffix, QStringLiteral("json"), QStringLiteral("npz"), QStringLiteral("csv")}) {
+      const QString file = name + QLatin1Char('.') + kind;
+      const QByteArray ours = read(folder.filePath(file));
+      const QByteArray theirs = read(elsewhere.filePath(file));
+      if (ours != theirs && kind == QStringLiteral("json"))
+        QCOMPARE(QString::fromUtf8(theirs), QString::fromUtf8(ours));
+      QVERIFY2(ours == theirs, qPrintable(file + QStringLiteral(" differs: ") + command));
+      if (!ours.isEmpty()) ++compared;
+    }
+    QVERIFY(compared >= 2);
+  }
+
  private Q_SLOTS:
+  void theCommandMakesTheSameBytesAsTheWindow() {
+    WindowUnderTest window(300);
+    QVERIFY(window.startAndSettle());
+    window->action("file.export-figure")->trigger();
+    auto* dialog = window->findChild<ExportDialog*>();
+    QVERIFY(dialog);
+    save(dialog, window.filePath(QStringLiteral("run.pdf")));
+    makeAgain(window, QStringLiteral("run"), QStringLiteral("pdf"));
+    const auto json = nlohmann::json::parse(read_file(window.filePath(QStringLiteral("run.json")).toStdString()));
+    for (const char* key : {"machine", "model", "document", "parameters", "program"}) QVERIFY2(json.contains(key), key);
+    QVERIFY(!json["program"]["revision"].get<std::string>().empty());
+    QVERIFY(json["model"].contains("tokenizer_sha256") && json["model"].contains("dtype"));
+
+    // What-if: planned with other parameters than the run had, all layers with the same ones, seen yet or not.
+    window.explorer()->parameters()->set(QStringLiteral("budget"), std::int64_t{64});
+    window.explorer()->parameters()->set(QStringLiteral("sink-tokens"), std::int64_t{8});
+    window.explorer()->parameters()->set(QStringLiteral("local-tokens"), std::int64_t{16});
+    QVERIFY(QTest::qWaitFor(
+        [&] {
+          const auto layer = window.explorer()->layerInView();
+          return layer && layer->parameters == window.explorer()->parameters()->values();
+        },
+        60000));
+    choose(dialog, "exportWhat", "dense,sparse");
+    save(dialog, window.filePath(QStringLiteral("what-if.svg")));
+    makeAgain(window, QStringLiteral("what-if"), QStringLiteral("svg"));
+    choose(dialog, "exportWhat", "head-mass");
+    save(dialog, window.filePath(QStringLiteral("mass.png")));
+    makeAgain(window, QStringLiteral("mass"), QStringLiteral("png"));
+    choose(dialog, "exportWhat", "mask");
+    choose(dialog, "exportLayer", "all");
+    save(dialog, window.filePath(QStringLiteral("m.pdf")));
+    makeAgain(window, QStringLiteral("m-layer5"), QStringLiteral("pdf"));
+
+    // A pasted text goes along as a file; its question is sparse where the window says so.
+    const int runs = window.explorer()->runs()->size();
+    window.explorer()->openDocument(
+        {{}, WindowUnderTest::proseOf(120) + "\nQuestion: Which river ran past the mills?\nAnswer:", {}, false});
+    QVERIFY(window.settle(runs + 1));
+    QVERIFY(window.explorer()->document()->content.question_tokens > 0);
+    window.explorer()->parameters()->set(QStringLiteral("instruction-tokens"), std::int64_t{0});
+    QVERIFY(window.settle(runs + 1));
+    choose(dialog, "exportLayer", "1");
+    save(dialog, window.filePath(QStringLiteral("pasted.pdf")));
+    makeAgain(window, QStringLiteral("pasted"), QStringLiteral("pdf"));
+  }
+
   void previewsSavesCopiesCancelsAndRefuses() {
     WindowUnderTest window(300);
     QVERIFY(window.startAndSettle());

@@ -1,6 +1,7 @@
 #include "ui/figures/figure_files.h"
 
 #include <QBuffer>
+#include <QHashFunctions>
 #include <QPainter>
 #include <QPdfWriter>
 #include <QSvgGenerator>
@@ -34,6 +35,20 @@ QImage image(const FigureDrawing& drawing, double scale) {
 }
 
 }  // namespace
+
+void settleFigures() { QHashSeed::setDeterministicGlobalSeed(); }
+
+FigurePainter figurePainter(const std::string& suffix) {
+  FigurePainter painter;
+  painter.describe = describeFigure;
+  if (suffix == ".pdf") painter.draw = figurePdf;
+  if (suffix == ".svg") painter.draw = figureSvg;
+  if (suffix == ".png") painter.draw = figurePng;
+  if (!painter.draw) {
+    throw Error("A figure's file cannot end in \"" + suffix + "\"; name it .pdf, .svg or .png.");
+  }
+  return painter;
+}
 
 nlohmann::json describeFigure(const FigureData& data, FigureSpec& spec) {
   spec.font = figureFamily(spec.font).toStdString();

@@ -2,13 +2,17 @@
 #pragma once
 
 #include <QImage>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "core/evaluate/figure_data.h"
-#include "core/evaluate/figure_spec.h"
+#include "core/evaluate/figure_companion.h"
 
 namespace dhsa {
+
+// Before the application is made: a PDF has its fonts in the order of a hash table, and the same bytes are promised.
+void settleFigures();
+
+// Of ".pdf", ".svg" or ".png". Throws Error on any other suffix.
+[[nodiscard]] FigurePainter figurePainter(const std::string& suffix);
 
 // What will be drawn, for the JSON companion. Puts the font family that is used into `spec`.
 [[nodiscard]] nlohmann::json describeFigure(const FigureData& data, FigureSpec& spec);

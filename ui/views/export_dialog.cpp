@@ -14,10 +14,13 @@
 #include <QThread>
 #include <QVBoxLayout>
 #include <algorithm>
+#include <set>
 
+#include "core/base/resources.h"
 #include "core/files/atomic_write.h"
 #include "ui/figures/figure_files.h"
 #include "ui/state/explorer.h"
+#include "ui/state/explorer_internal.h"
 
 namespace dhsa {
 namespace {
@@ -27,6 +30,17 @@ QString q(const char* text) { return QString::fromUtf8(text); }
 // Named by its content, so that it takes no other file's place.
 QString pastedName(const OpenDocument& document) {
   return QStringLiteral("pasted-%1.txt").arg(document.sha256.left(8));
+}
+
+// Where a layer's queries and keys were not kept, the command measures what the window could not.
+std::string remarkOn(const FigureSpec& spec, const FigureMaterial& material) {
+  for (const FigurePanel& panel : spec.panels) {
+    const auto layer = static_cast<std::size_t>(std::max(panel.layer, 0));
+    if (panel.layer < 0 || layer >= material.layers.size() || material.layers[layer].captured) continue;
+    return "Queries and keys of layer " + std::to_string(panel.layer) +
+           " were not kept by the run in the window, so that metrics are missing here; the command adds them.";
+  }
+  return {};
 }
 
 }  // namespace
@@ -117,6 +131,11 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent)
   auto* row = new QHBoxLayout(this);
   row->addLayout(left);
   row->addWidget(scroll, 1);
+  connect(m_explorer, &Explorer::layersReset, &m_soon, qOverload<>(&QTimer::start));
+  connect(m_explorer, &Explorer::runFinished, &m_soon, qOverload<>(&QTimer::start));
+  connect(m_explorer, &Explorer::layerChanged, this, [this](int layer) {
+    if (layer == m_layerInView) m_soon.start();
+  });
   m_soon.stop();  // filling the lists started it
   refresh();
 }
@@ -142,22 +161,76 @@ FigureSpec ExportDialog::spec() const {
   return spec;
 }
 
-std::shared_ptr<const FigureMaterial> ExportDialog::material() const {
-  auto material = std::make_shared<FigureMaterial>();
-  if (!m_explorer->document() || !m_explorer->model()) return nullptr;
-  material->document = &m_explorer->document()->content;
-  const Gemma2Config& config = m_explorer->model()->weights->config();
-  material->query_heads = config.heads;
-  material->local = config.local_layer;
+std::shared_ptr<ExportDialog::Sources> ExportDialog::sources(QString& why) const {
+  const auto inView = m_explorer->layer(m_layerInView);
+  if (!m_explorer->document() || !m_explorer->model() || !inView) {
+    why = tr("Nothing has run yet; run a text first.");
+    return nullptr;
+  }
+  const Run* finished = m_explorer->runs()->find(m_explorer->currentRunId());
+  if (finished != nullptr && finished->parameters != m_explorer->ranWith()) {
+    why = tr("The layers come from two runs with different parameters; let the run finish or run again (F5).");
+    return nullptr;
+  }
+  auto sources = std::make_shared<Sources>();
+  sources->document = m_explorer->document();
+  sources->model = m_explorer->model();
+  sources->parameters = inView->parameters;
+  sources->ranWith = m_explorer->ranWith();
+  FigureMaterial& material = sources->material;
+  material.document = &sources->document->content;
+  const Gemma2Config& config = sources->model->weights->config();
+  material.query_heads = config.heads;
+  material.local = config.local_layer;
   for (int layer = 0; layer < m_explorer->layers(); ++layer) {
     FigureMaterial::Layer one;
-    if (const auto view = m_explorer->layer(layer)) {
+    const auto view = m_explorer->layer(layer);
+    if (view) {
       one.plan = view->plan;
       one.captured = view->captured;
     }
-    material->layers.push_back(std::move(one));
+    sources->plannedWith.push_back(view ? view->parameters : sources->parameters);
+    material.layers.push_back(std::move(one));
   }
-  return material;
+  return sources;
+}
+
+void ExportDialog::Sources::follow(const FigureSpec& spec, const CancelToken* cancel) {
+  std::set<int> layers;
+  for (const FigurePanel& panel : spec.panels) {
+    if (panel.layer >= 0) layers.insert(panel.layer);
+    for (int layer = 0; panel.layer < 0 && layer < static_cast<int>(plannedWith.size()); ++layer) layers.insert(layer);
+  }
+  LayerSources kept;
+  kept.document = document->content.info();
+  for (const FigureMaterial::Layer& layer : material.layers) kept.captured.push_back(layer.captured);
+  for (const int layer : layers) {
+    const auto at = static_cast<std::size_t>(layer);
+    if (at >= plannedWith.size() || !material.layers[at].plan || plannedWith[at] == parameters) continue;
+    if (!kept.predictor) kept.predictor = loadPredictor(parameters, *model);
+    material.layers[at].plan = planLayer(kept, layer, parameters, cancel);
+    plannedWith[at] = parameters;
+  }
+}
+
+FigureOrigin ExportDialog::Sources::origin() const {
+  FigureOrigin origin;
+  origin.text = document->path.toStdString();
+  std::string name = QFileInfo(document->path).fileName().toStdString();
+  if (document->sample) {
+    name = resource_path("documents/sample.txt").filename().string();
+  } else if (document->path.isEmpty()) {
+    // A pasted text has no file yet that the command could name; it is written beside the figures.
+    origin.text = name = pastedName(*document).toStdString();
+  }
+  origin.allow_long = document->allowLong;
+  if (!model->embedded) origin.model = model->folder.toStdString();
+  origin.parameters = parameters;
+  origin.ran_with = ranWith;
+  origin.standing.instruction_tokens = document->content.question_tokens;
+  describe_sources(origin, model->folder.toStdU16String(), *model->weights, document->content, name,
+                   document->sha256.toStdString());
+  return origin;
 }
 
 void ExportDialog::work(std::function<void()> onThread, std::function<void()> afterwards) {
@@ -174,15 +247,23 @@ void ExportDialog::work(std::function<void()> onThread, std::function<void()> af
   m_thread->start();
 }
 
+void ExportDialog::say(const QString& sentence, bool ofPreview) {
+  m_message->setText(sentence);
+  m_saysFault = ofPreview;
+}
+
 void ExportDialog::refresh() {
   if (m_thread) {
     m_again = true;
     if (!m_saving) m_cancel->cancel();
     return;
   }
-  const auto from = material();
+  QString why;
+  const auto from = sources(why);
   if (!from) {
-    m_message->setText(tr("Nothing has run yet; run a text first."));
+    m_data = nullptr;
+    m_preview->clear();
+    say(why, true);
     m_busy->hide();
     for (QPushButton* button : {m_save, m_copyFigure, m_copyData}) button->setEnabled(false);
     return;
@@ -192,9 +273,12 @@ void ExportDialog::refresh() {
   auto made = std::make_shared<std::shared_ptr<const FigureData>>();
   auto fault = std::make_shared<QString>();
   work(
-      [from, wanted, cancel = m_cancel, made, fault, document = m_explorer->document()] {
+      [from, wanted, cancel = m_cancel, made, fault] {
         try {
-          *made = std::make_shared<const FigureData>(make_figure_data(wanted, *from, false, {}, cancel.get()));
+          FigureSpec spec = wanted;
+          resolve_panels(spec, from->model->weights->config());
+          from->follow(spec, cancel.get());
+          *made = std::make_shared<const FigureData>(make_figure_data(spec, from->material, false, {}, cancel.get()));
         } catch (const std::exception& error) {
           *fault = QString::fromUtf8(error.what());
         }
@@ -206,7 +290,7 @@ void ExportDialog::refresh() {
         }
         m_data = *made;
         m_shown = wanted;
-        m_message->setText(*fault);
+        if (!fault->isEmpty() || m_saysFault) say(*fault, true);
         if (m_data) {
           showPreview();
         } else {
@@ -223,33 +307,10 @@ void ExportDialog::showPreview() {
     image.setDevicePixelRatio(dpr);
     m_preview->setPixmap(QPixmap::fromImage(image));
   } catch (const Error& error) {
-    m_message->setText(QString::fromUtf8(error.what()));
+    say(QString::fromUtf8(error.what()), true);
     m_preview->clear();
     m_data = nullptr;
   }
-}
-
-FigureOrigin ExportDialog::origin(const FigureSpec& spec) const {
-  const auto document = m_explorer->document();
-  const auto model = m_explorer->model();
-  FigureOrigin origin;
-  origin.text = document->path.toStdString();
-  // Pasted text has no file yet that the command could name; it is written beside the figures.
-  if (document->path.isEmpty() && !document->sample) origin.text = pastedName(*document).toStdString();
-  origin.allow_long = document->allowLong;
-  if (!model->embedded) origin.model = model->folder.toStdString();
-  origin.ran_with = m_explorer->ranWith();
-  origin.parameters = origin.ran_with;
-  for (const FigurePanel& panel : spec.panels) {
-    const auto view = panel.layer >= 0 ? m_explorer->layer(panel.layer) : m_explorer->layer(m_layerInView);
-    if (view) origin.parameters = view->parameters;
-  }
-  origin.version = QCoreApplication::applicationVersion().toStdString();
-  origin.document_facts = {{"name", document->title.toStdString()},
-                           {"sha256", document->sha256.toStdString()},
-                           {"tokens", document->tokens()}};
-  origin.model_facts = {{"name", model->name.toStdString()}, {"fingerprint", model->weights->fingerprint()}};
-  return origin;
 }
 
 std::vector<ExportDialog::Job> ExportDialog::jobs(const QString& path) const {
@@ -272,28 +333,10 @@ std::vector<ExportDialog::Job> ExportDialog::jobs(const QString& path) const {
       QString name = info.completeBaseName();
       if (byLayer) name += QStringLiteral("-layer%1").arg(layer);
       if (byHead) name += QStringLiteral("-head%1").arg(head);
-      FigureOrigin from = origin(one);
-      all.push_back(
-          {QStringLiteral("%1/%2.%3").arg(info.path(), name, info.suffix()), std::move(one), std::move(from)});
+      all.push_back({QStringLiteral("%1/%2.%3").arg(info.path(), name, info.suffix()), std::move(one)});
     }
   }
   return all;
-}
-
-void ExportDialog::write(Job& job, const FigureMaterial& from, const CancelToken* cancel) {
-  const FigureData figure = make_figure_data(job.spec, from, false, {}, cancel);
-  FigureFiles files;
-  files.path = job.path.toStdU16String();
-  files.arrays = arrays_of(figure);
-  files.csv = csv_of(figure);
-  const nlohmann::json drawing = describeFigure(figure, job.spec);
-  files.json = companion_json(job.origin, job.spec, figure, files, drawing);
-  const QString suffix = QFileInfo(job.path).suffix().toLower();
-  files.figure = suffix == QStringLiteral("svg")   ? figureSvg(figure, job.spec, files.json)
-                 : suffix == QStringLiteral("png") ? figurePng(figure, job.spec, files.json)
-                                                   : figurePdf(figure, job.spec, files.json);
-  cancel->check();
-  write_figure_files(files);
 }
 
 void ExportDialog::setSaving(bool saving) {
@@ -303,24 +346,35 @@ void ExportDialog::setSaving(bool saving) {
 }
 
 void ExportDialog::saveTo(const QString& path) {
-  const auto from = material();
-  if (!from || m_thread) return;
+  if (m_thread) return;
+  QString why;
+  const auto from = sources(why);
+  if (!from) {
+    say(why, false);
+    return;
+  }
   auto all = std::make_shared<std::vector<Job>>(jobs(path));
   auto saved = std::make_shared<int>(0);
   auto fault = std::make_shared<QString>();
   m_cancel = std::make_shared<CancelToken>();
-  m_message->setText(tr("Saving…"));
+  say(tr("Saving…"), false);
   setSaving(true);
   work(
-      [this, all, saved, fault, from, cancel = m_cancel, document = m_explorer->document()] {
+      [this, all, saved, fault, from, cancel = m_cancel] {
         try {
-          if (document->path.isEmpty() && !document->sample) {
-            const QString text = QFileInfo(all->front().path).path() + QLatin1Char('/') + pastedName(*document);
-            write_file(text.toStdU16String(), document->source.toStdString());
+          const QFileInfo first(all->front().path);
+          const FigurePainter painter = figurePainter("." + first.suffix().toLower().toStdString());
+          FigureOrigin origin = from->origin();
+          if (from->document->path.isEmpty() && !from->document->sample) {
+            const QString text = first.path() + QLatin1Char('/') + pastedName(*from->document);
+            write_file(text.toStdU16String(), from->document->source.toStdString());
           }
           for (Job& job : *all) {
-            cancel->check();
-            write(job, *from, cancel.get());
+            resolve_panels(job.spec, from->model->weights->config());
+            from->follow(job.spec, cancel.get());
+            origin.remark = remarkOn(job.spec, from->material);
+            write_figure_files(make_figure_files(origin, job.spec, from->material, job.path.toStdU16String(), &painter,
+                                                 {}, cancel.get()));
             ++*saved;
             QMetaObject::invokeMethod(m_busy, [bar = m_busy, done = *saved] { bar->setValue(done); });
           }
@@ -339,7 +393,7 @@ void ExportDialog::saveTo(const QString& path) {
         } else if (count > 1) {
           message += QLatin1Char(' ') + tr("%1 of %2 figures were saved before.").arg(*saved).arg(count);
         }
-        m_message->setText(message);
+        say(message, false);
         if (std::exchange(m_again, false)) refresh();
       });
   if (all->size() > 1) m_busy->setRange(0, static_cast<int>(all->size()));
@@ -361,16 +415,16 @@ void ExportDialog::choosePath() {
 void ExportDialog::copyFigure() {
   if (!m_data) return;
   QApplication::clipboard()->setImage(figureImage(*m_data, m_shown, static_cast<double>(m_shown.dpi) / 72));
-  m_message->setText(tr("Figure copied, %1 dpi.").arg(m_shown.dpi));
+  say(tr("Figure copied, %1 dpi.").arg(m_shown.dpi), false);
 }
 
 void ExportDialog::copyData() {
   if (!m_data) return;
   try {
     QApplication::clipboard()->setText(QString::fromStdString(table_of(*m_data)));
-    m_message->setText(tr("The figure's numbers are copied."));
+    say(tr("The figure's numbers are copied."), false);
   } catch (const Error& error) {
-    m_message->setText(QString::fromUtf8(error.what()));
+    say(QString::fromUtf8(error.what()), false);
   }
 }
 

@@ -18,6 +18,8 @@ class QThread;
 namespace dhsa {
 
 class Explorer;
+struct LoadedModel;
+struct OpenDocument;
 
 class ExportDialog : public QDialog {
   Q_OBJECT
@@ -36,17 +38,29 @@ class ExportDialog : public QDialog {
   struct Job {
     QString path;
     FigureSpec spec;
-    FigureOrigin origin;
   };
   [[nodiscard]] std::vector<Job> jobs(const QString& path) const;
+  // What the window holds, taken on its own thread and looked into on another.
+  struct Sources {
+    std::shared_ptr<const OpenDocument> document;
+    std::shared_ptr<const LoadedModel> model;
+    SparsityParameters parameters;  // under which the layer in view is shown
+    SparsityParameters ranWith;     // under which q and k were made
+    FigureMaterial material;
+    std::vector<SparsityParameters> plannedWith;  // [layers]
+
+    // Plans again the layers of the figure that are still shown under other parameters. Throws Error, Cancelled.
+    void follow(const FigureSpec& spec, const CancelToken* cancel);
+    [[nodiscard]] FigureOrigin origin() const;
+  };
+  // Null where there is nothing to draw yet, and `why` says so.
+  [[nodiscard]] std::shared_ptr<Sources> sources(QString& why) const;
   void refresh();  // data and preview anew, on a thread of their own
   void showPreview();
+  void say(const QString& sentence, bool ofPreview);  // the next preview takes its own words back, no others
   void choosePath();
   void copyFigure();
   void copyData();
-  [[nodiscard]] std::shared_ptr<const FigureMaterial> material() const;
-  [[nodiscard]] FigureOrigin origin(const FigureSpec& spec) const;
-  static void write(Job& job, const FigureMaterial& material, const CancelToken* cancel);
   void setSaving(bool saving);
   // What is done on the thread, and once it is over, in the window.
   void work(std::function<void()> onThread, std::function<void()> afterwards);
@@ -73,6 +87,7 @@ class ExportDialog : public QDialog {
   std::shared_ptr<const FigureData> m_data;
   FigureSpec m_shown;
   bool m_saving = false;
+  bool m_saysFault = true;
   bool m_again = false;  // something was chosen while the thread was at work
 };
 
