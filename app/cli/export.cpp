@@ -187,8 +187,6 @@ void load(const ExportOptions& options, Source& source, ProgressLine& progress, 
     origin.parameters = options.parameters.read_onto(session->parameters);
     origin.ran_with = session->ran_with == session->parameters ? origin.parameters : session->ran_with;
   } else {
-    // Without an option the question's rows attend densely.
-    origin.standing.instruction_tokens = source.document->question_tokens;
     origin.parameters = options.parameters.read(source.document->question_tokens);
     origin.ran_with = origin.parameters;
   }

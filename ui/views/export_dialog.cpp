@@ -227,7 +227,6 @@ FigureOrigin ExportDialog::Sources::origin() const {
   if (!model->embedded) origin.model = model->folder.toStdString();
   origin.parameters = parameters;
   origin.ran_with = ranWith;
-  origin.standing.instruction_tokens = document->content.question_tokens;
   describe_sources(origin, model->folder.toStdU16String(), *model->weights, document->content, name,
                    document->sha256.toStdString());
   return origin;
