@@ -166,6 +166,11 @@ void load(const ExportOptions& options, Source& source, ProgressLine& progress, 
   }
   source.loaded = load_model(model, progress);
   const LoadedModel& loaded = *source.loaded;
+  if (session && !session->fingerprint.empty() && session->fingerprint != loaded.model->fingerprint()) {
+    throw Error(fmt::format(
+        "The model in {} is not the one that the session was saved with: its weights differ; save the session again.",
+        loaded.folder.string()));
+  }
   progress.show("reading the text", -1);
   std::string raw;
   if (session && !session->pasted.empty()) {

@@ -38,6 +38,7 @@ SessionChoice read_session(const std::string& path) {
   choice.text_sha256 = session.documentSha.toStdString();
   choice.allow_long = session.allowLong;
   choice.model = session.modelFolder.toStdString();
+  choice.fingerprint = session.modelFingerprint.toStdString();
   choice.parameters = session.parameters;
   choice.ran_with = session.runParameters;
   choice.layer = session.layer;

@@ -185,7 +185,7 @@ std::vector<FigureOption> make_options() {
        200,
        {}},
       {"tick-size", "Tick size", "Size", "TeX pt", "Type size of numbers; 0: the venue's", &S::tick_size, 0, 200, {}},
-      {"line-width", "Line width", "Size", "TeX pt", "Width of axes and thin lines", &S::line_width, 0.25, 20, {}},
+      {"line-width", "Line width", "Size", "TeX pt", "Width of axes and thin lines", &S::line_width, 0.25, 5, {}},
       {"dpi",
        "Resolution",
        "Size",
@@ -255,7 +255,7 @@ std::string shown(const FigureOption& option, const ParameterValue& value) {
 
 double in_range(const FigureOption& option, const ParameterValue& value, double number) {
   if (!(number >= option.minimum && number <= option.maximum)) {
-    refuse(option, value, fmt::format("it has to be between {:g} and {:g}", option.minimum, option.maximum));
+    refuse(option, value, fmt::format("it has to be between {:.10g} and {:.10g}", option.minimum, option.maximum));
   }
   return number;
 }

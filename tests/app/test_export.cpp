@@ -204,7 +204,29 @@ TEST(ExportFigures, TheCommandMakesTheSameBytesInEveryFormat) {
     EXPECT_TRUE(content(folder.path("f." + suffix)) == figure) << suffix;
     EXPECT_EQ(content(folder.path("f.json")), json);
     if (suffix == "png") {
-      EXPECT_NE(figure.find("Description"), std::string::npos);
+      EXPECT_EQ(python(folder, R"(
+import json, struct, zlib
+data = open("f.png", "rb").read()
+chunks, at = {}, 8
+while at < len(data):
+    size, name = struct.unpack(">I4s", data[at:at + 8])
+    body = data[at + 8:at + 8 + size]
+    if name in (b"tEXt", b"zTXt", b"iTXt"):
+        key, rest = body.split(b"\0", 1)
+        if name == b"zTXt": rest = zlib.decompress(rest[1:])
+        if name == b"iTXt":
+            packed, rest = rest[0], rest[2:].split(b"\0", 2)[2]
+            if packed: rest = zlib.decompress(rest)
+        chunks[key.decode()] = rest
+    else:
+        chunks[name] = body
+    at += 12 + size
+width, height = struct.unpack(">II", chunks[b"IHDR"][:8])
+assert width == 660, width  # 5.5 in at 120 dpi
+assert struct.unpack(">IIB", chunks[b"pHYs"]) == (4724, 4724, 1), chunks[b"pHYs"]
+assert chunks["Description"].decode() == open("f.json").read()
+)"),
+                "");
     }
     if (suffix == "svg") {
       EXPECT_EQ(python(folder, R"(
@@ -320,6 +342,24 @@ TEST(Export, AFullDiskLeavesNothingBehind) {
   EXPECT_NE(said.find("x.npz"), std::string::npos) << said;
   EXPECT_EQ(said.find('\n'), said.size() - 1) << said;
   EXPECT_EQ(folder.names().size(), 2U);
+#ifdef DHSA_FIGURES
+  // What was there before stays whole, also where the last of the files is the one that does not fit.
+  const std::string figure =
+      "export dense '" + text + "' --layer 3 --no-data" + kSmall + "--out '" + folder.path("x.pdf").string() + "'";
+  ASSERT_EQ(dhsa(figure).code, 0);
+  const std::string pdf = content(folder.path("x.pdf"));
+  const std::string json = content(folder.path("x.json"));
+  ASSERT_GT(pdf.size(), 8192U);
+  ASSERT_LT(json.size(), 8192U);
+  const int again = std::system(("bash -c \"ulimit -f 8; trap '' XFSZ; '" DHSA_BINARY "' " + figure +
+                                 " --map viridis >/dev/null 2>'" + folder.path("err").string() + "'\"")
+                                    .c_str());
+  EXPECT_EQ(WEXITSTATUS(again), 2);
+  EXPECT_NE(content(folder.path("err")).find("x.pdf"), std::string::npos) << content(folder.path("err"));
+  EXPECT_EQ(content(folder.path("x.pdf")), pdf);
+  EXPECT_EQ(content(folder.path("x.json")), json);
+  EXPECT_EQ(folder.names().size(), 4U);
+#endif
 }
 
 }  // namespace

@@ -44,31 +44,44 @@ class TestExportDialog : public QObject {
     QVERIFY(QTest::qWaitFor([&] { return !dialog->isBusy(); }, 120000));
   }
 
+  struct Outcome {
+    int code = -1;
+    QString said;  // on standard error
+  };
+  static Outcome dhsa(const QString& arguments, const QString& folder) {
+    QProcess shell;
+    shell.setWorkingDirectory(folder);
+    // As a person without a display would run it.
+    QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
+    for (const char* name : {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"})
+      environment.remove(QString::fromLatin1(name));
+    shell.setProcessEnvironment(environment);
+    shell.start(QStringLiteral("sh"), {QStringLiteral("-c"), QStringLiteral("exec '" DHSA_BINARY "' ") + arguments});
+    if (!shell.waitForFinished(120000)) return {};
+    return {shell.exitCode(), QString::fromUtf8(shell.readAllStandardError())};
+  }
+  static QByteArray contentOf(const QString& path) {
+    QFile file(path);
+    return file.open(QIODevice::ReadOnly) ? file.readAll() : QByteArray();
+  }
+
   // Runs the command of NAME.json in an empty folder and compares every file with those the window wrote.
   static void makeAgain(const WindowUnderTest& window, const QString& name, const QString& suffix) {
     const QDir folder = QFileInfo(window.filePath(QStringLiteral("x"))).dir();
-    const auto read = [](const QString& path) {
-      QFile file(path);
-      return file.open(QIODevice::ReadOnly) ? file.readAll() : QByteArray();
-    };
     const QString description = folder.filePath(name + QStringLiteral(".json"));
-    const auto json = nlohmann::json::parse(read(description).toStdString());
+    const auto json = nlohmann::json::parse(contentOf(description).toStdString());
     const QString command = QString::fromStdString(json.at("command"));
     QVERIFY2(command.startsWith(QStringLiteral("dhsa export ")), qPrintable(command));
     QTemporaryDir elsewhere;
     for (const QString& text : folder.entryList({QStringLiteral("pasted-*.txt")}))
       QVERIFY(QFile::copy(folder.filePath(text), elsewhere.filePath(text)));
-    QProcess shell;
-    shell.setWorkingDirectory(elsewhere.path());
-    shell.start(QStringLiteral("sh"),
-                {QStringLiteral("-c"), QStringLiteral("exec '" DHSA_BINARY "' ") + command.mid(5)});
-    QVERIFY(shell.waitForFinished(120000));
-    QVERIFY2(shell.exitCode() == 0, shell.readAllStandardError().constData());
+    const Outcome outcome = dhsa(command.mid(5), elsewhere.path());
+    QVERIFY2(outcome.code == 0, qPrintable(outcome.said));
     int compared = 0;
     for (const QString& kind : {suffix, QStringLiteral("json"), QStringLiteral("npz"), QStringLiteral("csv")}) {
       const QString file = name + QLatin1Char('.') + kind;
-      const QByteArray ours = read(folder.filePath(file));
-      const QByteArray theirs = read(elsewhere.filePath(file));
+      const QByteArray ours = contentOf(folder.filePath(file));
+      const QByteArray theirs = contentOf(elsewhere.filePath(file));
       if (ours != theirs && kind == QStringLiteral("json"))
         QCOMPARE(QString::fromUtf8(theirs), QString::fromUtf8(ours));
       QVERIFY2(ours == theirs, qPrintable(file + QStringLiteral(" differs: ") + command));
@@ -104,6 +117,16 @@ class TestExportDialog : public QObject {
     choose(dialog, "exportWhat", "dense,sparse");
     save(dialog, window.filePath(QStringLiteral("what-if.svg")));
     makeAgain(window, QStringLiteral("what-if"), QStringLiteral("svg"));
+    // The part that the matrix shows.
+    window.explorer()->view()->setZoom(QRectF(40.5, 100, 59, 80));
+    choose(dialog, "exportPart", "zoom");
+    choose(dialog, "exportScale", "sqrt");
+    save(dialog, window.filePath(QStringLiteral("part.svg")));
+    makeAgain(window, QStringLiteral("part"), QStringLiteral("svg"));
+    const auto part = nlohmann::json::parse(contentOf(window.filePath(QStringLiteral("part.json"))).toStdString());
+    QVERIFY(part["panels"][0]["drawing"]["rows"] == nlohmann::json({100, 180}));
+    QVERIFY(part["panels"][0]["drawing"]["keys"] == nlohmann::json({40, 100}));
+    choose(dialog, "exportPart", "all");
     choose(dialog, "exportWhat", "head-mass");
     save(dialog, window.filePath(QStringLiteral("mass.png")));
     makeAgain(window, QStringLiteral("mass"), QStringLiteral("png"));
@@ -123,6 +146,68 @@ class TestExportDialog : public QObject {
     choose(dialog, "exportLayer", "1");
     save(dialog, window.filePath(QStringLiteral("pasted.pdf")));
     makeAgain(window, QStringLiteral("pasted"), QStringLiteral("pdf"));
+  }
+
+  // What a session holds is drawn without a display: its text, its parameters as they are set, its layer.
+  void aSessionIsDrawnWithoutADisplay() {
+    WindowUnderTest window(300);
+    QVERIFY(window.startAndSettle());
+    window.explorer()->view()->setLayer(3);
+    window.explorer()->parameters()->set(QStringLiteral("sink-tokens"), std::int64_t{8});
+    window.explorer()->parameters()->set(QStringLiteral("local-tokens"), std::int64_t{16});
+    window.explorer()->parameters()->set(QStringLiteral("budget"), std::int64_t{64});
+    QVERIFY(window.settle(1));
+    const QString session = window.filePath(QStringLiteral("a b.dhsa-session"));
+    QVERIFY(window->saveSession(session));
+    window->action("file.export-figure")->trigger();
+    auto* dialog = window->findChild<ExportDialog*>();
+    QVERIFY(dialog);
+    save(dialog, window.filePath(QStringLiteral("window.pdf")));
+
+    const QString folder = QFileInfo(session).path();
+    const QString start = QStringLiteral("export mask --session 'a b.dhsa-session' --out session.pdf --quiet");
+    Outcome outcome = dhsa(start, folder);
+    QVERIFY2(outcome.code == 0, qPrintable(outcome.said));
+    const auto in = [&](const char* name) { return contentOf(window.filePath(QString::fromLatin1(name))); };
+    QCOMPARE(in("session.npz"), in("window.npz"));
+    auto json = nlohmann::json::parse(in("session.json").toStdString());
+    const auto same = nlohmann::json::parse(in("window.json").toStdString());
+    QVERIFY(json["panels"][0]["facts"] == same["panels"][0]["facts"]);
+    for (const char* key : {"parameters", "ran_with", "document", "model", "machine"})
+      QVERIFY2(json.at(key) == same.at(key), key);
+    QCOMPARE(json["parameters"]["budget"].get<int>(), 64);
+    // Its command says the session, and makes the same bytes.
+    const QByteArray figure = in("session.pdf");
+    const QByteArray description = in("session.json");
+    const QString command = QString::fromStdString(json["command"]);
+    QVERIFY2(command.contains(QStringLiteral("--session 'a b.dhsa-session'")), qPrintable(command));
+    QVERIFY(QFile::remove(window.filePath(QStringLiteral("session.pdf"))));
+    outcome = dhsa(command.mid(5), folder);
+    QVERIFY2(outcome.code == 0, qPrintable(outcome.said));
+    QVERIFY(in("session.pdf") == figure && in("session.json") == description);
+
+    // One sentence, and nothing taken away, where the text is another or gone, or the model is another.
+    const auto refused = [&](const char* part) {
+      const Outcome wrong = dhsa(start, folder);
+      QCOMPARE(wrong.code, 2);
+      QCOMPARE(wrong.said.count(QLatin1Char('\n')), 1);
+      QVERIFY2(wrong.said.contains(QString::fromLatin1(part)), qPrintable(wrong.said));
+      QVERIFY(in("session.pdf") == figure);
+    };
+    const QByteArray text = contentOf(window.textPath());
+    write_file(window.textPath().toStdString(), text.toStdString() + "More.");
+    refused("prose.txt has changed since the session was saved");
+    QVERIFY(QFile::rename(window.textPath(), window.filePath(QStringLiteral("moved.txt"))));
+    refused("prose.txt: cannot be read");
+    write_file(window.textPath().toStdString(), text.toStdString());
+    auto damaged = nlohmann::json::parse(contentOf(session).toStdString());
+    damaged["model"]["fingerprint"] = "sha256:another";
+    write_file(session.toStdString(), damaged.dump());
+    refused("is not the one that the session was saved with");
+    damaged["view"]["layer"] = 99;
+    damaged["model"].erase("fingerprint");
+    write_file(session.toStdString(), damaged.dump());
+    refused("layers 0 to 7");
   }
 
   void previewsSavesCopiesCancelsAndRefuses() {

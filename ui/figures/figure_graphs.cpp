@@ -98,7 +98,7 @@ void FigureDrawing::drawAxes(QPainter& painter, const Panel& panel, const Axis& 
   for (std::size_t i = 0; i < y.ticks.size(); ++i) {
     const double t = y.ticks[i];
     const double at = plot.bottom() - y.share(t) * plot.height();
-    painter.setPen(QPen(s.grid, 0.4));
+    painter.setPen(QPen(s.grid, 0.5));
     painter.drawLine(QPointF(plot.left(), at), QPointF(plot.right(), at));
     painter.setPen(QPen(s.frame, s.line));
     painter.drawLine(QPointF(plot.left() - s.tickLength, at), QPointF(plot.left(), at));
@@ -132,7 +132,7 @@ void FigureDrawing::drawBars(QPainter& painter, const Panel& panel) const {
   drawAxes(painter, panel, x, y);
   const FigureSeries& series = panel.data->series.front();
   const QRectF& plot = panel.plot;
-  painter.setPen(QPen(Qt::white, 0.4));
+  painter.setPen(QPen(Qt::white, 0.5));
   painter.setBrush(m_style.kept);
   for (std::size_t b = 0; b < series.y.size(); ++b) {
     if (series.y[b] <= 0) continue;

@@ -191,7 +191,7 @@ double FigureDrawing::heightOf(const Panel& panel, double width) const {
     case Form::kMatrix: {
       const double rows = panel.view.row_end - panel.view.row_begin;
       const double keys = panel.view.key_end - panel.view.key_begin;
-      return width * std::clamp(rows / keys, 0.2, 1.6);
+      return std::max(width * std::clamp(rows / keys, 0.2, 1.6), 3.5 * m_style.labelHeight);
     }
     case Form::kCells: {
       const auto rows = static_cast<double>(panel.data->cells.row_names.size());

@@ -75,7 +75,7 @@ void FigureDrawing::drawMatrix(QPainter& painter, const Panel& panel) const {
     if (m_spec.boundaries && scores && boundaries.size() > 2 &&
         cell * static_cast<double>(boundaries.back()) / static_cast<double>(boundaries.size()) >= 3) {
       painter.setClipRect(plot);
-      painter.setPen(QPen(QColor(255, 255, 255, 150), 0.25));
+      painter.setPen(QPen(QColor(255, 255, 255, 120), 0.5));
       for (const std::int32_t b : boundaries) {
         const double x = plot.left() + (b - panel.view.key_begin) * cell;
         painter.drawLine(QPointF(x, plot.top()), QPointF(x, plot.bottom()));
@@ -99,7 +99,7 @@ void FigureDrawing::drawMaskLegend(QPainter& painter, const Panel& panel) const 
   double x = inside ? panel.plot.right() - 4 - width : panel.plot.left();
   double y = inside ? panel.plot.top() + 5 : panel.plot.top() - s.tickHeight - 1;
   for (const auto& [name, colour] : entries) {
-    painter.setPen(QPen(s.frame, 0.4));
+    painter.setPen(QPen(s.frame, 0.5));
     painter.setBrush(colour);
     painter.drawRect(QRectF(x, y, size, size));
     drawText(painter, s.tick, s.text, {x + size + 3, y + size / 2 + capHeight(s.tick) / 2}, Anchor::Left, name);
@@ -157,7 +157,7 @@ void FigureDrawing::drawMatrixAxes(QPainter& painter, const Panel& panel) const 
   // Where they stand close together the marks are thinner, so that they stay marks; closer still they would be a bar.
   const double apart =
       plot.width() / (v.key_end - v.key_begin) * boundaries.back() / static_cast<double>(boundaries.size());
-  painter.setPen(QPen(s.frame, std::clamp(0.3 * apart, 0.15, std::min(0.35 * s.unit, s.line))));
+  painter.setPen(QPen(s.frame, std::min(0.4 * apart, 0.5 * s.unit)));
   for (const std::int32_t b : boundaries) {
     if (apart < 0.5 || b < v.key_begin || b > v.key_end) continue;
     painter.drawLine(QPointF(x(b), plot.top()), QPointF(x(b), plot.top() - (numbered ? s.tickLength : 1.5 * s.unit)));
@@ -364,7 +364,7 @@ void FigureDrawing::drawStrips(QPainter& painter, const Panel& panel) const {
              fitted(s.tick, {one.name, one.brief}, area.width()));
     const auto& boundaries = panel.data->plan->trace.boundaries;
     if (m_spec.boundaries && i + 1 == count) {
-      painter.setPen(QPen(s.frame, 0.3 * s.unit));
+      painter.setPen(QPen(s.frame, 0.5 * s.unit));
       for (const std::int32_t b : boundaries) {
         if (b >= begin && b <= end)
           painter.drawLine(QPointF(xOf(b), area.bottom()), QPointF(xOf(b), area.bottom() + 1.5 * s.unit));

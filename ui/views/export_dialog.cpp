@@ -11,9 +11,11 @@
 #include <QProgressBar>
 #include <QPushButton>
 #include <QScrollArea>
+#include <QSpinBox>
 #include <QThread>
 #include <QVBoxLayout>
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "core/base/resources.h"
@@ -84,13 +86,33 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent)
   for (const std::string& map : figure_option("map").choices) {
     m_map->addItem(QString::fromStdString(map), QString::fromStdString(map));
   }
+  m_scale = pick("exportScale");
+  for (const std::string& scale : figure_option("scale").choices) {
+    m_scale->addItem(QString::fromStdString(scale), QString::fromStdString(scale));
+  }
+  m_part = pick("exportPart");
+  m_part->addItem(tr("All tokens"), QStringLiteral("all"));
+  m_part->addItem(tr("As zoomed in the matrix"), QStringLiteral("zoom"));
+  m_part->setToolTip(tr("Rows and keys that the matrix shows now."));
+  m_dpi = new QSpinBox(this);
+  m_dpi->setObjectName(QStringLiteral("exportDpi"));
+  const FigureOption& dpi = figure_option("dpi");
+  m_dpi->setRange(static_cast<int>(dpi.minimum), static_cast<int>(dpi.maximum));
+  m_dpi->setSingleStep(50);
+  m_dpi->setSuffix(tr(" dpi"));
+  m_dpi->setValue(static_cast<int>(FigureSpec().dpi));
+  m_dpi->setToolTip(q(dpi.help));
+  connect(m_dpi, &QSpinBox::valueChanged, this, [this] { m_soon.start(); });
   auto* form = new QFormLayout;
   form->addRow(tr("&Show"), m_what);
   form->addRow(tr("&Layer"), m_layer);
   form->addRow(tr("&Head"), m_head);
   form->addRow(tr("&Venue"), m_venue);
   form->addRow(tr("&Width"), m_columns);
+  form->addRow(tr("&Part"), m_part);
   form->addRow(tr("&Colours"), m_map);
+  form->addRow(tr("Sc&ale"), m_scale);
+  form->addRow(tr("&Resolution"), m_dpi);
   m_message = new QLabel(this);
   m_message->setObjectName(QStringLiteral("exportMessage"));
   m_message->setWordWrap(true);
@@ -131,6 +153,9 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent)
   auto* row = new QHBoxLayout(this);
   row->addLayout(left);
   row->addWidget(scroll, 1);
+  connect(m_explorer->view(), &ViewState::zoomChanged, this, [this] {
+    if (m_part->currentData().toString() == QStringLiteral("zoom")) m_soon.start();
+  });
   connect(m_explorer, &Explorer::layersReset, &m_soon, qOverload<>(&QTimer::start));
   connect(m_explorer, &Explorer::runFinished, &m_soon, qOverload<>(&QTimer::start));
   connect(m_explorer, &Explorer::layerChanged, this, [this](int layer) {
@@ -158,6 +183,17 @@ FigureSpec ExportDialog::spec() const {
   spec.venue = m_venue->currentData().toString().toStdString();
   spec.columns = venue_of(spec).column > 0 ? m_columns->currentData().toString().toStdString() : "full";
   spec.map = m_map->currentData().toString().toStdString();
+  spec.scale = m_scale->currentData().toString().toStdString();
+  spec.dpi = m_dpi->value();
+  const QRectF zoom = m_explorer->view()->zoom();  // keys by rows
+  if (m_part->currentData().toString() == QStringLiteral("zoom") && !zoom.isEmpty() && m_explorer->document()) {
+    const auto tokens = static_cast<double>(m_explorer->document()->tokens());
+    const auto whole = [&](double value) { return static_cast<std::int64_t>(std::clamp(value, 0.0, tokens)); };
+    spec.row_begin = whole(std::floor(zoom.top()));
+    spec.row_end = whole(std::ceil(zoom.bottom()));
+    spec.key_begin = whole(std::floor(zoom.left()));
+    spec.key_end = whole(std::ceil(zoom.right()));
+  }
   return spec;
 }
 
@@ -341,7 +377,8 @@ std::vector<ExportDialog::Job> ExportDialog::jobs(const QString& path) const {
 void ExportDialog::setSaving(bool saving) {
   m_saving = saving;
   m_cancelSaving->setVisible(saving);
-  for (QComboBox* box : {m_what, m_layer, m_head, m_venue, m_columns, m_map}) box->setEnabled(!saving);
+  for (QComboBox* box : {m_what, m_layer, m_head, m_venue, m_columns, m_part, m_map, m_scale}) box->setEnabled(!saving);
+  m_dpi->setEnabled(!saving);
 }
 
 void ExportDialog::saveTo(const QString& path) {

@@ -13,6 +13,7 @@ class QComboBox;
 class QLabel;
 class QProgressBar;
 class QPushButton;
+class QSpinBox;
 class QThread;
 
 namespace dhsa {
@@ -74,6 +75,9 @@ class ExportDialog : public QDialog {
   QComboBox* m_venue;
   QComboBox* m_columns;
   QComboBox* m_map;
+  QComboBox* m_scale;
+  QComboBox* m_part;
+  QSpinBox* m_dpi;
   QLabel* m_preview;
   QLabel* m_message;
   QProgressBar* m_busy;
