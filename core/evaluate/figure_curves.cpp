@@ -267,7 +267,7 @@ std::vector<FigurePanelData> panels_from_files(const FigurePanel& panel, const F
     throw Error(fmt::format("A figure of {} needs a result of {}; name one with --data-file.", info.key,
                             panel.what == FigureKind::kNeedle   ? "dhsa needle --json"
                             : panel.what == FigureKind::kBudget ? "dhsa sweep --json"
-                                                                : "dhsa bench --json"));
+                                                                : "dhsa bench or sweep --json"));
   }
   if (info.form != FigureKindInfo::Form::kCurves) return panels;
   if (data.series.empty()) throw Error(fmt::format("{}: holds no results.", files.front().path));
