@@ -201,6 +201,8 @@ class TestFigures : public QObject {
              (List{QStringLiteral("0"), QStringLiteral("0.005"), QStringLiteral("0.010")}));
     QCOMPARE(figureNumbers({0, 2000, 4000}),
              (List{QStringLiteral("0"), QStringLiteral("2000"), QStringLiteral("4000")}));
+    QCOMPARE(figureNumbers({0, 0.2 * 100 + 1e-14, 100}),
+             (List{QStringLiteral("0"), QStringLiteral("20"), QStringLiteral("100")}));
     QCOMPARE(figureNumbers({-0.5, 0.25}), (List{QChar(0x2212) + QStringLiteral("0.50"), QStringLiteral("0.25")}));
 
     QCOMPARE(figureNumber(0), QStringLiteral("0"));

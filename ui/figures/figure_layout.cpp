@@ -27,9 +27,18 @@ void FigureDrawing::arrange() {
     const bool plain = panel.form == Form::kMatrix || panel.form == Form::kCells;
     least = std::max(least, label_size_of(m_spec) / 9 * (plain ? 1.5 : panel.form == Form::kStrips ? 3.0 : 2.4));
   }
-  m_columns =
-      m_spec.grid_columns > 0 ? static_cast<int>(m_spec.grid_columns) : std::max(1, static_cast<int>(width / least));
-  if (m_spec.grid_columns == 0 && count % m_columns != 0 && count % (m_columns + 1) == 0 &&
+  // Each panel's name has to fit above it, in brief at least.
+  double header = 0;
+  for (const Panel& panel : m_panels) {
+    if (m_spec.panel_names) header = std::max(header, textWidth(m_style.label, q(panel.data->brief)));
+  }
+  if (m_spec.panel_letters) header += textWidth(m_style.letter, QStringLiteral("(m)")) + 3 * m_style.unit;
+  const double margins = 0.6 * label_size_of(m_spec) / 9;  // left of the first panel, right of the last one
+  const int widest =
+      count < 2 ? 1 : std::max(1, static_cast<int>((width - margins) * 72 / (header + 12 * m_style.unit)));
+  m_columns = m_spec.grid_columns > 0 ? static_cast<int>(m_spec.grid_columns)
+                                      : std::clamp(static_cast<int>(width / least), 1, widest);
+  if (m_spec.grid_columns == 0 && count % m_columns != 0 && count % (m_columns + 1) == 0 && m_columns < widest &&
       width / (m_columns + 1) > 0.88 * least) {
     ++m_columns;  // full rows are worth slightly smaller panels
   }

@@ -205,7 +205,7 @@ void FigureDrawing::drawCells(QPainter& painter, const Panel& panel) const {
                        h);
       QColor fill = s.neutral;
       if (!std::isnan(value)) fill = QColor::fromRgb(map.at(panel.scale.position(value)));
-      painter.setPen(QPen(Qt::white, 0.5));
+      painter.setPen(std::min(w, h) < 4 ? QPen(Qt::NoPen) : QPen(Qt::white, 0.5));
       painter.setBrush(fill);
       painter.drawRect(box);
       if (std::isnan(value)) {

@@ -189,7 +189,7 @@ QStringList figureNumbers(const std::vector<double>& values) {
       return std::abs(value * power - std::round(value * power)) < 1e-6 * power * largest;
     };
     if (!std::all_of(values.begin(), values.end(), told)) continue;
-    const auto whole = [](double value) { return value == std::round(value); };
+    const auto whole = [&](double value) { return std::abs(value - std::round(value)) < 1e-9 * largest; };
     if (std::all_of(values.begin(), values.end(), whole)) break;
     for (const double value : values) {
       texts << (std::abs(value) < 1e-9 * largest ? QStringLiteral("0") : QString::number(value, 'f', decimals));
