@@ -213,31 +213,43 @@ void MatrixFurniture::rowAxis(const QRect& area, const AxisMap& axis, std::span<
   p.restore();
 }
 
-void MatrixFurniture::gridLine(const QRect& plot, QPointF from, QPointF to, const QColor& colour) const {
+// Row after row, whatever way the lines run: a column of pixels alone touches a page of memory for each.
+void MatrixFurniture::gridLines(const QRect& plot, std::span<const QLineF> lines, const QColor& colour) const {
   const double ratio = m_pixels ? m_pixels->devicePixelRatio() : 1.0;
   const auto device = [ratio](double at) { return static_cast<int>(std::lround(at * ratio)); };
   const int thick = std::max(1, static_cast<int>(ratio));
-  const bool upright = from.x() == to.x();
-  QRect line(QPoint(device(from.x()), device(from.y())), QPoint(device(to.x()) - 1, device(to.y()) - 1));
-  if (upright) line.setWidth(thick);
-  if (!upright) line.setHeight(thick);
-  line &= QRect(QPoint(device(plot.left()), device(plot.top())),
-                QPoint(device(plot.right() + 1) - 1, device(plot.bottom() + 1) - 1));
-  if (line.isEmpty()) return;
+  const QRect within(QPoint(device(plot.left()), device(plot.top())),
+                     QPoint(device(plot.right() + 1) - 1, device(plot.bottom() + 1) - 1));
+  std::vector<QRect> strokes;
+  strokes.reserve(lines.size());
+  QRect all;
+  for (const QLineF& line : lines) {
+    QRect stroke(QPoint(device(line.x1()), device(line.y1())), QPoint(device(line.x2()) - 1, device(line.y2()) - 1));
+    if (line.x1() == line.x2())
+      stroke.setWidth(thick);
+    else
+      stroke.setHeight(thick);
+    stroke &= within;
+    if (stroke.isEmpty()) continue;
+    strokes.push_back(stroke);
+    all |= stroke;
+  }
   if (!m_pixels) {
-    m_painter.fillRect(line, colour);
+    for (const QRect& stroke : strokes) m_painter.fillRect(stroke, colour);
     return;
   }
-  const auto alpha = static_cast<unsigned>(colour.alpha());
-  const unsigned ink[3] = {static_cast<unsigned>(colour.blue()) * alpha, static_cast<unsigned>(colour.green()) * alpha,
-                           static_cast<unsigned>(colour.red()) * alpha};
-  for (int y = line.top(); y <= line.bottom(); ++y) {
-    auto* pixel = reinterpret_cast<QRgb*>(m_pixels->scanLine(y)) + line.left();
-    for (int x = 0; x < line.width(); ++x) {
-      QRgb mixed = 0xff000000U;
-      for (unsigned c = 0; c < 3; ++c)
-        mixed |= ((((pixel[x] >> (8 * c)) & 255U) * (255U - alpha) + ink[c]) / 255U) << (8 * c);
-      pixel[x] = mixed;
+  const auto ink = static_cast<unsigned>(colour.alpha()) + 1;
+  const unsigned keep = 256 - ink;
+  const QRgb rgb = colour.rgb();
+  const unsigned ink_rb = (rgb & 0xff00ffU) * ink;
+  const unsigned ink_g = (rgb & 0x00ff00U) * ink;
+  for (int y = all.top(); y <= all.bottom(); ++y) {
+    auto* row = reinterpret_cast<QRgb*>(m_pixels->scanLine(y));
+    for (const QRect& stroke : strokes) {
+      if (y < stroke.top() || y > stroke.bottom()) continue;
+      for (QRgb* pixel = row + stroke.left(); pixel <= row + stroke.right(); ++pixel)
+        *pixel = 0xff000000U | ((((*pixel & 0xff00ffU) * keep + ink_rb) >> 8) & 0xff00ffU) |
+                 ((((*pixel & 0x00ff00U) * keep + ink_g) >> 8) & 0x00ff00U);
     }
   }
 }
@@ -253,6 +265,7 @@ void MatrixFurniture::chunkGrid(const QRect& plot, const AxisMap& keys, const Ax
   };
   const auto [key_first, key_last] = inView(boundaries, keys);
   QColor colour = fading(plot.width() / std::max(1.0, static_cast<double>(key_last - key_first)));
+  std::vector<QLineF> lines;
   if (plot.width() >= kLeastGrid * static_cast<double>(key_last - key_first)) {
     for (std::size_t c = key_first; c < key_last; ++c) {
       const double token = boundaries[c];
@@ -260,9 +273,11 @@ void MatrixFurniture::chunkGrid(const QRect& plot, const AxisMap& keys, const Ax
       const double top = std::max<double>(plot.top(), rows.toPixel(token));
       double bottom = plot.bottom() + 1;
       if (window > 0) bottom = std::min(bottom, rows.toPixel(token + static_cast<double>(window)));
-      if (top < bottom) gridLine(plot, QPointF(x, top), QPointF(x, bottom), colour);
+      if (top < bottom) lines.emplace_back(x, top, x, bottom);
     }
   }
+  gridLines(plot, lines, colour);
+  lines.clear();
   const auto [row_first, row_last] = inView(boundaries, rows);
   colour = fading(plot.height() / std::max(1.0, static_cast<double>(row_last - row_first)));
   if (plot.height() >= kLeastGrid * static_cast<double>(row_last - row_first)) {
@@ -272,24 +287,27 @@ void MatrixFurniture::chunkGrid(const QRect& plot, const AxisMap& keys, const Ax
       const double right = std::min<double>(plot.right() + 1, keys.toPixel(token));
       double left = plot.left();
       if (window > 0) left = std::max(left, keys.toPixel(token - static_cast<double>(window)));
-      if (left < right) gridLine(plot, QPointF(left, y), QPointF(right, y), colour);
+      if (left < right) lines.emplace_back(left, y, right, y);
     }
   }
+  gridLines(plot, lines, colour);
 }
 
 void MatrixFurniture::cellGrid(const QRect& plot, const AxisMap& keys, const AxisMap& rows) const {
   QColor faint = m_theme.grid;
   faint.setAlpha(faint.alpha() / 3);
+  std::vector<QLineF> lines;
   if (keys.pixelsPerToken() >= 10)
     for (double k = std::ceil(keys.begin); k < keys.end; ++k) {
       const double x = keys.toPixel(k);
-      gridLine(plot, QPointF(x, std::max<double>(plot.top(), rows.toPixel(k))), QPointF(x, plot.bottom() + 1), faint);
+      lines.emplace_back(x, std::max<double>(plot.top(), rows.toPixel(k)), x, plot.bottom() + 1);
     }
   if (rows.pixelsPerToken() >= 10)
     for (double r = std::ceil(rows.begin); r < rows.end; ++r) {
       const double y = rows.toPixel(r);
-      gridLine(plot, QPointF(plot.left(), y), QPointF(std::min<double>(plot.right() + 1, keys.toPixel(r)), y), faint);
+      lines.emplace_back(plot.left(), y, std::min<double>(plot.right() + 1, keys.toPixel(r)), y);
     }
+  gridLines(plot, lines, faint);
 }
 
 void MatrixFurniture::strip(const QRect& area, Qt::Orientation along, std::span<const Series> series, ColourScale scale,
@@ -308,51 +326,57 @@ void MatrixFurniture::strip(const QRect& area, Qt::Orientation along, std::span<
   const double span = std::max(1e-30, static_cast<double>(most) - static_cast<double>(least));
   const bool bent = scale != ColourScale::Linear && least >= 0 && most > 0;
   const ValueScale height_of(scale, 0, static_cast<double>(most), false);
-  p.setRenderHint(QPainter::Antialiasing);
-  p.setClipRect(area);
   const bool across = along == Qt::Horizontal;
-  const double length = across ? area.width() : area.height();
-  const double depth = (across ? area.height() : area.width()) - 3;
+  // Steps lie along pixels, so they are drawn as rectangles of device pixels: a path of as many points, dashed at that,
+  // takes longer than all the rest of a frame.
+  const double ratio = p.device()->devicePixelRatioF();
+  const auto device = [ratio](double at) { return static_cast<int>(std::lround(at * ratio)); };
+  const int length = device(across ? area.width() : area.height());
+  const int depth = device((across ? area.height() : area.width()) - 3);
+  const int thick = std::max(1, static_cast<int>(1.1 * ratio));
+  p.translate(area.topLeft());
+  p.scale(1 / ratio, 1 / ratio);
+  const int bottom = device(area.height());
+  const auto heightOf = [&](double value) {
+    return static_cast<int>(
+        std::lround((bent ? height_of.position(value) : (value - static_cast<double>(least)) / span) * depth));
+  };
+  const int zero = heightOf(0);
+  const auto box = [&](int place, int width, int low, int high) {
+    return across ? QRect(place, bottom - high, width, high - low) : QRect(low, place, high - low, width);
+  };
   for (const Series& s : series) {
     if (s.values.empty()) continue;
-    const double step = length / static_cast<double>(s.values.size());
-    const auto point = [&](double place, double value) {
-      const double d = (bent ? height_of.position(value) : (value - static_cast<double>(least)) / span) * depth;
-      return across ? QPointF(area.left() + place, area.bottom() + 1 - d)
-                    : QPointF(area.left() + d, area.top() + place);
-    };
-    QPolygonF line;
+    std::vector<QRect> body, line;
     // Several values may share a pixel: the largest stands, so that a single peak is not lost.
-    const auto bins = static_cast<std::size_t>(std::max(1.0, std::min(length, static_cast<double>(s.values.size()))));
+    const auto bins = std::min(static_cast<std::size_t>(std::max(1, length)), s.values.size());
+    int before = -1;
     for (std::size_t b = 0; b < bins; ++b) {
       const std::size_t from = b * s.values.size() / bins;
       const std::size_t to = std::max(from + 1, (b + 1) * s.values.size() / bins);
       float peak = std::numeric_limits<float>::quiet_NaN();
       for (std::size_t i = from; i < to; ++i) peak = std::fmax(peak, s.values[i]);
       if (std::isnan(peak)) continue;
-      line << point(static_cast<double>(from) * step, static_cast<double>(peak))
-           << point(static_cast<double>(to) * step, static_cast<double>(peak));
+      const int height = heightOf(static_cast<double>(peak));
+      const int place = static_cast<int>(b) * length / static_cast<int>(bins);
+      const int width = (static_cast<int>(b) + 1) * length / static_cast<int>(bins) - place;
+      if (s.filled) body.push_back(box(place, width, std::min(zero, height), std::max(zero, height)));
+      if (before >= 0 && std::abs(before - height) > thick)
+        line.push_back(box(place, thick, std::min(before, height), std::max(before, height)));
+      if (s.style == Qt::SolidLine || place % (9 * thick) < 6 * thick)
+        line.push_back(box(place, width, height, height + thick));
+      before = height;
     }
-    if (line.isEmpty()) continue;
-    if (s.filled) {
-      QPolygonF body = line;
-      const QPointF last = line.last();
-      const QPointF first = line.first();
-      const QPointF zero = point(0, 0);
-      body << (across ? QPointF(last.x(), zero.y()) : QPointF(zero.x(), last.y()))
-           << (across ? QPointF(first.x(), zero.y()) : QPointF(zero.x(), first.y()));
-      QColor fill = s.colour;
-      fill.setAlpha(70);
-      p.setPen(Qt::NoPen);
-      p.setBrush(fill);
-      p.drawPolygon(body);
-    }
-    p.setBrush(Qt::NoBrush);
-    p.setPen(QPen(s.colour, 1.1, s.style));
-    p.drawPolyline(line);
+    p.setPen(Qt::NoPen);
+    QColor fill = s.colour;
+    fill.setAlpha(70);
+    p.setBrush(fill);
+    p.drawRects(body.data(), static_cast<int>(body.size()));
+    p.setBrush(s.colour);
+    p.drawRects(line.data(), static_cast<int>(line.size()));
   }
-  p.setClipping(false);
-  p.setRenderHint(QPainter::Antialiasing, false);
+  p.restore();
+  p.save();
   p.setPen(QPen(mixed(m_theme.frame, m_theme.window, 0.4), 1));
   p.drawRect(area.adjusted(0, 0, -1, -1));
   if (across && most > 0 && (sharing.empty() || series.data() == sharing.data())) {

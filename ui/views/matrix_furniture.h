@@ -4,6 +4,7 @@
 #include <QCoreApplication>
 #include <QFont>
 #include <QImage>
+#include <QLineF>
 #include <QPainter>
 #include <QRect>
 #include <QRectF>
@@ -92,7 +93,7 @@ class MatrixFurniture {
   [[nodiscard]] static QString barWords(const ValueScale& scale, const QString& unit);
   void flatColourBar(const QRect& area, const MatrixPicture& picture, const QString& unit) const;
   void chunkBand(double length, double depth, const AxisMap& axis, std::span<const std::int32_t> boundaries) const;
-  void gridLine(const QRect& plot, QPointF from, QPointF to, const QColor& colour) const;
+  void gridLines(const QRect& plot, std::span<const QLineF> lines, const QColor& colour) const;
   void swatch(const QRectF& box, const QBrush& fill, int hatch) const;
   QPainter& m_painter;
   const ViewTheme& m_theme;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kLeastView = 8;  // tokens
 constexpr double kFrame = 11;     // milliseconds of 16 for sampling and drawing, while the view moves
-constexpr int kCoarsest = 4;
+constexpr double kCoarsest = 4;   // pixels of the layout a sample, whatever the screen's scale
 
 }  // namespace
 
@@ -297,7 +297,8 @@ int MatrixView::coarseness(QSize device) const {
   if (!m_settle.isActive()) return 1;
   const double full = m_sampleCost * device.width() * device.height() * m_geometry.panels;
   int step = 1;
-  while (step < kCoarsest && full / (step * step) + m_drawCost > kFrame) ++step;
+  const double coarsest = kCoarsest * devicePixelRatioF();
+  while (step < coarsest && full / (step * step) + m_drawCost > kFrame) ++step;
   return step;
 }
 
