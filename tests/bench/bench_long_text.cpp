@@ -67,7 +67,10 @@ int main(int argc, char** argv) {
     std::fflush(stdout);
     longest = 0;
   };
-  explorer->openDocument({QString::fromLocal8Bit(argv[1]), {}, true});
+  DocumentRequest request;
+  request.path = QString::fromLocal8Bit(argv[1]);
+  request.allowLong = true;
+  explorer->openDocument(request);
   const std::int64_t before = explorer->document()->tokens();
   if (!QTest::qWaitFor([&] { return explorer->document()->tokens() != before; }, 120000)) return 1;
   std::printf("%lld tokens\n", static_cast<long long>(explorer->document()->tokens()));

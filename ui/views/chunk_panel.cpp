@@ -9,6 +9,7 @@
 #include "ui/models/chunk_model.h"
 #include "ui/state/explorer.h"
 #include "ui/views/bar_delegate.h"
+#include "ui/views/fitting_columns.h"
 
 namespace dhsa {
 
@@ -32,15 +33,13 @@ ChunkPanel::ChunkPanel(Explorer* explorer, QWidget* parent)
   m_table->sortByColumn(ChunkModel::kIndex, Qt::AscendingOrder);
   m_table->setFrameShape(QFrame::NoFrame);
   m_table->setItemDelegate(new BarDelegate(ChunkModel::kShareRole, m_table));
-  m_table->header()->setStretchLastSection(true);
   m_table->header()->setMinimumSectionSize(40);
   m_table->header()->setResizeContentsPrecision(40);
-  for (int column = 0; column < ChunkModel::kText; ++column) {
-    m_table->header()->setSectionResizeMode(column, QHeaderView::ResizeToContents);
-  }
   // What the chunk says comes before its figures, so that a narrow panel shows it.
   m_table->header()->moveSection(ChunkModel::kText, ChunkModel::kLength);
-  m_table->header()->resizeSection(ChunkModel::kText, fontMetrics().averageCharWidth() * 26);
+  new FittingColumns(m_table, m_table->header(),
+                     {ChunkModel::kScore, ChunkModel::kLength, ChunkModel::kReceived, ChunkModel::kRetention},
+                     ChunkModel::kText, fontMetrics().averageCharWidth() * 18);
   m_empty->setAlignment(Qt::AlignCenter);
   m_empty->setWordWrap(true);
   auto* layout = new QVBoxLayout(this);

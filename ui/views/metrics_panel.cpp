@@ -15,6 +15,7 @@
 #include "ui/models/layer_model.h"
 #include "ui/state/explorer.h"
 #include "ui/views/bar_delegate.h"
+#include "ui/views/fitting_columns.h"
 #include "ui/views/theme.h"
 
 namespace dhsa {
@@ -188,9 +189,11 @@ MetricsPanel::MetricsPanel(Explorer* explorer, QWidget* parent)
   m_table->setFrameShape(QFrame::NoFrame);
   m_table->setIndentation(12);
   m_table->setItemDelegate(new BarDelegate(LayerModel::kShareRole, m_table));
-  m_table->header()->setStretchLastSection(false);
   m_table->header()->setMinimumSectionSize(36);
-  m_table->header()->setSectionResizeMode(QHeaderView::ResizeToContents);
+  // Times stand in the bars of the run as well, and the figures of the layer in view in the tiles.
+  new FittingColumns(
+      m_table, m_table->header(),
+      {LayerModel::kPlan, LayerModel::kAttend, LayerModel::kOracle, LayerModel::kError, LayerModel::kIou});
   m_table->setMinimumHeight(fontMetrics().height() * 4);
   layout->addWidget(m_table, 1);
 

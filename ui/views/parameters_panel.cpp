@@ -218,6 +218,7 @@ void ParametersPanel::build() {
     addRow(grid, row++, info);
   }
   grid->setRowStretch(row, 1);
+  inkIcons();
   m_scroll->setWidget(content);
   // Nothing is cut off at the side: there is no horizontal scroll bar.
   m_scroll->setMinimumWidth(content->minimumSizeHint().width() + style()->pixelMetric(QStyle::PM_ScrollBarExtent) + 4);
@@ -365,7 +366,6 @@ void ParametersPanel::addRow(QGridLayout* grid, int row, const ParameterInfo& in
 
   auto* reset = new QToolButton(content);
   reset->setObjectName(key + QStringLiteral("-reset"));
-  reset->setIcon(resetIcon(palette()));
   reset->setIconSize({14, 14});
   reset->setAutoRaise(true);
   reset->setFixedSize(20, 20);
@@ -378,6 +378,16 @@ void ParametersPanel::addRow(QGridLayout* grid, int row, const ParameterInfo& in
   control.reset = reset;
   grid->addWidget(reset, row, 3);
   m_controls.emplace(info.key, std::move(control));
+}
+
+void ParametersPanel::inkIcons() {
+  const QIcon icon = resetIcon(palette());
+  for (const auto& [key, control] : m_controls) control.reset->setIcon(icon);
+}
+
+void ParametersPanel::changeEvent(QEvent* event) {
+  if (event->type() == QEvent::PaletteChange) inkIcons();
+  QWidget::changeEvent(event);
 }
 
 void ParametersPanel::setTokens(qint64 tokens) {

@@ -40,7 +40,11 @@ class ParametersPanel : public QWidget {
   void runRequested();
   void cancelRequested();
 
+ protected:
+  void changeEvent(QEvent* event) override;
+
  private:
+  void inkIcons();
   struct Control {
     ParameterInfo info;
     std::vector<QWidget*> widgets;  // all of the row

@@ -204,7 +204,8 @@ PerformancePanel::PerformancePanel(Explorer* explorer, QWidget* parent)
                                  tr("Estimated from the last two layers; after a run: dense prefill time "
                                     "divided by this one, and the time of dense"),
                                  this)),
-      m_resident(new MetricTile(tr("Resident"), tr("Memory of the whole program now"), this)),
+      m_resident(new MetricTile(tr("Resident"), tr("Memory of the whole program now, and the highest since it started"),
+                                this)),
       m_peak(new MetricTile(
           tr("Peak of run"),
           tr("Highest memory of the whole program during the run, and during the dense run. What is kept for "
@@ -291,7 +292,7 @@ void PerformancePanel::refresh() {
 
   m_time->setCaption(progress.running || !run ? tr("Elapsed") : tr("Prefill"));
   m_remaining->setCaption(progress.running ? tr("Remaining") : tr("Speed"));
-  m_peak->setCaption(progress.running ? tr("Peak so far") : tr("Peak"));
+  m_peak->setCaption(progress.running ? tr("Peak so far") : tr("Run\u2019s peak"));
   m_time->setValue(progress.running || !run ? formatSeconds(progress.elapsed) : formatSeconds(run->seconds), -1, {});
   if (progress.running) {
     m_remaining->setValue(progress.remaining < 0 ? QStringLiteral("–") : formatSeconds(progress.remaining), -1, {});
@@ -302,7 +303,10 @@ void PerformancePanel::refresh() {
   } else {
     m_remaining->setValue(QStringLiteral("–"), -1, {});
   }
-  m_resident->setValue(formatBytes(resident_bytes()), -1, {});
+  const std::int64_t resident = resident_bytes();
+  // The kernel's own highest starts anew with every measured run.
+  m_highest = std::max({m_highest, resident, peak_resident_bytes()});
+  m_resident->setValue(formatBytes(resident), -1, tr("highest %1").arg(formatBytes(m_highest)));
   if (progress.running) {
     m_peak->setValue(formatBytes(std::max(progress.peakBytes, resident_bytes())), -1, {});
   } else if (run) {

@@ -52,6 +52,7 @@ class PerformancePanel : public QWidget {
   MetricTile* m_resident;
   MetricTile* m_peak;
   StageBars* m_bars;
+  std::int64_t m_highest = 0;  // bytes resident at any time
 };
 
 }  // namespace dhsa

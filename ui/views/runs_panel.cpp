@@ -14,6 +14,7 @@
 #include "core/files/atomic_write.h"
 #include "ui/models/run_model.h"
 #include "ui/state/explorer.h"
+#include "ui/views/fitting_columns.h"
 #include "ui/views/qcp.h"
 #include "ui/views/theme.h"
 
@@ -80,7 +81,8 @@ RunsPanel::RunsPanel(Explorer* explorer, QWidget* parent)
   m_table->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 6);
   m_table->horizontalHeader()->setHighlightSections(false);
   m_table->horizontalHeader()->setMinimumSectionSize(40);
-  m_table->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
+  new FittingColumns(m_table, m_table->horizontalHeader(),
+                     {RunModel::kMethod, RunModel::kTokens, RunModel::kDensity, RunModel::kSameTop, RunModel::kKl});
   split->addWidget(m_table);
   m_plot->setObjectName(QStringLiteral("runChart"));
   m_plot->setAccessibleName(tr("Prefill time and memory against length"));
@@ -156,7 +158,7 @@ void RunsPanel::updateChart() {
       axis->setTickLength(0, 3);
       axis->setTickLabelPadding(3);
       axis->setLabelPadding(2);
-      axis->ticker()->setTickCount(4);
+      axis->ticker()->setTickCount(axis->axisType() == QCPAxis::atLeft ? 2 : 4);
       axis->grid()->setPen(QPen(colours.grid, 1));
       axis->grid()->setZeroLinePen(QPen(colours.grid, 1));
       axis->setNumberFormat(QStringLiteral("g"));
