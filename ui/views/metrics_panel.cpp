@@ -193,7 +193,8 @@ MetricsPanel::MetricsPanel(Explorer* explorer, QWidget* parent)
   // Times stand in the bars of the run as well, and the figures of the layer in view in the tiles.
   new FittingColumns(
       m_table, m_table->header(),
-      {LayerModel::kPlan, LayerModel::kAttend, LayerModel::kOracle, LayerModel::kError, LayerModel::kIou});
+      {LayerModel::kPlan, LayerModel::kAttend, LayerModel::kOracle, LayerModel::kError, LayerModel::kIou},
+      LayerModel::kName, fontMetrics().horizontalAdvance(QStringLiteral("00 global")) + 28);
   m_table->setMinimumHeight(fontMetrics().height() * 4);
   layout->addWidget(m_table, 1);
 

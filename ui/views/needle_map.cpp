@@ -225,8 +225,8 @@ void NeedleMap::focusInEvent(QFocusEvent* event) {
   if (m_selected.length < 0 && event->reason() != Qt::MouseFocusReason) moveTo(Side::Left, 0, 0);
 }
 
-void NeedleMap::focusOutEvent(QFocusEvent* event) {
-  QWidget::focusOutEvent(event);
+void NeedleMap::hideEvent(QHideEvent* event) {
+  QWidget::hideEvent(event);
   Q_EMIT statusText({});
 }
 

@@ -306,7 +306,7 @@ void PerformancePanel::refresh() {
   const std::int64_t resident = resident_bytes();
   // The kernel's own highest starts anew with every measured run.
   m_highest = std::max({m_highest, resident, peak_resident_bytes()});
-  m_resident->setValue(formatBytes(resident), -1, tr("highest %1").arg(formatBytes(m_highest)));
+  m_resident->setValue(formatBytes(resident), -1, tr("most %1").arg(formatBytes(m_highest)));
   if (progress.running) {
     m_peak->setValue(formatBytes(std::max(progress.peakBytes, resident_bytes())), -1, {});
   } else if (run) {

@@ -92,8 +92,8 @@ SweepPanel::SweepPanel(SweepRun* sweep, QWidget* parent)
 
 void SweepPanel::makeSettings() {
   m_question = comboBox(6);
-  m_question->addItems({tr("My own"), tr("Quality against budget"), tr("Quality against length"),
-                        tr("Latency and memory against length")});
+  m_question->addItems(
+      {tr("My own"), tr("Quality by budget"), tr("Quality by length"), tr("Latency and memory by length")});
   m_vary = comboBox(6);
   m_vary->addItem(tr("Length"), QString::fromLatin1(kLength));
   for (const ParameterInfo& info : parameter_table()) {
