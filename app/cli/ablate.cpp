@@ -1,90 +1,35 @@
 // dhsa ablate: what each part of the method is worth.
+#include "core/evaluate/ablation.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <functional>
 
 #include "app/cli/common.h"
+#include "app/cli/results_files.h"
 #include "app/cli/table.h"
-#include "core/base/resources.h"
-#include "core/evaluate/ablation.h"
-#include "core/evaluate/needle.h"
+#include "core/base/parallel.h"
 
 namespace dhsa::cli {
 namespace {
 
-struct Options {
+struct AblateChoice {
   ModelOptionsText model;
   OutputOptions output;
+  ResultsFiles files;
+  AblationSettings settings;
   std::vector<std::string> texts;
   std::int64_t samples = 8;
   std::int64_t needles = 0;
-  std::uint64_t seed = 1;
-  std::int64_t tokens = 8192;
   std::int64_t budget = 1024;
-  std::int64_t metrics_rows = 7;  // not a divisor of score_rows: scored rows are not to be favoured
-  std::int64_t logit_positions = 2048;
   std::vector<std::string> only;
   std::vector<std::string> variants;
   std::string predictor;
-  std::string csv;
+  bool allow_long = false;
+  bool markdown = false;
 };
-
-// Excerpts of the last tenth of each text, evenly spread: what train-predictor never learns from.
-std::vector<AblationText> excerpts(const Options& options, const Tokenizer& tokenizer) {
-  std::vector<AblationText> texts;
-  const auto per_file = static_cast<std::int64_t>(options.texts.size());
-  for (std::int64_t f = 0; f < per_file; ++f) {
-    const std::filesystem::path path = options.texts[static_cast<std::size_t>(f)];
-    std::string text = read_text(path);
-    if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
-    replace_invalid_utf8(text);
-    const Encoding encoding = tokenizer.encode(text, false);
-    const std::vector<std::int32_t> ends = sentence_ends(text, encoding);
-    const auto all = static_cast<std::int64_t>(encoding.ids.size());
-    const std::int64_t first = all - all / 10;
-    const std::int64_t length = options.tokens - 1;  // after BOS
-    if (all - first < length) {
-      throw Error(
-          fmt::format("The last tenth of {} has {} tokens, fewer than the {} of a sample; give a longer text "
-                      "or fewer --tokens.",
-                      path.filename().string(), all - first, options.tokens));
-    }
-    const std::int64_t count = options.samples / per_file + (f < options.samples % per_file ? 1 : 0);
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::int64_t begin = first + (count > 1 ? (all - first - length) * i / (count - 1) : 0);
-      AblationText sample;
-      sample.name = fmt::format("{}:{}", path.filename().string(), begin);
-      sample.ids = {tokenizer.bos()};
-      sample.ids.insert(sample.ids.end(), encoding.ids.begin() + begin, encoding.ids.begin() + begin + length);
-      for (const std::int32_t end : ends) {
-        if (end >= begin && end < begin + length)
-          sample.sentence_ends.push_back(end - static_cast<std::int32_t>(begin) + 1);
-      }
-      texts.push_back(std::move(sample));
-    }
-  }
-  return texts;
-}
-
-// Needle prompts of all depths; the rows of the question and of the needle are measured apart.
-void add_needle_prompts(const Options& options, const Tokenizer& tokenizer, std::vector<AblationText>& texts) {
-  NeedleSettings settings;
-  settings.mode = NeedleMode::kStrict;
-  settings.lengths = {options.tokens};
-  settings.depths = std::max<std::int64_t>(1, options.needles);
-  settings.seed = options.seed;
-  for (std::int64_t depth = 0; depth < options.needles; ++depth) {
-    const NeedlePrompt prompt = make_needle_prompt(settings, options.tokens, depth, 0, tokenizer);
-    const auto tokens = static_cast<std::int64_t>(prompt.encoding.ids.size());
-    AblationText text;
-    text.name = fmt::format("needle:{}", depth);
-    text.ids = prompt.encoding.ids;
-    text.sentence_ends = prompt.sentence_ends;
-    text.rows = {{"question", tokens - prompt.question_tokens, tokens}};
-    for (const auto& [begin, end] : prompt.needles) text.rows.push_back({"needle", begin, end});
-    texts.push_back(std::move(text));
-  }
-}
 
 // "NAME=preset,key=value,...": a variant of one's own.
 AblationVariant own_variant(const std::string& text, std::int64_t budget) {
@@ -105,7 +50,7 @@ AblationVariant own_variant(const std::string& text, std::int64_t budget) {
   return variant;
 }
 
-std::vector<AblationVariant> variants_of(const Options& options) {
+std::vector<AblationVariant> variants_of(const AblateChoice& options) {
   std::vector<AblationVariant> variants;
   for (AblationVariant& variant : ablation_variants(options.budget)) {
     const auto wanted = [&](const std::string& part) {
@@ -119,124 +64,238 @@ std::vector<AblationVariant> variants_of(const Options& options) {
   if (variants.empty()) throw Error("--only names no group and no variant of the table.");
   for (AblationVariant& variant : variants) {
     if (!options.predictor.empty()) variant.parameters.predictor = options.predictor;
-    check_parameters(variant.parameters);
+    try {
+      check_parameters(variant.parameters);
+    } catch (const Error& error) {
+      throw Error(fmt::format("{}: {}", variant.name, error.what()));
+    }
   }
   return variants;
+}
+
+std::vector<AblationText> texts_of(const AblateChoice& options, const Tokenizer& tokenizer) {
+  std::vector<AblationText> texts;
+  const auto files = static_cast<std::int64_t>(options.texts.size());
+  for (std::int64_t f = 0; f < files; ++f) {
+    const std::filesystem::path path = options.texts[static_cast<std::size_t>(f)];
+    const std::int64_t samples = options.samples / files + (f < options.samples % files ? 1 : 0);
+    std::vector<AblationText> excerpts =
+        held_out_excerpts(path.filename().string(), read_text(path), samples, options.settings.tokens, tokenizer);
+    std::move(excerpts.begin(), excerpts.end(), std::back_inserter(texts));
+  }
+  std::vector<AblationText> needles =
+      needle_documents(options.needles, options.settings.tokens, options.settings.seed, tokenizer);
+  std::move(needles.begin(), needles.end(), std::back_inserter(texts));
+  return texts;
 }
 
 std::string number(const std::optional<double>& value, const char* format) {
   return value ? fmt::format(fmt::runtime(format), *value) : std::string("-");
 }
 
-void print(const std::vector<AblationRow>& rows) {
-  std::vector<std::string> headings = {"variant", "mass", "worst 1 %", "of oracle",
-                                       "density", "KL",   "same top",  "planning"};
-  std::vector<std::string> row_names = rows.empty() ? std::vector<std::string>() : rows.front().row_names;
-  for (const std::string& name : row_names) headings.push_back(name + " rows");
+struct Column {
+  std::string heading;
+  std::function<std::string(const AblationRow&)> cell;
+};
+
+// What has been measured at all.
+std::vector<Column> columns_of(const std::vector<AblationRow>& rows) {
+  std::vector<Column> columns = {
+      {"mass", [](const AblationRow& row) { return fmt::format("{:.4f}", row.mean.retained_mass); }}};
+  const auto any = [&](const auto& has) { return std::any_of(rows.begin(), rows.end(), has); };
+  if (any([](const AblationRow& row) { return row.gap.has_value(); })) {
+    columns.push_back({"of gap", [](const AblationRow& row) { return percent(row.gap.value_or(0), 0); }});
+  }
+  columns.push_back(
+      {"worst 1 %", [](const AblationRow& row) { return fmt::format("{:.3f}", row.mean.worst_rows_mass); }});
+  columns.push_back({"of oracle", [](const AblationRow& row) { return fmt::format("{:.4f}", row.mean.of_oracle); }});
+  columns.push_back({"density", [](const AblationRow& row) { return percent(row.mean.density); }});
+  if (any([](const AblationRow& row) { return row.mean.kl.has_value(); })) {
+    columns.push_back({"KL", [](const AblationRow& row) { return number(row.mean.kl, "{:.4f}"); }});
+    columns.push_back({"same top", [](const AblationRow& row) {
+                         return row.mean.same_top ? percent(*row.mean.same_top, 2) : std::string("-");
+                       }});
+    columns.push_back({"planning", [](const AblationRow& row) {
+                         return row.mean.planning_share ? percent(*row.mean.planning_share) : std::string("-");
+                       }});
+  }
+  for (const char* name : {"question", "needle"}) {
+    const auto mass = [name](const AblationRow& row) -> std::optional<double> {
+      const auto at = std::find(row.row_names.begin(), row.row_names.end(), name) - row.row_names.begin();
+      if (at == static_cast<std::ptrdiff_t>(row.row_names.size())) return std::nullopt;
+      return row.mean.row_mass[static_cast<std::size_t>(at)];
+    };
+    if (!any([&](const AblationRow& row) { return mass(row).has_value(); })) continue;
+    columns.push_back(
+        {fmt::format("{} rows", name), [mass](const AblationRow& row) { return number(mass(row), "{:.4f}"); }});
+  }
+  return columns;
+}
+
+std::string table_of(const std::vector<AblationRow>& rows) {
+  const std::vector<Column> columns = columns_of(rows);
+  std::vector<std::string> headings = {"variant"};
+  for (const Column& column : columns) headings.push_back(column.heading);
   Table table(headings);
   std::string group;
   for (const AblationRow& row : rows) {
     if (row.variant.group != group) table.heading(group = row.variant.group);
-    const AblationSample& mean = row.mean;
-    std::vector<std::string> cells = {row.variant.name,
-                                      fmt::format("{:.4f}", mean.retained_mass),
-                                      fmt::format("{:.3f}", mean.worst_rows_mass),
-                                      fmt::format("{:.4f}", mean.of_oracle),
-                                      percent(mean.density),
-                                      number(mean.kl, "{:.4f}"),
-                                      mean.same_top ? percent(*mean.same_top, 2) : "-",
-                                      mean.planning_share ? percent(*mean.planning_share) : "-"};
-    for (const double mass : mean.row_mass) cells.push_back(fmt::format("{:.4f}", mass));
+    std::vector<std::string> cells = {row.variant.name};
+    for (const Column& column : columns) cells.push_back(column.cell(row));
     table.add(std::move(cells));
   }
-  fmt::print("{}", table.text(2, 140));
+  return table.text(2, 140);
 }
 
-int ablate(const Options& options) {
-  if (options.samples < 0 || options.samples > 10000 || options.needles < 0 || options.needles > 10000 ||
-      options.tokens < 64 || options.tokens > 1 << 20 || options.metrics_rows < 1 || options.logit_positions < 0) {
-    throw Error(
-        "--samples and --needles must be from 0 to 10000, --tokens from 64 to 1048576, --metrics-rows at least 1 and "
-        "--logit-positions not negative.");
+// One table for each group, as Markdown.
+std::string markdown_of(const std::vector<AblationRow>& rows) {
+  const std::vector<Column> columns = columns_of(rows);
+  std::string text;
+  std::string group;
+  for (const AblationRow& row : rows) {
+    if (row.variant.group != group) {
+      group = row.variant.group;
+      text += fmt::format("\n### {}\n\n| variant |", group);
+      for (const Column& column : columns) text += fmt::format(" {} |", column.heading);
+      text += "\n|---|";
+      for (std::size_t i = 0; i < columns.size(); ++i) text += "---|";
+      text += '\n';
+    }
+    text += fmt::format("| {} |", row.variant.name);
+    for (const Column& column : columns) text += fmt::format(" {} |", column.cell(row));
+    text += '\n';
   }
-  if (options.texts.empty() && options.needles == 0) {
+  return text;
+}
+
+// What the figures are of: everything that they depend on.
+std::vector<std::pair<std::string, std::string>> facts_of(const AblationResults& results, const AblateChoice& options) {
+  const auto needles = std::count_if(results.texts.begin(), results.texts.end(),
+                                     [](const AblationText& text) { return !text.rows.empty(); });
+  const auto excerpts = static_cast<std::ptrdiff_t>(results.texts.size()) - needles;
+  std::string texts;
+  if (excerpts > 0) {
+    std::string names;
+    for (const std::string& path : options.texts) {
+      names += (names.empty() ? "" : ", ") + std::filesystem::path(path).filename().string();
+    }
+    texts = fmt::format("{} of the last tenth of {}",
+                        excerpts == 1 ? "an excerpt" : fmt::format("{} excerpts", excerpts), names);
+  }
+  if (needles > 0) {
+    texts += fmt::format("{}{} needle {} of generated prose, seed {}", texts.empty() ? "" : "; ", needles,
+                         needles == 1 ? "document" : "documents", results.settings.seed);
+  }
+  texts += fmt::format("; {} tokens each", count(results.settings.tokens));
+  std::string measured = fmt::format("budget {} keys; masks on q, k, v of dense prefills, mean over global layers, ",
+                                     count(options.budget));
+  measured +=
+      results.settings.metrics_rows == 1 ? "all rows" : fmt::format("every {}. row", results.settings.metrics_rows);
+  if (results.settings.logit_positions > 0) {
+    measured += fmt::format("; logits at up to {} positions", count(results.settings.logit_positions));
+  }
+  return {{"Model", results.model},
+          {"Texts", texts},
+          {"Masks", measured},
+          {"Machine",
+           fmt::format("{}, {} threads; dhsa {} {}", processor_name(), compute_threads(), version(), revision())}};
+}
+
+std::string report(const AblationResults& results, const AblateChoice& options) {
+  const std::vector<AblationRow> rows = summarise(results);
+  std::string text;
+  for (const auto& [name, fact] : facts_of(results, options)) {
+    text +=
+        options.markdown ? fmt::format("* {}: {}\n", name, fact) : fmt::format("{:<8}{}\n", name, wrap(fact, 100, 8));
+  }
+  if (options.markdown) return text + markdown_of(rows);
+  text += "\n" + table_of(rows) + "\n  ";
+  return text +
+         wrap(
+             "Means over the excerpts, or over the needle documents where there is no excerpt; their rows of question "
+             "and "
+             "needle apart. mass: dense attention mass on the kept keys; of gap: share of the way from window-sinks to "
+             "the group oracle; worst 1 %: mass of the rows that lose most; oracle: that mass relative to the best "
+             "choice "
+             "of as many keys; density: kept / causal pairs; KL: of the next token against dense, in nats; same top: "
+             "same "
+             "likeliest token; planning: its share of the variant's prefill.",
+             100, 2) +
+         "\n";
+}
+
+int ablate(const AblateChoice& options) {
+  if (options.samples < 0 || options.samples > 10000 || options.needles < 0 || options.needles > 10000) {
+    throw Error("--samples and --needles must be from 0 to 10000.");
+  }
+  if ((options.texts.empty() || options.samples == 0) && options.needles == 0) {
     throw Error("There is nothing to measure on; name a file with --text, or ask for --needles.");
   }
-  const std::vector<AblationVariant> variants = variants_of(options);
-  JsonFile json(options.output.json);
-  std::optional<AtomicFile> csv;
-  if (!options.csv.empty()) csv.emplace(options.csv);
+  AblationResults results;
+  results.settings = options.settings;
+  check_settings(results.settings);
+  results.variants = variants_of(options);
+  options.files.check(options.output.json);
   ProgressLine progress(options.output.style());
   const LoadedModel loaded = load_model(options.model, progress);
-  progress.show("reading the texts", -1);
-  std::vector<AblationText> texts;
-  if (!options.texts.empty()) texts = excerpts(options, *loaded.tokenizer);
-  add_needle_prompts(options, *loaded.tokenizer, texts);
-
+  results.model = describe(loaded);
+  results.fingerprint = loaded.model->fingerprint();
+  check_context(results.settings.tokens, loaded, options.allow_long);
   std::vector<MethodChoice> choices;
-  for (const AblationVariant& variant : variants) choices.push_back({variant.name, variant.parameters});
-  AblationOptions how;
-  how.metrics_rows = options.metrics_rows;
-  how.logit_positions = options.logit_positions;
-  how.cancel = &interrupt();
-  how.progress = [&](const std::string& what, double fraction) { progress.show(what, fraction); };
-  progress.restart();
-  const std::vector<AblationSample> samples =
-      run_ablation(*loaded.model, texts, variants, how, {}, load_predictor(choices, loaded.folder));
-  progress.clear();
-  const std::vector<AblationRow> rows = summarise(samples, variants, texts);
+  for (const AblationVariant& variant : results.variants) choices.push_back({variant.name, variant.parameters});
+  const std::shared_ptr<const BoundaryPredictor> predictor = load_predictor(choices, loaded.folder);
+  progress.show("reading the texts", -1);
+  results.texts = texts_of(options, *loaded.tokenizer);
+  options.files.go_on(options.output.json, results, parse_ablation_results, &AblationResults::samples);
 
-  fmt::print("Model   {}\n", wrap(describe(loaded), 100, 8));
-  fmt::print(
-      "Texts   {} of {} tokens; budget {} keys; mean over global layers, every {}. row; q, k, v of dense runs\n\n",
-      texts.size(), count(options.tokens), count(options.budget), options.metrics_rows);
-  print(rows);
-  nlohmann::json table = nlohmann::json::array();
-  for (const AblationVariant& variant : variants) {
-    table.push_back({{"group", variant.group}, {"name", variant.name}, {"parameters", variant.parameters}});
-  }
-  json.write({{"kind", "dhsa-ablate"},
-              {"machine", machine_json()},
-              {"model", model_json(loaded)},
-              {"tokens", options.tokens},
-              {"budget", options.budget},
-              {"seed", options.seed},
-              {"metrics_rows", options.metrics_rows},
-              {"logit_positions", options.logit_positions},
-              {"variants", table},
-              {"samples", samples}});
-  if (csv) {
-    csv->write(to_csv(samples, variants, texts));
-    csv->commit();
-  }
-  return 0;
+  AblationOptions run;
+  run.cancel = &interrupt();
+  run.progress = [&](const std::string& what, double fraction) { progress.show(what, fraction); };
+  run.updated = [&](const AblationResults& so_far) { options.files.write(options.output.json, so_far); };
+  progress.restart();
+  const bool whole = run_or_stop([&] { run_ablation(*loaded.model, results, run, predictor); });
+  progress.clear();
+  if (whole) options.files.write(options.output.json, results);
+  const auto done = static_cast<std::int64_t>(results.samples.size());
+  if (done > 0) fmt::print("{}", report(results, options));
+  const auto all = static_cast<std::int64_t>(results.variants.size() * results.texts.size());
+  return whole ? 0 : options.files.stopped(options.output.json, done, all, "measurements");
 }
 
 }  // namespace
 
 void add_ablate(CLI::App& app, Action& action) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<AblateChoice>();
   CLI::App* command = app.add_subcommand("ablate", "Measure what each part of the method is worth");
-  command->footer(
+  std::string groups;
+  std::string last;
+  for (const AblationVariant& variant : ablation_variants(options->budget)) {
+    if (variant.group != last) groups += fmt::format("  {}\n", last = variant.group);
+  }
+  command->footer(fmt::format(
       "Every variant plans on the queries and keys of the same dense prefills, then prefills by itself.\n"
-      "Example: dhsa ablate --text book.txt --csv ablation.csv --variant \"mine=best,budget=512,score-rows=4\"");
+      "Groups of the table, for --only:\n{}"
+      "Examples: dhsa ablate --text book.txt --json ablation.json --csv ablation.csv --resume\n"
+      "          dhsa ablate --needles 10 --only methods\n"
+      "          dhsa ablate --text book.txt --only methods --variant \"mine=best,budget=512,score-rows=4\"",
+      groups));
   options->model.add_to(*command);
-  const auto number_option = [&](const char* name, std::int64_t& value, const char* help) {
+  const auto number_option = [&](const char* name, auto& value, const char* help) {
     command->add_option(name, value, help)->type_name("N")->group("Ablation");
   };
   command->add_option("--text", options->texts, "Texts; samples come from the last tenth of each")
       ->type_name("FILE...")
       ->group("Ablation");
   number_option("--samples", options->samples, "Samples, spread over the texts [default 8]");
-  number_option("--needles", options->needles, "Needle prompts of generated prose, one per depth [default 0]");
-  number_option("--tokens", options->tokens, "Tokens of a sample [default 8192]");
+  number_option("--needles", options->needles,
+                "Needle documents of generated prose, one for each depth; rows of question and needle are measured "
+                "apart [default 0]");
+  number_option("--tokens", options->settings.tokens, "Tokens of a sample or needle document [default 8192]");
   number_option("--budget", options->budget, "Keys kept for a query row, by every variant [default 1024]");
-  number_option("--metrics-rows", options->metrics_rows, "Measure masks on every N-th row [default 7]");
-  number_option("--logit-positions", options->logit_positions,
+  number_option("--metrics-rows", options->settings.metrics_rows, "Measure masks on every N-th row [default 7]");
+  number_option("--logit-positions", options->settings.logit_positions,
                 "Compare logits at most at N positions; 0 leaves the variants' own prefills out [default 2048]");
-  command->add_option("--seed", options->seed, "Seed of the needle prompts [default 1]")
-      ->type_name("N")
-      ->group("Ablation");
+  number_option("--seed", options->settings.seed, "Seed of the needle documents [default 1]");
   command->add_option("--only", options->only, "Only groups whose name begins so, or the variant of this name")
       ->type_name("TEXT...")
       ->group("Ablation");
@@ -246,8 +305,11 @@ void add_ablate(CLI::App& app, Action& action) {
   command->add_option("--predictor", options->predictor, "Predictor of learned boundaries [default: the model's own]")
       ->type_name("FILE")
       ->group("Ablation");
-  command->add_option("--csv", options->csv, "Every sample as CSV")->type_name("FILE")->group("Output");
+  command->add_flag("--allow-long", options->allow_long, "Allow texts longer than the model's context")
+      ->group("Ablation");
+  command->add_flag("--markdown", options->markdown, "Print the tables as Markdown")->group("Output");
   options->output.add_to(*command);
+  options->files.add_to(*command);
   command->callback([options, &action] { action = [options] { return ablate(*options); }; });
 }
 

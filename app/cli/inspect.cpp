@@ -27,7 +27,7 @@ struct InspectOptions {
   std::int64_t row = -1;
   std::int64_t boundaries = 24;
   std::int64_t top = 8;
-  std::int64_t metrics_rows = 8;
+  std::int64_t metrics_rows = kMetricsRows;
 };
 
 // Passes progress on, and ends the prefill once the layer is there: later ones are not asked about.
@@ -414,7 +414,7 @@ void add_inspect(CLI::App& app, Action& action) {
   number("--row", options->row, "Query row, that is token, to list chunks for [default: the last before the question]");
   number("--list", options->boundaries, "Boundaries to list; 0 all [default 24]");
   number("--top", options->top, "Kept and dropped chunks of the row to list [default 8]");
-  number("--metrics-rows", options->metrics_rows, "Measure the mask on every N-th row [default 8]");
+  number("--metrics-rows", options->metrics_rows, "Measure the mask on every N-th row [default 7]");
   options->parameters.add_to(*command);
   options->output.add_to(*command);
   command->callback([options, &action] { action = [options] { return inspect(*options); }; });

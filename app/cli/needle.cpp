@@ -149,25 +149,18 @@ int needle(const NeedleChoice& options) {
   results.model = describe(loaded);
   results.fingerprint = loaded.model->fingerprint();
   check_context(results.settings.lengths.back(), loaded, options.allow_long);
-  if (const std::optional<std::string> text = options.files.earlier(options.output.json)) {
-    NeedleResults file = parse_needle_results(*text, options.output.json);
-    const std::string other = difference(file, results);
-    if (!other.empty()) throw Error(fmt::format("{} cannot be continued: {}.", options.output.json, other));
-    results.cells = std::move(file.cells);
-  }
+  options.files.go_on(options.output.json, results, parse_needle_results, &NeedleResults::cells);
 
   NeedleOptions run;
   run.cancel = &interrupt();
   run.progress = [&](const NeedleProgress& at) { progress.show(shown(at, results.settings), at.fraction); };
-  run.updated = [&](const NeedleResults& so_far, std::size_t) {
-    options.files.write(options.output.json, so_far, to_csv(so_far));
-  };
+  run.updated = [&](const NeedleResults& so_far, std::size_t) { options.files.write(options.output.json, so_far); };
   progress.restart();
   const bool whole = run_or_stop([&] {
     run_needle(*loaded.model, *loaded.tokenizer, results, run, load_predictor(results.methods, loaded.folder));
   });
   progress.clear();
-  if (whole) options.files.write(options.output.json, results, to_csv(results));
+  if (whole) options.files.write(options.output.json, results);
   if (prompts_of(results) > 0) fmt::print("{}", report(results));
   if (whole) return 0;
   const auto cells = static_cast<std::int64_t>(results.settings.lengths.size()) * results.settings.depths;

@@ -92,7 +92,11 @@ std::optional<std::string> ResultsFiles::earlier(const std::string& json) const 
   return read_file(json, kLargestResults);
 }
 
-void ResultsFiles::write(const std::string& json, nlohmann::json results, const std::string& csv) const {
+void ResultsFiles::refuse_other(const std::string& json, const std::string& difference) {
+  if (!difference.empty()) throw Error(fmt::format("{} cannot be continued: {}.", json, difference));
+}
+
+void ResultsFiles::write_both(const std::string& json, nlohmann::json results, const std::string& csv) const {
   if (!json.empty()) {
     results["machine"] = machine_json();
     // Answers may hold any bytes the model makes up.

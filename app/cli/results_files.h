@@ -1,4 +1,4 @@
-// What needle tests and sweeps share on the command line: lists of lengths, and result files that grow.
+// What needle tests, sweeps and ablations share on the command line: lists of lengths, and result files that grow.
 #pragma once
 
 #include <CLI/App.hpp>
@@ -29,13 +29,29 @@ class ResultsFiles {
   void add_to(CLI::App& app);  // --csv, --resume; --json belongs to OutputOptions
   // Refuses, before the work, what could not be written after it, and to write over unfinished results.
   void check(const std::string& json) const;
-  // Text of the file to go on from; none without --resume, or where there is no such file yet.
-  [[nodiscard]] std::optional<std::string> earlier(const std::string& json) const;
-  void write(const std::string& json, nlohmann::json results, const std::string& csv) const;
+  // Takes `part` of the results that earlier() holds over into those asked for. Throws Error where they differ.
+  template <class Results, class Part>
+  void go_on(const std::string& json, Results& results, Results (*parse)(const std::string&, const std::string&),
+             Part Results::*part) const {
+    const std::optional<std::string> text = earlier(json);
+    if (!text) return;
+    Results file = parse(*text, json);
+    refuse_other(json, difference(file, results));
+    results.*part = std::move(file.*part);
+  }
+  template <class Results>
+  void write(const std::string& json, const Results& results) const {
+    write_both(json, results, to_csv(results));
+  }
   // Says what became of the work that was cancelled; returns the exit code.
   [[nodiscard]] int stopped(const std::string& json, std::int64_t done, std::int64_t all, const char* what) const;
 
  private:
+  // Text of the file to go on from; none without --resume, or where there is no such file yet.
+  [[nodiscard]] std::optional<std::string> earlier(const std::string& json) const;
+  static void refuse_other(const std::string& json, const std::string& difference);
+  void write_both(const std::string& json, nlohmann::json results, const std::string& csv) const;
+
   std::string csv_;
   bool resume_ = false;
 };

@@ -17,7 +17,7 @@ struct RunOptions {
   std::string text;
   bool allow_long = false;
   std::string compare = "dense";
-  std::int64_t metrics_rows = 8;
+  std::int64_t metrics_rows = kMetricsRows;
   std::int64_t logit_positions = 2048;
   std::int64_t max_new_tokens = 16;
 };
@@ -92,7 +92,7 @@ void add_run(CLI::App& app, Action& action) {
       ->group("Comparison");
   command
       ->add_option("--metrics-rows", options->metrics_rows,
-                   "Measure masks on every N-th row; 1 all rows, 0 no mask metrics [default 8]")
+                   "Measure masks on every N-th row; 1 all rows, 0 no mask metrics [default 7]")
       ->type_name("N")
       ->group("Comparison");
   command

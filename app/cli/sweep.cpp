@@ -114,12 +114,7 @@ int sweep(const SweepChoice& options) {
   results.model = describe(loaded);
   results.fingerprint = loaded.model->fingerprint();
   check_context(results.settings.lengths.back(), loaded, options.allow_long);
-  if (const std::optional<std::string> text = options.files.earlier(options.output.json)) {
-    SweepResults file = parse_sweep_results(*text, options.output.json);
-    const std::string other = difference(file, results);
-    if (!other.empty()) throw Error(fmt::format("{} cannot be continued: {}.", options.output.json, other));
-    results.points = std::move(file.points);
-  }
+  options.files.go_on(options.output.json, results, parse_sweep_results, &SweepResults::points);
 
   SweepOptions run;
   run.cancel = &interrupt();
@@ -128,15 +123,13 @@ int sweep(const SweepChoice& options) {
                               at.method),
                   at.fraction);
   };
-  run.updated = [&](const SweepResults& so_far, std::size_t) {
-    options.files.write(options.output.json, so_far, to_csv(so_far));
-  };
+  run.updated = [&](const SweepResults& so_far, std::size_t) { options.files.write(options.output.json, so_far); };
   progress.restart();
   const bool whole = run_or_stop([&] {
     run_sweep(*loaded.model, *loaded.tokenizer, results, run, load_predictor(results.methods, loaded.folder));
   });
   progress.clear();
-  if (whole) options.files.write(options.output.json, results, to_csv(results));
+  if (whole) options.files.write(options.output.json, results);
   std::int64_t done = 0;
   for (const SweepPoint& point : results.points) done += static_cast<std::int64_t>(point.samples.size());
   if (done > 0) fmt::print("{}", report(results));
@@ -170,7 +163,7 @@ void add_sweep(CLI::App& app, Action& action) {
       "A parameter of those below and its values, for example budget=256,512,1024; may be repeated", "PARAMETER=LIST");
   add("--samples", settings.samples, "Texts of each length [default 1]", "N");
   add("--repeats", settings.repeats, "Prefills of each method on each text, for the median time [default 3]", "N");
-  add("--metrics-rows", settings.metrics_rows, "Measure masks on every N-th row; 0 no mask metrics [default 8]", "N");
+  add("--metrics-rows", settings.metrics_rows, "Measure masks on every N-th row; 0 no mask metrics [default 7]", "N");
   add("--logit-positions", settings.logit_positions,
       "Compare logits with dense at most at N positions; 0 none [default 1024]", "N");
   add("--seed", settings.seed, "Seed of the texts [default 1]", "N");

@@ -13,6 +13,10 @@
 
 namespace dhsa {
 
+// The row step of reports. Prime to 8 and 16: methods that choose by every 8th or 16th row count back from the last row
+// too, and a step that shares a factor with theirs would measure them on the very rows they asked.
+inline constexpr std::int64_t kMetricsRows = 7;
+
 struct MetricOptions {
   std::int64_t row_step = 1;   // every row_step-th row counted back from the last; 1: all rows
   std::int64_t row_begin = 0;  // only rows in [row_begin, row_end); row_end 0: to the end

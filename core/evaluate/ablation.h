@@ -11,8 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "core/analysis/metrics.h"
 #include "core/base/error.h"
 #include "core/model/gemma2.h"
+#include "core/model/tokenizer.h"
 #include "core/sparsity/parameters.h"
 #include "core/sparsity/planner.h"
 
@@ -31,14 +33,33 @@ struct RowSpan {
   std::string name;  // "question", "needle"
   std::int64_t begin = 0;
   std::int64_t end = 0;
+  bool operator==(const RowSpan&) const = default;
 };
 
+// A text to plan and to prefill. With rows it is a needle document: those are measured apart, besides all rows.
 struct AblationText {
-  std::string name;  // unique
-  std::vector<std::int32_t> ids;
+  std::string name;               // unique
+  std::vector<std::int32_t> ids;  // none in a text that was read back from results
   std::vector<std::int32_t> sentence_ends;
-  std::vector<RowSpan> rows;  // measured apart, besides all rows
+  std::vector<RowSpan> rows;
+  std::string digest;  // of all this
 };
+// Excerpts of `tokens` tokens (BOS among them) of the last tenth of a text, evenly spread: what train-predictor never
+// learns from. Throws Error where it is too short.
+[[nodiscard]] std::vector<AblationText> held_out_excerpts(const std::string& name, std::string text,
+                                                          std::int64_t samples, std::int64_t tokens,
+                                                          const Tokenizer& tokenizer);
+// Needle prompts of generated prose, one for each of `needles` depths, with the rows of "question" and "needle".
+[[nodiscard]] std::vector<AblationText> needle_documents(std::int64_t needles, std::int64_t tokens, std::uint64_t seed,
+                                                         const Tokenizer& tokenizer);
+
+struct AblationSettings {
+  std::int64_t tokens = 8192;                // of a text
+  std::int64_t metrics_rows = kMetricsRows;  // every n-th row
+  std::int64_t logit_positions = 2048;       // 0: no prefill of its own
+  std::uint64_t seed = 1;                    // of needle documents
+};
+void check_settings(const AblationSettings& settings);  // throws Error
 
 // One variant on one text. Masks: mean over global layers (all layers where there is none), rows and heads.
 struct AblationSample {
@@ -57,37 +78,45 @@ struct AblationSample {
   std::vector<double> row_mass;          // retained mass of AblationText::rows
 };
 
+struct AblationResults {
+  AblationSettings settings;
+  std::vector<AblationVariant> variants;
+  std::vector<AblationText> texts;
+  std::string model;        // for a person
+  std::string fingerprint;  // of the model's weights
+  std::vector<AblationSample> samples;
+
+  [[nodiscard]] const AblationSample* sample(const std::string& variant, const std::string& text) const;
+  [[nodiscard]] bool finished() const;  // a sample of every variant on every text
+};
+
 struct AblationOptions {
-  std::int64_t metrics_rows = 7;        // every n-th row; prime to score_rows, or the scored rows would be favoured
-  std::int64_t logit_positions = 2048;  // 0: no prefill of its own
   std::function<void(const std::string& what, double fraction)> progress;
-  // After each text: all samples so far.
-  std::function<void(std::span<const AblationSample>)> updated;
+  std::function<void(const AblationResults&)> updated;  // one more sample; the results so far can be gone on from
   const CancelToken* cancel = nullptr;
 };
 
-// Samples of all variants for every text; texts of which `done` holds every variant are not run again. Throws Error on
-// bad parameters before anything has run; Cancelled.
-[[nodiscard]] std::vector<AblationSample> run_ablation(const Gemma2& model, std::span<const AblationText> texts,
-                                                       std::span<const AblationVariant> variants,
-                                                       const AblationOptions& options,
-                                                       std::vector<AblationSample> done = {},
-                                                       std::shared_ptr<const BoundaryPredictor> predictor = nullptr);
+// Goes on from the samples that are there to those of every variant on every text. Variants of the same parameters are
+// measured once. Throws Error on what cannot be, before anything has run; Cancelled, after which `results` holds all
+// whole samples so far.
+void run_ablation(const Gemma2& model, AblationResults& results, const AblationOptions& options = {},
+                  const std::shared_ptr<const BoundaryPredictor>& predictor = nullptr);
 
-// Means over the texts that have the variant; row spans by name, in the order in which they come up.
+// Means of one variant: over prose; over needle documents where there is no prose; row masses over needle documents.
 struct AblationRow {
   AblationVariant variant;
   AblationSample mean;
-  std::int64_t texts = 0;
-  std::vector<std::string> row_names;  // of mean.row_mass
+  std::int64_t texts = 0;              // that the means are over
+  std::vector<std::string> row_names;  // of mean.row_mass, in the order in which they come up
+  std::optional<double> gap;           // share of the way from "window-sinks" to "group oracle" in retained mass
 };
-[[nodiscard]] std::vector<AblationRow> summarise(std::span<const AblationSample> samples,
-                                                 std::span<const AblationVariant> variants,
-                                                 std::span<const AblationText> texts);
-// Header and one row per variant and text.
-[[nodiscard]] std::string to_csv(std::span<const AblationSample> samples, std::span<const AblationVariant> variants,
-                                 std::span<const AblationText> texts);
-void to_json(nlohmann::json& json, const AblationSample& sample);
-void from_json(const nlohmann::json& json, AblationSample& sample);  // throws Error
+[[nodiscard]] std::vector<AblationRow> summarise(const AblationResults& results);
+// Results as a file holds them; reading throws Error that begins with `where`.
+void to_json(nlohmann::json& json, const AblationResults& results);
+[[nodiscard]] AblationResults parse_ablation_results(const std::string& text, const std::string& where);
+// Header and one row per sample.
+[[nodiscard]] std::string to_csv(const AblationResults& results);
+// Empty where `file` can be continued as `asked`, else a sentence's part: "its tokens is 4096, not 8192".
+[[nodiscard]] std::string difference(const AblationResults& file, const AblationResults& asked);
 
 }  // namespace dhsa

@@ -1,33 +1,11 @@
-// Which variants there are, and what their samples come to.
-#include <fmt/format.h>
-
+// Which variants there are.
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/evaluate/ablation.h"
 
 namespace dhsa {
 namespace {
-
-// The numbers of a sample: names in CSV and JSON.
-struct Measure {
-  const char* key;
-  double AblationSample::*value;
-};
-constexpr Measure kMeasures[] = {{"retained_mass", &AblationSample::retained_mass},
-                                 {"worst_rows_mass", &AblationSample::worst_rows_mass},
-                                 {"of_oracle", &AblationSample::of_oracle},
-                                 {"iou", &AblationSample::iou},
-                                 {"output_error", &AblationSample::output_error},
-                                 {"density", &AblationSample::density},
-                                 {"chunks", &AblationSample::chunks}};
-struct OptionalMeasure {
-  const char* key;
-  std::optional<double> AblationSample::*value;
-};
-constexpr OptionalMeasure kOptional[] = {{"kl", &AblationSample::kl},
-                                         {"same_top", &AblationSample::same_top},
-                                         {"planning_share", &AblationSample::planning_share}};
 
 class Variants {
  public:
@@ -188,113 +166,6 @@ std::vector<AblationVariant> ablation_variants(std::int64_t budget) {
   tokens("of 2 budgets, every 32nd row", 2, 32);
   v.add("of 2 budgets, last rows sampled like others", [](P& p) { p.score_last_rows = 0; });
   return v.take();
-}
-
-std::vector<AblationRow> summarise(std::span<const AblationSample> samples, std::span<const AblationVariant> variants,
-                                   std::span<const AblationText> texts) {
-  std::vector<AblationRow> rows;
-  for (const AblationVariant& variant : variants) {
-    AblationRow row;
-    row.variant = variant;
-    row.mean.variant = variant.name;
-    std::vector<double> row_counts;
-    std::array<double, std::size(kOptional)> counts{};
-    for (const AblationSample& sample : samples) {
-      if (sample.variant != variant.name) continue;
-      ++row.texts;
-      for (const Measure& measure : kMeasures) row.mean.*measure.value += sample.*measure.value;
-      for (std::size_t i = 0; i < std::size(kOptional); ++i) {
-        const std::optional<double>& value = sample.*kOptional[i].value;
-        if (!value) continue;
-        row.mean.*kOptional[i].value = (row.mean.*kOptional[i].value).value_or(0) + *value;
-        counts[i] += 1;
-      }
-      for (const AblationText& text : texts) {
-        if (text.name != sample.text) continue;
-        for (std::size_t r = 0; r < std::min(text.rows.size(), sample.row_mass.size()); ++r) {
-          auto at = std::find(row.row_names.begin(), row.row_names.end(), text.rows[r].name) - row.row_names.begin();
-          if (at == static_cast<std::ptrdiff_t>(row.row_names.size())) {
-            row.row_names.push_back(text.rows[r].name);
-            row.mean.row_mass.push_back(0);
-            row_counts.push_back(0);
-          }
-          row.mean.row_mass[static_cast<std::size_t>(at)] += sample.row_mass[r];
-          row_counts[static_cast<std::size_t>(at)] += 1;
-        }
-      }
-    }
-    if (row.texts == 0) continue;
-    for (const Measure& measure : kMeasures) row.mean.*measure.value /= static_cast<double>(row.texts);
-    for (std::size_t i = 0; i < std::size(kOptional); ++i) {
-      if (counts[i] > 0) *(row.mean.*kOptional[i].value) /= counts[i];
-    }
-    for (std::size_t r = 0; r < row_counts.size(); ++r) row.mean.row_mass[r] /= row_counts[r];
-    rows.push_back(std::move(row));
-  }
-  return rows;
-}
-
-std::string to_csv(std::span<const AblationSample> samples, std::span<const AblationVariant> variants,
-                   std::span<const AblationText> texts) {
-  std::vector<std::string> row_names;
-  for (const AblationText& text : texts) {
-    for (const RowSpan& rows : text.rows) {
-      if (std::find(row_names.begin(), row_names.end(), rows.name) == row_names.end()) row_names.push_back(rows.name);
-    }
-  }
-  std::string csv = "group,variant,text";
-  for (const Measure& measure : kMeasures) csv += fmt::format(",{}", measure.key);
-  for (const OptionalMeasure& measure : kOptional) csv += fmt::format(",{}", measure.key);
-  for (const std::string& name : row_names) csv += fmt::format(",mass_of_{}_rows", name);
-  csv += '\n';
-  const auto quoted = [](const std::string& text) {
-    std::string cell = "\"";
-    for (const char c : text) cell += c == '"' ? std::string("\"\"") : std::string(1, c);
-    return cell + '"';
-  };
-  for (const AblationVariant& variant : variants) {
-    for (const AblationSample& sample : samples) {
-      if (sample.variant != variant.name) continue;
-      csv += fmt::format("{},{},{}", quoted(variant.group), quoted(variant.name), quoted(sample.text));
-      for (const Measure& measure : kMeasures) csv += fmt::format(",{:.6g}", sample.*measure.value);
-      for (const OptionalMeasure& measure : kOptional) {
-        csv += sample.*measure.value ? fmt::format(",{:.6g}", *(sample.*measure.value)) : std::string(",");
-      }
-      const auto text =
-          std::find_if(texts.begin(), texts.end(), [&](const AblationText& t) { return t.name == sample.text; });
-      for (const std::string& name : row_names) {
-        csv += ',';
-        if (text == texts.end()) continue;
-        for (std::size_t r = 0; r < std::min(text->rows.size(), sample.row_mass.size()); ++r) {
-          if (text->rows[r].name == name) csv += fmt::format("{:.6g}", sample.row_mass[r]);
-        }
-      }
-      csv += '\n';
-    }
-  }
-  return csv;
-}
-
-void to_json(nlohmann::json& json, const AblationSample& sample) {
-  json = {{"variant", sample.variant}, {"text", sample.text}, {"row_mass", sample.row_mass}};
-  for (const Measure& measure : kMeasures) json[measure.key] = sample.*measure.value;
-  for (const OptionalMeasure& measure : kOptional) {
-    if (sample.*measure.value) json[measure.key] = *(sample.*measure.value);
-  }
-}
-
-void from_json(const nlohmann::json& json, AblationSample& sample) {
-  try {
-    json.at("variant").get_to(sample.variant);
-    json.at("text").get_to(sample.text);
-    json.at("row_mass").get_to(sample.row_mass);
-    for (const Measure& measure : kMeasures) json.at(measure.key).get_to(sample.*measure.value);
-    for (const OptionalMeasure& measure : kOptional) {
-      if (json.contains(measure.key)) sample.*measure.value = json.at(measure.key).get<double>();
-    }
-  } catch (const nlohmann::json::exception&) {
-    throw Error("A sample of the ablation lacks a name or a number, or one is of the wrong kind.");
-  }
 }
 
 }  // namespace dhsa

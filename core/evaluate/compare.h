@@ -44,13 +44,13 @@ struct MethodChoice {
 struct MethodRun;
 
 struct CompareOptions {
-  std::int64_t metrics_rows = 8;        // mask metrics look at every n-th row; 0: no mask metrics
-  std::int64_t logit_positions = 2048;  // positions at which logits are compared with dense; 0: none
-  std::int64_t max_new_tokens = 16;     // greedy answer; 0: none
-  bool warm_up = true;                  // a short prefill first, so that the first method does not pay for all
-  std::vector<int> capture_layers;      // q, k, v kept in each run's trace
-  bool keep_plans = false;              // masks and scores of every layer kept there too
-  PrefillObserver* observer = nullptr;  // sees every run
+  std::int64_t metrics_rows = kMetricsRows;  // mask metrics look at every n-th row; 0: no mask metrics
+  std::int64_t logit_positions = 2048;       // positions at which logits are compared with dense; 0: none
+  std::int64_t max_new_tokens = 16;          // greedy answer; 0: none
+  bool warm_up = true;                       // a short prefill first, so that the first method does not pay for all
+  std::vector<int> capture_layers;           // q, k, v kept in each run's trace
+  bool keep_plans = false;                   // masks and scores of every layer kept there too
+  PrefillObserver* observer = nullptr;       // sees every run
   std::function<void(const CompareProgress&)> progress;
   std::function<void(std::size_t method, const MethodRun& run)> finished;  // a method is done (index into methods)
   std::function<void(const std::string&)> answer_piece;  // text of the answer as it grows (needs a tokenizer)

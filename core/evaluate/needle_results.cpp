@@ -101,40 +101,32 @@ NeedleCell read_cell(const Reader& from, const NeedleResults& results) {
   return cell;
 }
 
+results_file::Head head_of(const NeedleResults& results) {
+  return {results.finished(), settings_json(results.settings), results.model, results.fingerprint, results.methods};
+}
+
 }  // namespace
 
 void to_json(json& out, const NeedleResults& results) {
-  json methods;
-  results_file::methods_to_json(methods, results.methods);
+  results_file::write_head(out, kKind, head_of(results));
   json cells = json::array();
   for (const NeedleCell& cell : results.cells) cells.push_back(cell_json(results, cell));
-  out = {{"kind", kKind},
-         {"finished", results.finished()},
-         {"settings", settings_json(results.settings)},
-         {"model", results.model},
-         {"fingerprint", results.fingerprint},
-         {"methods", std::move(methods)},
-         {"cells", std::move(cells)}};
+  out["cells"] = std::move(cells);
 }
 
 NeedleResults parse_needle_results(const std::string& text, const std::string& where) {
   const json parsed = parse_strict_json(text, where);
   const Reader file(parsed, where);
-  if (!file.has("kind") || parsed["kind"] != kKind) throw Error(fmt::format("{} holds no needle test.", where));
-  file.only({"kind", "finished", "settings", "model", "fingerprint", "methods", "cells", "machine"});
   NeedleResults results;
-  try {
-    results.settings = read_settings(file["settings"]);
-  } catch (const Error& error) {
-    const std::string sentence = error.what();
-    throw Error(sentence.starts_with(where) ? sentence : fmt::format("{}: {}", where, sentence));
-  }
-  results.model = file["model"].text(4096);
-  results.fingerprint = file["fingerprint"].text(256);
-  results.methods = file["methods"].methods();
+  results_file::Head head = results_file::read_head(file, kKind, "needle test", {"cells"}, [&](const Reader& settings) {
+    results.settings = read_settings(settings);
+  });
+  results.model = std::move(head.model);
+  results.fingerprint = std::move(head.fingerprint);
+  results.methods = std::move(head.methods);
   const std::size_t most = results.settings.lengths.size() * static_cast<std::size_t>(results.settings.depths);
   for (const Reader& cell : file["cells"].list(most)) results.cells.push_back(read_cell(cell, results));
-  if (file["finished"].flag() != results.finished()) file["finished"].refuse("as its contents are");
+  if (head.finished != results.finished()) file["finished"].refuse("as its contents are");
   return results;
 }
 
@@ -157,13 +149,7 @@ std::string to_csv(const NeedleResults& results) {
 }
 
 std::string difference(const NeedleResults& file, const NeedleResults& asked) {
-  const json old = settings_json(file.settings);
-  const json now = settings_json(asked.settings);
-  for (const auto& [key, value] : now.items()) {
-    if (old[key] != value) return fmt::format("its {} is {}, not {}", key, old[key].dump(), value.dump());
-  }
-  if (file.fingerprint != asked.fingerprint) return "it was made with another model";
-  return results_file::difference(file.methods, asked.methods);
+  return results_file::difference(head_of(file), head_of(asked));
 }
 
 }  // namespace dhsa

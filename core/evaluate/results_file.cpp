@@ -132,22 +132,54 @@ void Reader::refuse(const std::string& expected) const {
   throw Error(fmt::format("{} cannot be {}; it must be {}.", where_, brief(value_), expected));
 }
 
-void methods_to_json(json& out, const std::vector<MethodChoice>& methods) {
-  out = json::array();
-  for (const MethodChoice& method : methods) out.push_back({{"name", method.name}, {"parameters", method.parameters}});
+void write_head(json& out, const char* kind, const Head& head) {
+  json methods = json::array();
+  for (const MethodChoice& method : head.methods) {
+    methods.push_back({{"name", method.name}, {"parameters", method.parameters}});
+  }
+  out = {{"kind", kind},        {"finished", head.finished},       {"settings", head.settings},
+         {"model", head.model}, {"fingerprint", head.fingerprint}, {"methods", std::move(methods)}};
 }
 
-std::string difference(const std::vector<MethodChoice>& file, const std::vector<MethodChoice>& asked) {
+Head read_head(const Reader& file, const char* kind, const char* what, const std::vector<std::string>& others,
+               const std::function<void(const Reader&)>& read_settings) {
+  if (!file.has("kind") || file["kind"].value() != kind)
+    throw Error(fmt::format("{} holds no {}.", file.where(), what));
+  std::vector<std::string> keys = {"kind", "finished", "settings", "model", "fingerprint", "methods", "machine"};
+  keys.insert(keys.end(), others.begin(), others.end());
+  file.only(keys);
+  try {
+    read_settings(file["settings"]);
+  } catch (const Error& error) {
+    const std::string sentence = error.what();
+    throw Error(sentence.starts_with(file.where()) ? sentence : fmt::format("{}: {}", file.where(), sentence));
+  }
+  Head head;
+  head.finished = file["finished"].flag();
+  head.model = file["model"].text(4096);
+  head.fingerprint = file["fingerprint"].text(256);
+  head.methods = file["methods"].methods();
+  return head;
+}
+
+std::string difference(const Head& file, const Head& asked) {
+  for (const auto& [key, value] : asked.settings.items()) {
+    const json& old = file.settings.at(key);
+    if (old != value) return fmt::format("its {} is {}, not {}", key, brief(old), brief(value));
+  }
+  if (file.fingerprint != asked.fingerprint) return "it was made with another model";
   const auto names = [](const std::vector<MethodChoice>& methods) {
     std::string text;
     for (const MethodChoice& method : methods) text += (text.empty() ? "" : ", ") + method.name;
     return text;
   };
-  if (names(file) != names(asked)) return fmt::format("its methods are {}, not {}", names(file), names(asked));
-  for (std::size_t i = 0; i < file.size(); ++i) {
+  if (names(file.methods) != names(asked.methods)) {
+    return fmt::format("its methods are {}, not {}", names(file.methods), names(asked.methods));
+  }
+  for (std::size_t i = 0; i < file.methods.size(); ++i) {
     for (const ParameterInfo& info : parameter_table()) {
-      if (get_parameter(file[i].parameters, info.key) == get_parameter(asked[i].parameters, info.key)) continue;
-      return fmt::format("its {} has another {}", file[i].name, info.key);
+      const auto value = [&](const Head& head) { return get_parameter(head.methods[i].parameters, info.key); };
+      if (value(file) != value(asked)) return fmt::format("its {} has another {}", file.methods[i].name, info.key);
     }
   }
   return {};

@@ -1,8 +1,10 @@
-// Reading the files that needle tests and sweeps leave behind: every value checked, every fault one sentence.
+// Reading the files that needle tests, sweeps and ablations leave behind: every value checked, every fault one
+// sentence.
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
+#include <functional>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,7 @@ class Reader {
   Reader(const nlohmann::json& value, std::string where) : value_(value), where_(std::move(where)) {}
 
   [[nodiscard]] const nlohmann::json& value() const noexcept { return value_; }
+  [[nodiscard]] const std::string& where() const noexcept { return where_; }
   [[nodiscard]] Reader operator[](const char* key) const;  // throws Error if it is not there
   [[nodiscard]] bool has(const char* key) const;
   [[nodiscard]] std::vector<Reader> list(std::size_t most) const;
@@ -36,9 +39,22 @@ class Reader {
   std::string where_;
 };
 
-void methods_to_json(nlohmann::json& json, const std::vector<MethodChoice>& methods);
-// Empty where they are the same.
-[[nodiscard]] std::string difference(const std::vector<MethodChoice>& file, const std::vector<MethodChoice>& asked);
+// How every results file begins: what it is, how it was made. The results of its kind follow under keys of their own.
+struct Head {
+  bool finished = false;
+  nlohmann::json settings;
+  std::string model;        // for a person
+  std::string fingerprint;  // of the model's weights
+  std::vector<MethodChoice> methods;
+};
+void write_head(nlohmann::json& json, const char* kind, const Head& head);
+// `what` the file should hold ("a sweep"), `others` its further keys. `read_settings` is given the settings and throws
+// Error on those that cannot be; Head::settings stays empty.
+[[nodiscard]] Head read_head(const Reader& file, const char* kind, const char* what,
+                             const std::vector<std::string>& others,
+                             const std::function<void(const Reader&)>& read_settings);
+// Empty where a file that begins with `file` can be continued as `asked`, else a sentence's part.
+[[nodiscard]] std::string difference(const Head& file, const Head& asked);
 // A value of a CSV row: quoted where it has to be.
 [[nodiscard]] std::string csv_field(const std::string& text);
 

@@ -28,7 +28,7 @@ struct SweepSettings {
   std::vector<SweepAxis> axes;                 // every combination of their values; none: the methods as they are
   std::int64_t samples = 1;                    // texts of each length
   std::int64_t repeats = 3;                    // prefills of each method on each text; their median counts
-  std::int64_t metrics_rows = 8;               // as in CompareOptions
+  std::int64_t metrics_rows = kMetricsRows;    // as in CompareOptions
   std::int64_t logit_positions = 1024;
   std::uint64_t seed = 1;
   Haystack haystack;

@@ -81,6 +81,10 @@ void read_samples(const Reader& from, const SweepResults& results, SweepPoint& p
   }
 }
 
+results_file::Head head_of(const SweepResults& results) {
+  return {results.finished(), settings_json(results.settings), results.model, results.fingerprint, results.methods};
+}
+
 }  // namespace
 
 std::string plain_text(const ParameterValue& value) {
@@ -120,8 +124,7 @@ const SweepMeasure& sweep_measure(const std::string& key) {
 }
 
 void to_json(json& out, const SweepResults& results) {
-  json methods;
-  results_file::methods_to_json(methods, results.methods);
+  results_file::write_head(out, kKind, head_of(results));
   json points = json::array();
   for (const SweepPoint& point : results.points) {
     json samples = json::array();
@@ -135,37 +138,25 @@ void to_json(json& out, const SweepResults& results) {
                       {"parameters", point.parameters},
                       {"samples", std::move(samples)}});
   }
-  out = {{"kind", kKind},
-         {"finished", results.finished()},
-         {"settings", settings_json(results.settings)},
-         {"model", results.model},
-         {"fingerprint", results.fingerprint},
-         {"methods", std::move(methods)},
-         {"points", std::move(points)}};
+  out["points"] = std::move(points);
 }
 
 SweepResults parse_sweep_results(const std::string& text, const std::string& where) {
   const json parsed = parse_strict_json(text, where);
   const Reader file(parsed, where);
-  if (!file.has("kind") || parsed["kind"] != kKind) throw Error(fmt::format("{} holds no sweep.", where));
-  file.only({"kind", "finished", "settings", "model", "fingerprint", "methods", "points", "machine"});
   SweepResults results;
-  try {
-    results.settings = read_settings(file["settings"]);
-  } catch (const Error& error) {
-    const std::string sentence = error.what();
-    throw Error(sentence.starts_with(where) ? sentence : fmt::format("{}: {}", where, sentence));
-  }
-  results.model = file["model"].text(4096);
-  results.fingerprint = file["fingerprint"].text(256);
-  results.methods = file["methods"].methods();
+  results_file::Head head = results_file::read_head(
+      file, kKind, "sweep", {"points"}, [&](const Reader& settings) { results.settings = read_settings(settings); });
+  results.model = std::move(head.model);
+  results.fingerprint = std::move(head.fingerprint);
+  results.methods = std::move(head.methods);
   const std::vector<Reader> points = file["points"].list(100000);
   if (points.empty()) return results;
   results.points = make_points(results.settings, results.methods);
   if (points.size() != results.points.size())
     file["points"].refuse(fmt::format("the {} of its settings", results.points.size()));
   for (std::size_t i = 0; i < points.size(); ++i) read_samples(points[i], results, results.points[i]);
-  if (file["finished"].flag() != results.finished()) file["finished"].refuse("as its contents are");
+  if (head.finished != results.finished()) file["finished"].refuse("as its contents are");
   return results;
 }
 
@@ -192,13 +183,7 @@ std::string to_csv(const SweepResults& results) {
 }
 
 std::string difference(const SweepResults& file, const SweepResults& asked) {
-  const json old = settings_json(file.settings);
-  const json now = settings_json(asked.settings);
-  for (const auto& [key, value] : now.items()) {
-    if (old[key] != value) return fmt::format("its {} is {}, not {}", key, old[key].dump(), value.dump());
-  }
-  if (file.fingerprint != asked.fingerprint) return "it was made with another model";
-  return results_file::difference(file.methods, asked.methods);
+  return results_file::difference(head_of(file), head_of(asked));
 }
 
 }  // namespace dhsa

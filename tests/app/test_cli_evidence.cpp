@@ -1,4 +1,4 @@
-// `dhsa needle` and `dhsa sweep`: reports, files, going on, refusals.
+// `dhsa needle`, `dhsa sweep` and `dhsa ablate`: reports, files, going on, refusals.
 #include <gtest/gtest.h>
 
 #include <sys/wait.h>
@@ -88,19 +88,24 @@ TEST(NeedleCommand, HidesNeedlesInAFileOfOnesOwn) {
   EXPECT_EQ(json_of(json)["settings"]["haystack"]["name"], "log book.txt");
 }
 
-TEST(NeedleCommand, AnInterruptLeavesAFileToGoOnFrom) {
-  const Folder folder;
-  const std::string json = folder.path("needle.json").string();
-  const std::string arguments = "needle --lengths 256 --depths 2 --prompts 500 --methods dense --json '" + json + "'";
-  const std::string script = "'" + std::string(DHSA_BINARY) + "' " + arguments + " >'" + folder.path("out").string() +
-                             "' 2>'" + folder.path("err").string() + "' & pid=$!; for i in $(seq 600); do test -e '" +
-                             json + "' && break; sleep 0.1; done; kill -INT $pid; wait $pid";
+// Runs the command until the file is there, then interrupts it; the exit code.
+int interrupted(const Folder& folder, const std::string& arguments, const std::string& json) {
+  const std::string script = "'" + std::string(DHSA_BINARY) + "' " + arguments + " --json '" + json + "' >'" +
+                             folder.path("out").string() + "' 2>'" + folder.path("err").string() +
+                             "' & pid=$!; for i in $(seq 600); do test -e '" + json +
+                             "' && break; sleep 0.1; done; kill -INT $pid; wait $pid";
   const std::string runner = folder.write("run.sh", "set -m\n" + script + "\n");
   const int status = std::system(("bash '" + runner + "'").c_str());
-  EXPECT_EQ(WEXITSTATUS(status), 1) << content(folder.path("err"));
   const std::string said = content(folder.path("err"));
   EXPECT_NE(said.find("Cancelled after "), std::string::npos) << said;
   EXPECT_NE(said.find("--resume"), std::string::npos) << said;
+  return WEXITSTATUS(status);
+}
+
+TEST(NeedleCommand, AnInterruptLeavesAFileToGoOnFrom) {
+  const Folder folder;
+  const std::string json = folder.path("needle.json").string();
+  EXPECT_EQ(interrupted(folder, "needle --lengths 256 --depths 2 --prompts 500 --methods dense", json), 1);
   const nlohmann::json results = json_of(json);
   EXPECT_EQ(results["finished"], false);
   EXPECT_GE(results["cells"][0]["prompts"], 1);
@@ -169,6 +174,104 @@ TEST(SweepCommand, RefusesInOneSentence) {
   EXPECT_REFUSED(dhsa("sweep --vary budget=1 --lengths 128 --methods dhsa"), "budget of 1");
   EXPECT_REFUSED(dhsa("sweep --samples 0"), "samples");
   EXPECT_REFUSED(dhsa("sweep --lengths 64K"), "--allow-long");
+}
+
+std::string small_ablation(const Folder& folder) {
+  std::string text;
+  for (int i = 0; i < 300; ++i) text += "On day " + std::to_string(i) + " the keeper wrote down what the sea brought. ";
+  return "ablate --text '" + folder.write("log book.txt", text) +
+         "' --samples 2 --needles 1 --tokens 160 --budget 150 --only window-sinks 'group oracle' --seed 3 "
+         "--variant 'mine=best,local-tokens=64,query-block=32' ";
+}
+
+TEST(AblateCommand, ReportsEveryVariantAndLeavesJsonAndCsv) {
+  const Folder folder;
+  const std::string json = folder.path("ablation.json").string();
+  const std::string csv = folder.path("ablation.csv").string();
+  const std::string command = small_ablation(folder);
+  const Outcome outcome = dhsa(command + " --resume --json '" + json + "' --csv '" + csv + "'");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* part : {"window-sinks", "group oracle", "mine", "KL", "of gap", "question rows", "needle rows",
+                           "2 excerpts of the last tenth of log book.txt", "1 needle document", "seed 3", "demo"}) {
+    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
+  }
+  const nlohmann::json results = json_of(json);
+  EXPECT_EQ(results["kind"], "dhsa-ablate");
+  EXPECT_EQ(results["finished"], true);
+  EXPECT_EQ(results["samples"].size(), 9U);
+  EXPECT_TRUE(results.contains("machine"));
+  EXPECT_EQ(results["methods"][2]["parameters"]["local-tokens"], 64);
+  const std::string rows = content(csv);
+  EXPECT_EQ(std::count(rows.begin(), rows.end(), '\n'), 1 + 9);
+
+  // The same again has nothing to do, and says the same, as Markdown where asked.
+  const Outcome again = dhsa(command + " --resume --json '" + json + "'");
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(again.out, outcome.out);
+  EXPECT_EQ(json_of(json)["samples"], results["samples"]);
+  const Outcome markdown = dhsa(command + " --markdown --resume --json '" + json + "'");
+  EXPECT_NE(markdown.out.find("\n| mine | 0."), std::string::npos) << markdown.out;
+  EXPECT_NE(markdown.out.find("* Machine: "), std::string::npos) << markdown.out;
+}
+
+TEST(AblateCommand, GoesOnOnlyWithTheSameSettings) {
+  const Folder folder;
+  const std::string json = folder.path("ablation.json").string();
+  const std::string to = " --json '" + json + "'";
+  const std::string command = small_ablation(folder);
+  ASSERT_EQ(dhsa(command + to).code, 0);
+  const nlohmann::json whole = json_of(json);
+  nlohmann::json half = whole;
+  while (half["samples"].size() > 4) half["samples"].erase(4);
+  half["finished"] = false;
+  static_cast<void>(folder.write("ablation.json", half.dump()));
+  EXPECT_REFUSED(dhsa(command + to), "--resume");  // would write over it
+  EXPECT_REFUSED(dhsa(command + " --metrics-rows 3 --resume" + to), "metrics_rows");
+  EXPECT_REFUSED(dhsa(command + " --budget 140 --resume" + to), "budget");
+  EXPECT_REFUSED(dhsa(command + " --needles 2 --resume" + to), "texts");
+  EXPECT_EQ(json_of(json), half);
+  ASSERT_EQ(dhsa(command + " --resume" + to).code, 0);
+  const nlohmann::json done = json_of(json);
+  ASSERT_EQ(done["samples"].size(), 9U);
+  for (std::size_t i = 0; i < 9; ++i) {
+    EXPECT_EQ(done["samples"][i]["kl"], whole["samples"][i]["kl"]);
+    EXPECT_EQ(done["samples"][i]["retained_mass"], whole["samples"][i]["retained_mass"]);
+  }
+}
+
+TEST(AblateCommand, AnInterruptLeavesAFileToGoOnFrom) {
+  const Folder folder;
+  const std::string json = folder.path("ablation.json").string();
+  const std::string arguments = "ablate --needles 300 --tokens 400 --budget 300 --only methods";
+  EXPECT_EQ(interrupted(folder, arguments, json), 1);
+  const nlohmann::json results = json_of(json);
+  EXPECT_EQ(results["finished"], false);
+  EXPECT_GE(results["samples"].size(), 1U);
+  EXPECT_NE(content(folder.path("out")).find("window-sinks"), std::string::npos);  // what there is so far
+}
+
+TEST(AblateCommand, RefusesInOneSentence) {
+  const Folder folder;
+  const std::string quick = "ablate --needles 1 --tokens 300 --budget 280 ";
+  EXPECT_REFUSED(dhsa("ablate"), "--needles");
+  EXPECT_REFUSED(dhsa(quick + "--only nobody"), "--only");
+  EXPECT_REFUSED(dhsa(quick + "--variant best"), "NAME=PRESET");
+  EXPECT_REFUSED(dhsa(quick + "--variant mine=nobody"), "nobody");
+  EXPECT_REFUSED(dhsa(quick + "--variant mine=best,colour=red"), "colour");
+  EXPECT_REFUSED(dhsa(quick + "--variant mine=best,budget"), "no value");
+  EXPECT_REFUSED(dhsa(quick + "--variant best=best"), "\"best\"");
+  EXPECT_REFUSED(dhsa("ablate --needles 1 --budget 100"), "published");
+  EXPECT_REFUSED(dhsa("ablate --needles 1 --tokens 9"), "tokens");
+  EXPECT_REFUSED(dhsa("ablate --needles 1 --tokens 20000"), "--allow-long");
+  EXPECT_REFUSED(dhsa("ablate --needles -1"), "--needles");
+  EXPECT_REFUSED(dhsa(quick + "--metrics-rows 0"), "metrics-rows");
+  EXPECT_REFUSED(dhsa(quick + "--resume"), "--json");
+  EXPECT_REFUSED(dhsa(quick + "--text '" + folder.path("no.txt").string() + "'"), "no.txt");
+  EXPECT_REFUSED(dhsa(quick + "--text '" + folder.write("short.txt", "Too short.\n") + "'"), "last tenth of short.txt");
+  EXPECT_REFUSED(dhsa(quick + "--csv '" + folder.path("no/where.csv").string() + "'"), "where.csv");
+  EXPECT_REFUSED(dhsa(quick + "--predictor '" + folder.write("p.safetensors", "no") + "'"), "p.safetensors");
+  const std::string broken = folder.write("broken.json", "{\"kind\":\"dhsa-needle\"}");
+  EXPECT_REFUSED(dhsa(quick + "--resume --json '" + broken + "'"), "no ablation");
 }
 
 }  // namespace

@@ -6,20 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/parallel.h"
+#include "tests/core/evaluate/demo.h"
 #include "tests/support/expect_error.h"
 
 namespace dhsa {
 namespace {
-
-struct Demo {
-  std::shared_ptr<const Gemma2> model = Gemma2::load(DHSA_RESOURCES "/models/demo");
-  std::shared_ptr<const Tokenizer> tokenizer = Tokenizer::load(DHSA_RESOURCES "/models/demo/tokenizer.model");
-};
-
-const Demo& demo() {
-  static const Demo loaded;
-  return loaded;
-}
 
 MethodChoice choice(const std::string& name, std::int64_t budget) {
   MethodChoice made{name, {}};
@@ -201,11 +192,7 @@ TEST(NeedleResultsFile, ReadsBackWhatItWroteAndNothingElse) {
   EXPECT_EQ(nlohmann::json(parse_needle_results(written.dump(), "file")), written);
 
   const auto refused = [&](const std::string& pointer, const nlohmann::json& value) {
-    nlohmann::json changed = written;
-    changed[nlohmann::json::json_pointer(pointer)] = value;
-    const std::string sentence = error_of([&] { static_cast<void>(parse_needle_results(changed.dump(), "file")); });
-    EXPECT_TRUE(sentence.starts_with("file")) << sentence;
-    EXPECT_TRUE(sentence.ends_with(".")) << sentence;
+    expect_refused_change(written, pointer, value, parse_needle_results);
   };
   refused("/kind", "dhsa-run");
   refused("/finished", false);

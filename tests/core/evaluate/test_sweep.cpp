@@ -8,20 +8,11 @@
 #include <sstream>
 
 #include "core/evaluate/document.h"
+#include "tests/core/evaluate/demo.h"
 #include "tests/support/expect_error.h"
 
 namespace dhsa {
 namespace {
-
-struct Demo {
-  std::shared_ptr<const Gemma2> model = Gemma2::load(DHSA_RESOURCES "/models/demo");
-  std::shared_ptr<const Tokenizer> tokenizer = Tokenizer::load(DHSA_RESOURCES "/models/demo/tokenizer.model");
-};
-
-const Demo& demo() {
-  static const Demo loaded;
-  return loaded;
-}
 
 MethodChoice choice(const std::string& name) {
   MethodChoice made{name, {}};
@@ -196,11 +187,7 @@ TEST(SweepResultsFile, RefusesWhatASweepCouldNotHaveLeft) {
   const nlohmann::json written = results;
   EXPECT_EQ(nlohmann::json(parse_sweep_results(written.dump(), "file")), written);
   const auto refused = [&](const std::string& pointer, const nlohmann::json& value) {
-    nlohmann::json changed = written;
-    changed[nlohmann::json::json_pointer(pointer)] = value;
-    const std::string sentence = error_of([&] { static_cast<void>(parse_sweep_results(changed.dump(), "file")); });
-    EXPECT_TRUE(sentence.starts_with("file")) << sentence;
-    EXPECT_TRUE(sentence.ends_with(".")) << sentence;
+    expect_refused_change(written, pointer, value, parse_sweep_results);
   };
   refused("/kind", "dhsa-needle");
   refused("/finished", false);
