@@ -10,6 +10,7 @@
 #include "app/cli/common.h"
 #include "app/cli/results_files.h"
 #include "app/cli/table.h"
+#include "app/revision.h"
 #include "core/base/parallel.h"
 
 namespace dhsa::cli {
@@ -197,8 +198,8 @@ std::vector<std::pair<std::string, std::string>> facts_of(const AblationResults&
   return {{"Model", results.model},
           {"Texts", texts},
           {"Masks", measured},
-          {"Machine",
-           fmt::format("{}, {} threads; dhsa {} {}", processor_name(), compute_threads(), version(), revision())}};
+          {"Machine", fmt::format("{}, {} threads; dhsa {} {}", processor_name(), compute_threads(), DHSA_VERSION,
+                                  built_revision())}};
 }
 
 std::string report(const AblationResults& results, const AblateChoice& options) {
