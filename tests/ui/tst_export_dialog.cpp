@@ -5,6 +5,7 @@
 #include <QLabel>
 #include <QProcess>
 #include <QPushButton>
+#include <QSpinBox>
 #include <QTest>
 #include <nlohmann/json.hpp>
 
@@ -73,7 +74,7 @@ class TestExportDialog : public QObject {
     const QString command = QString::fromStdString(json.at("command"));
     QVERIFY2(command.startsWith(QStringLiteral("dhsa export ")), qPrintable(command));
     QTemporaryDir elsewhere;
-    for (const QString& text : folder.entryList({QStringLiteral("pasted-*.txt")}))
+    for (const QString& text : folder.entryList({QStringLiteral("p*-*.txt")}))
       QVERIFY(QFile::copy(folder.filePath(text), elsewhere.filePath(text)));
     const Outcome outcome = dhsa(command.mid(5), elsewhere.path());
     QVERIFY2(outcome.code == 0, qPrintable(outcome.said));
@@ -135,7 +136,15 @@ class TestExportDialog : public QObject {
     save(dialog, window.filePath(QStringLiteral("m.pdf")));
     makeAgain(window, QStringLiteral("m-layer5"), QStringLiteral("pdf"));
 
-    // A pasted text goes along as a file; its question is sparse where the window says so.
+    // A text that has changed on the disk since it was opened goes along as it was.
+    const QByteArray text = contentOf(window.textPath());
+    write_file(window.textPath().toStdString(), "Something else.");
+    choose(dialog, "exportLayer", "1");
+    save(dialog, window.filePath(QStringLiteral("edited.pdf")));
+    makeAgain(window, QStringLiteral("edited"), QStringLiteral("pdf"));
+    write_file(window.textPath().toStdString(), text.toStdString());
+
+    // So does a pasted text; its question is sparse where the window says so.
     const int runs = window.explorer()->runs()->size();
     window.explorer()->openDocument(
         {{}, WindowUnderTest::proseOf(120) + "\nQuestion: Which river ran past the mills?\nAnswer:", {}, false});
@@ -143,7 +152,6 @@ class TestExportDialog : public QObject {
     QVERIFY(window.explorer()->document()->content.question_tokens > 0);
     window.explorer()->parameters()->set(QStringLiteral("instruction-tokens"), std::int64_t{0});
     QVERIFY(window.settle(runs + 1));
-    choose(dialog, "exportLayer", "1");
     save(dialog, window.filePath(QStringLiteral("pasted.pdf")));
     makeAgain(window, QStringLiteral("pasted"), QStringLiteral("pdf"));
   }
@@ -231,6 +239,19 @@ class TestExportDialog : public QObject {
       QVERIFY(dialog->grab().save(QString::fromLocal8Bit(shot)));
     save(dialog, QStringLiteral("/proc/none/figure.pdf"));
     QVERIFY(message(dialog).contains(QStringLiteral("/proc/none")));
+
+    // What is too large to draw is said, in the file and on the clipboard.
+    auto* dpi = dialog->findChild<QSpinBox*>(QStringLiteral("exportDpi"));
+    choose(dialog, "exportVenue", "poster");
+    dpi->setValue(2400);
+    QTest::qWait(80);
+    QVERIFY(QTest::qWaitFor([&] { return !dialog->isBusy(); }, 60000));
+    dialog->findChild<QPushButton*>(QStringLiteral("exportCopyFigure"))->click();
+    QVERIFY2(message(dialog).contains(QStringLiteral("lower --dpi")), qPrintable(message(dialog)));
+    dpi->setValue(300);
+    choose(dialog, "exportVenue", "neurips");
+    dialog->findChild<QPushButton*>(QStringLiteral("exportCopyFigure"))->click();
+    QCOMPARE(QGuiApplication::clipboard()->image().width(), 1650);  // 5.5 in at 300 dpi
 
     // The numbers themselves: key ranges of the mask.
     auto* copy = dialog->findChild<QPushButton*>(QStringLiteral("exportCopyData"));

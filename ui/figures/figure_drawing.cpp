@@ -4,9 +4,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "core/base/error.h"
+
 namespace dhsa {
 namespace {
 
+constexpr double kMostPoints = 1.2e8;
 constexpr int kMostShapes = 60000;  // more than these are drawn as a picture
 
 QString q(const std::string& text) { return QString::fromStdString(text); }
@@ -111,6 +114,10 @@ void FigureDrawing::sample() {
     const double dpi = static_cast<double>(m_spec.dpi) * (source.mask() != nullptr ? 2 : 1);
     const int w = std::max(1, static_cast<int>(std::lround(panel.plot.width() / 72 * dpi)));
     const int h = std::max(1, static_cast<int>(std::lround(panel.plot.height() / 72 * dpi)));
+    if (static_cast<double>(w) * h > kMostPoints) {
+      throw Error("A matrix would be drawn with " + std::to_string(std::lround(static_cast<double>(w) * h / 1e6)) +
+                  " million points; lower --dpi or the width.");
+    }
     source.sample(panel.view, w, h, {.skip_keys = m_spec.skip_keys, .refine = true}, panel.grid);
   }
 }

@@ -20,6 +20,7 @@
 
 #include "core/base/resources.h"
 #include "core/files/atomic_write.h"
+#include "core/files/sha256.h"
 #include "ui/figures/figure_files.h"
 #include "ui/state/explorer.h"
 #include "ui/state/explorer_internal.h"
@@ -29,9 +30,10 @@ namespace {
 
 QString q(const char* text) { return QString::fromUtf8(text); }
 
-// Named by its content, so that it takes no other file's place.
+// Of a text written beside the figures: named by its content, so that it takes no other file's place.
 QString pastedName(const OpenDocument& document) {
-  return QStringLiteral("pasted-%1.txt").arg(document.sha256.left(8));
+  const QString from = document.path.isEmpty() ? QStringLiteral("pasted") : QFileInfo(document.path).completeBaseName();
+  return QStringLiteral("%1-%2.txt").arg(from, document.sha256.left(8));
 }
 
 // Where a layer's queries and keys were not kept, the command measures what the window could not.
@@ -128,6 +130,7 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent)
   m_save = new QPushButton(tr("&Save…"), this);
   m_save->setDefault(true);
   m_copyFigure = new QPushButton(tr("Copy &figure"), this);
+  m_copyFigure->setObjectName(QStringLiteral("exportCopyFigure"));
   m_copyData = new QPushButton(tr("Copy &data"), this);
   m_copyData->setObjectName(QStringLiteral("exportCopyData"));
   auto* close = new QPushButton(tr("Close"), this);
@@ -249,16 +252,21 @@ void ExportDialog::Sources::follow(const FigureSpec& spec, const CancelToken* ca
   }
 }
 
-FigureOrigin ExportDialog::Sources::origin() const {
-  FigureOrigin origin;
-  origin.text = document->path.toStdString();
-  std::string name = QFileInfo(document->path).fileName().toStdString();
-  if (document->sample) {
-    name = resource_path("documents/sample.txt").filename().string();
-  } else if (document->path.isEmpty()) {
-    // A pasted text has no file yet that the command could name; it is written beside the figures.
-    origin.text = name = pastedName(*document).toStdString();
+bool ExportDialog::Sources::textIsOnDisk() const {
+  if (document->sample) return true;
+  if (document->path.isEmpty()) return false;
+  try {
+    return sha256(read_text(document->path.toStdU16String())) == document->sha256.toStdString();
+  } catch (const Error&) {
+    return false;  // gone since
   }
+}
+
+FigureOrigin ExportDialog::Sources::origin(bool beside) const {
+  FigureOrigin origin;
+  origin.text = beside ? pastedName(*document).toStdString() : document->path.toStdString();
+  const std::string name = document->sample ? resource_path("documents/sample.txt").filename().string()
+                                            : std::filesystem::path(origin.text).filename().string();
   origin.allow_long = document->allowLong;
   if (!model->embedded) origin.model = model->folder.toStdString();
   origin.parameters = parameters;
@@ -338,7 +346,9 @@ void ExportDialog::refresh() {
 void ExportDialog::showPreview() {
   try {
     const double dpr = devicePixelRatioF();
-    QImage image = figureImage(*m_data, m_shown, logicalDpiX() / 72.0 * dpr);
+    FigureSpec shown = m_shown;
+    shown.dpi = std::clamp<std::int64_t>(std::llround(logicalDpiX() * dpr), 50, std::max<std::int64_t>(50, shown.dpi));
+    QImage image = figureImage(*m_data, shown, logicalDpiX() / 72.0 * dpr);
     image.setDevicePixelRatio(dpr);
     m_preview->setPixmap(QPixmap::fromImage(image));
   } catch (const Error& error) {
@@ -400,8 +410,9 @@ void ExportDialog::saveTo(const QString& path) {
         try {
           const QFileInfo first(all->front().path);
           const FigurePainter painter = figurePainter("." + first.suffix().toLower().toStdString());
-          FigureOrigin origin = from->origin();
-          if (from->document->path.isEmpty() && !from->document->sample) {
+          const bool beside = !from->textIsOnDisk();
+          FigureOrigin origin = from->origin(beside);
+          if (beside) {
             const QString text = first.path() + QLatin1Char('/') + pastedName(*from->document);
             write_file(text.toStdU16String(), from->document->source.toStdString());
           }
@@ -440,18 +451,23 @@ void ExportDialog::cancel() {
 }
 
 void ExportDialog::choosePath() {
+  QString kind = tr("PDF (*.pdf)");
   QString path =
-      QFileDialog::getSaveFileName(this, tr("Save figure"), m_what->currentText().toLower() + QStringLiteral(".pdf"),
-                                   tr("PDF (*.pdf);;SVG (*.svg);;PNG (*.png)"));
+      QFileDialog::getSaveFileName(this, tr("Save figure"), m_what->currentData().toString().replace(u',', u'-'),
+                                   tr("PDF (*.pdf);;SVG (*.svg);;PNG (*.png)"), &kind);
   if (path.isEmpty()) return;
-  if (QFileInfo(path).suffix().isEmpty()) path += QStringLiteral(".pdf");
+  if (QFileInfo(path).suffix().isEmpty()) path += kind.section(u'*', 1).chopped(1);
   saveTo(path);
 }
 
 void ExportDialog::copyFigure() {
   if (!m_data) return;
-  QApplication::clipboard()->setImage(figureImage(*m_data, m_shown, static_cast<double>(m_shown.dpi) / 72));
-  say(tr("Figure copied, %1 dpi.").arg(m_shown.dpi), false);
+  try {
+    QApplication::clipboard()->setImage(figureImage(*m_data, m_shown, static_cast<double>(m_shown.dpi) / 72));
+    say(tr("Figure copied, %1 dpi.").arg(m_shown.dpi), false);
+  } catch (const Error& error) {
+    say(QString::fromUtf8(error.what()), false);
+  }
 }
 
 void ExportDialog::copyData() {

@@ -52,7 +52,9 @@ class ExportDialog : public QDialog {
 
     // Plans again the layers of the figure that are still shown under other parameters. Throws Error, Cancelled.
     void follow(const FigureSpec& spec, const CancelToken* cancel);
-    [[nodiscard]] FigureOrigin origin() const;
+    // Where text and model are found; a text that is not on disk as it was read is `beside` the figures. Throws Error.
+    [[nodiscard]] FigureOrigin origin(bool beside) const;
+    [[nodiscard]] bool textIsOnDisk() const;
   };
   // Null where there is nothing to draw yet, and `why` says so.
   [[nodiscard]] std::shared_ptr<Sources> sources(QString& why) const;
