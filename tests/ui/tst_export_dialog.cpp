@@ -260,6 +260,21 @@ class TestExportDialog : public QObject {
     QVERIFY2(copied.contains(QStringLiteral("begin\tend\n")), qPrintable(copied.left(300)));
     QVERIFY(copied.count(QLatin1Char('\n')) > 10);
 
+    // Results of a needle test, from a file; without one there is a sentence.
+    choose(dialog, "exportWhat", "needle");
+    QVERIFY2(message(dialog).contains(QStringLiteral("Choose the file")), qPrintable(message(dialog)));
+    QVERIFY(!dialog->findChild<QComboBox*>(QStringLiteral("exportLayer"))->isEnabled());
+    const QString results = QStringLiteral(DHSA_FIXTURES "/../fuzz/corpus/figure/needle_finished");
+    dialog->setResults(results);
+    QTest::qWait(80);
+    save(dialog, window.filePath(QStringLiteral("needle.pdf")));
+    QVERIFY2(message(dialog).contains(QStringLiteral("saved")), qPrintable(message(dialog)));
+    makeAgain(window, QStringLiteral("needle"), QStringLiteral("pdf"));
+    choose(dialog, "exportWhat", "budget");
+    QVERIFY2(message(dialog).contains(QStringLiteral("dhsa sweep")), qPrintable(message(dialog)));
+    choose(dialog, "exportWhat", "mask");
+    QVERIFY(dialog->findChild<QComboBox*>(QStringLiteral("exportLayer"))->isEnabled());
+
     // One file for each head, each of its own head.
     choose(dialog, "exportHead", "all");
     save(dialog, window.filePath(QStringLiteral("mask.svg")));

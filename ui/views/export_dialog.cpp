@@ -72,6 +72,17 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent)
     if (kind.from != FigureKindInfo::From::kFile) m_what->addItem(q(kind.label), q(kind.key));
   }
   m_what->insertItem(3, tr("Dense against sparse"), QStringLiteral("dense,sparse"));
+  m_what->addItem(tr("Latency and memory, from results"), QStringLiteral("latency,memory"));
+  m_what->addItem(tr("Curves over the budget, from results"), QStringLiteral("budget"));
+  m_what->addItem(tr("Needle test, from results"), QStringLiteral("needle"));
+  m_results = new QPushButton(tr("Choose a file…"), this);
+  m_results->setObjectName(QStringLiteral("exportResults"));
+  m_results->setToolTip(
+      tr("What dhsa bench, sweep or needle wrote with --json, or the panels Needle test and Sweeps."));
+  connect(m_results, &QPushButton::clicked, this, [this] {
+    const QString path = QFileDialog::getOpenFileName(this, tr("Results to draw"), {}, tr("Results (*.json)"));
+    if (!path.isEmpty()) setResults(path);
+  });
   m_layer = pick("exportLayer");
   m_layer->addItem(tr("Layer %1, in view").arg(m_layerInView), QString::number(m_layerInView));
   m_layer->addItem(tr("All layers, one file each"), QStringLiteral("all"));
@@ -107,6 +118,7 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent)
   connect(m_dpi, &QSpinBox::valueChanged, this, [this] { m_soon.start(); });
   auto* form = new QFormLayout;
   form->addRow(tr("&Show"), m_what);
+  form->addRow(tr("Res&ults"), m_results);
   form->addRow(tr("&Layer"), m_layer);
   form->addRow(tr("&Head"), m_head);
   form->addRow(tr("&Venue"), m_venue);
@@ -200,7 +212,24 @@ FigureSpec ExportDialog::spec() const {
   return spec;
 }
 
+void ExportDialog::setResults(const QString& path) {
+  m_resultsPath = path;
+  m_results->setText(QFileInfo(path).fileName());
+  m_soon.start();
+}
+
 std::shared_ptr<ExportDialog::Sources> ExportDialog::sources(QString& why) const {
+  if (!needs_model(spec())) {
+    auto sources = std::make_shared<Sources>();
+    try {
+      if (m_resultsPath.isEmpty()) throw Error(tr("Choose the file that holds the results.").toStdString());
+      sources->material.files = {read_figure_file(m_resultsPath.toStdString())};
+    } catch (const Error& error) {
+      why = QString::fromUtf8(error.what());
+      return nullptr;
+    }
+    return sources;
+  }
   const auto inView = m_explorer->layer(m_layerInView);
   if (!m_explorer->document() || !m_explorer->model() || !inView) {
     why = tr("Nothing has run yet; run a text first.");
@@ -234,7 +263,9 @@ std::shared_ptr<ExportDialog::Sources> ExportDialog::sources(QString& why) const
   return sources;
 }
 
-void ExportDialog::Sources::follow(const FigureSpec& spec, const CancelToken* cancel) {
+void ExportDialog::Sources::follow(FigureSpec& spec, const CancelToken* cancel) {
+  if (!model) return;
+  resolve_panels(spec, model->weights->config());
   std::set<int> layers;
   for (const FigurePanel& panel : spec.panels) {
     if (panel.layer >= 0) layers.insert(panel.layer);
@@ -253,7 +284,7 @@ void ExportDialog::Sources::follow(const FigureSpec& spec, const CancelToken* ca
 }
 
 bool ExportDialog::Sources::textIsOnDisk() const {
-  if (document->sample) return true;
+  if (!document || document->sample) return true;
   if (document->path.isEmpty()) return false;
   try {
     return sha256(read_text(document->path.toStdU16String())) == document->sha256.toStdString();
@@ -264,6 +295,8 @@ bool ExportDialog::Sources::textIsOnDisk() const {
 
 FigureOrigin ExportDialog::Sources::origin(bool beside) const {
   FigureOrigin origin;
+  for (const FigureFile& file : material.files) origin.files.push_back(file.path);
+  if (!document) return origin;
   origin.text = beside ? pastedName(*document).toStdString() : document->path.toStdString();
   const std::string name = document->sample ? resource_path("documents/sample.txt").filename().string()
                                             : std::filesystem::path(origin.text).filename().string();
@@ -290,6 +323,13 @@ void ExportDialog::work(std::function<void()> onThread, std::function<void()> af
   m_thread->start();
 }
 
+// Results are drawn from a file and know no layers; all else is drawn from what is open.
+void ExportDialog::showWhatCounts() {
+  const bool results = !needs_model(spec());
+  m_results->setEnabled(results);
+  for (QComboBox* box : {m_layer, m_head, m_part}) box->setEnabled(!results);
+}
+
 void ExportDialog::say(const QString& sentence, bool ofPreview) {
   m_message->setText(sentence);
   m_saysFault = ofPreview;
@@ -301,6 +341,7 @@ void ExportDialog::refresh() {
     if (!m_saving) m_cancel->cancel();
     return;
   }
+  showWhatCounts();
   QString why;
   const auto from = sources(why);
   if (!from) {
@@ -319,7 +360,6 @@ void ExportDialog::refresh() {
       [from, wanted, cancel = m_cancel, made, fault] {
         try {
           FigureSpec spec = wanted;
-          resolve_panels(spec, from->model->weights->config());
           from->follow(spec, cancel.get());
           *made = std::make_shared<const FigureData>(make_figure_data(spec, from->material, false, {}, cancel.get()));
         } catch (const std::exception& error) {
@@ -366,7 +406,7 @@ std::vector<ExportDialog::Job> ExportDialog::jobs(const QString& path) const {
   const bool byHead = m_head->currentData().toString() == QStringLiteral("all") &&
                       any([](const FigurePanel& panel) { return figure_kind(panel.what).per_head; });
   const QFileInfo info(path);
-  const auto heads = static_cast<int>(m_explorer->model()->weights->config().heads);
+  const int heads = m_explorer->heads();
   std::vector<Job> all;
   for (int layer = 0; layer < (byLayer ? m_explorer->layers() : 1); ++layer) {
     for (int head = 0; head < (byHead ? heads : 1); ++head) {
@@ -389,6 +429,8 @@ void ExportDialog::setSaving(bool saving) {
   m_cancelSaving->setVisible(saving);
   for (QComboBox* box : {m_what, m_layer, m_head, m_venue, m_columns, m_part, m_map, m_scale}) box->setEnabled(!saving);
   m_dpi->setEnabled(!saving);
+  m_results->setEnabled(!saving);
+  if (!saving) showWhatCounts();
 }
 
 void ExportDialog::saveTo(const QString& path) {
@@ -417,7 +459,6 @@ void ExportDialog::saveTo(const QString& path) {
             write_file(text.toStdU16String(), from->document->source.toStdString());
           }
           for (Job& job : *all) {
-            resolve_panels(job.spec, from->model->weights->config());
             from->follow(job.spec, cancel.get());
             origin.remark = remarkOn(job.spec, from->material);
             write_figure_files(make_figure_files(origin, job.spec, from->material, job.path.toStdU16String(), &painter,

@@ -32,7 +32,8 @@ class ExportDialog : public QDialog {
   // Figure, data and description, on a thread; with all layers or heads one set for each, their numbers in the name.
   // Says in the dialog how it went. A file is written whole or not at all.
   void saveTo(const QString& path);
-  void cancel();  // the saving; figures that are finished stay
+  void setResults(const QString& path);  // the file that curves and needle tests are drawn from
+  void cancel();                         // the saving; figures that are finished stay
   [[nodiscard]] bool isBusy() const { return m_thread != nullptr; }
 
  private:
@@ -43,15 +44,16 @@ class ExportDialog : public QDialog {
   [[nodiscard]] std::vector<Job> jobs(const QString& path) const;
   // What the window holds, taken on its own thread and looked into on another.
   struct Sources {
-    std::shared_ptr<const OpenDocument> document;
+    std::shared_ptr<const OpenDocument> document;  // null, and model too, for figures of results
     std::shared_ptr<const LoadedModel> model;
     SparsityParameters parameters;  // under which the layer in view is shown
     SparsityParameters ranWith;     // under which q and k were made
     FigureMaterial material;
     std::vector<SparsityParameters> plannedWith;  // [layers]
 
-    // Plans again the layers of the figure that are still shown under other parameters. Throws Error, Cancelled.
-    void follow(const FigureSpec& spec, const CancelToken* cancel);
+    // Names the panels' layers in full and plans again the layers of the figure that are still shown under other
+    // parameters. Throws Error, Cancelled.
+    void follow(FigureSpec& spec, const CancelToken* cancel);
     // Where text and model are found; a text that is not on disk as it was read is `beside` the figures. Throws Error.
     [[nodiscard]] FigureOrigin origin(bool beside) const;
     [[nodiscard]] bool textIsOnDisk() const;
@@ -60,6 +62,7 @@ class ExportDialog : public QDialog {
   [[nodiscard]] std::shared_ptr<Sources> sources(QString& why) const;
   void refresh();  // data and preview anew, on a thread of their own
   void showPreview();
+  void showWhatCounts();
   void say(const QString& sentence, bool ofPreview);  // the next preview takes its own words back, no others
   void choosePath();
   void copyFigure();
@@ -72,6 +75,8 @@ class ExportDialog : public QDialog {
   int m_layerInView;  // when the dialog was opened; it keeps to them
   int m_headInView;
   QComboBox* m_what;
+  QPushButton* m_results;
+  QString m_resultsPath;
   QComboBox* m_layer;
   QComboBox* m_head;
   QComboBox* m_venue;
