@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "core/base/parallel.h"
 #include "core/sparsity/row_math.h"
@@ -20,6 +21,22 @@ PackedRows pack(const float* weight, std::int64_t rows, std::int64_t columns, st
   for (std::int64_t i = 0; i < rows; ++i) packed.set(i, weight + i * stride);
   return packed;
 }
+
+// One buffer after the other out of memory that a thread keeps between blocks: fresh pages for each block cost about as
+// much as the arithmetic.
+class Scratch {
+ public:
+  explicit Scratch(std::int64_t floats) {
+    thread_local std::vector<float> kept;
+    if (kept.size() < static_cast<std::size_t>(floats)) kept.resize(static_cast<std::size_t>(floats));
+    next_ = kept.data();
+  }
+  // Not initialised.
+  float* take(std::int64_t floats) noexcept { return std::exchange(next_, next_ + floats); }
+
+ private:
+  float* next_ = nullptr;
+};
 
 void require(const char* name, const std::vector<float>& values, std::int64_t elements) {
   if (static_cast<std::int64_t>(values.size()) != elements) {
@@ -108,94 +125,96 @@ void BoundaryPredictor::score_block(const HeadsView& k, std::int64_t begin, std:
   const std::int64_t first = begin - w + 1;  // token of row 0
   const std::int64_t tokens = end - begin + span - 1;
   const std::int64_t positions = end - begin;
-  const auto buffer = [](std::int64_t n) { return std::vector<float>(static_cast<std::size_t>(n)); };
-
-  auto features = buffer(tokens * c);
-  for (std::int64_t t = 0; t < tokens; ++t) {
-    for (std::int64_t h = 0; h < k.heads; ++h) k.load_row(h, first + t, features.data() + t * c + h * k.dim);
-  }
   const std::int64_t qkv_stride = padded_columns(3 * c);
-  auto qkv = buffer(tokens * qkv_stride);
-  packed_->in_proj.multiply(features.data(), tokens, c, 0, 3 * c, qkv.data(), qkv_stride);
+  const std::int64_t stride = padded_columns(c);
+  const std::int64_t band = 2 * span - 1;
+  const std::int64_t feature_count = 4 * c + 1;
+  const std::int64_t hidden_stride = padded_columns(weights.hidden);
+  Scratch scratch(tokens * (c + qkv_stride + heads * (stride + band)) + span * (span * heads + stride + 1) +
+                  positions * (feature_count + hidden_stride));
+
+  float* features = scratch.take(tokens * c);
   for (std::int64_t t = 0; t < tokens; ++t) {
-    kernels.add(qkv.data() + t * qkv_stride, weights.in_proj_bias.data(), 3 * c);
+    for (std::int64_t h = 0; h < k.heads; ++h) k.load_row(h, first + t, features + t * c + h * k.dim);
+  }
+  float* qkv = scratch.take(tokens * qkv_stride);
+  packed_->in_proj.multiply(features, tokens, c, 0, 3 * c, qkv, qkv_stride);
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    kernels.add(qkv + t * qkv_stride, weights.in_proj_bias.data(), 3 * c);
   }
 
   // mixed[t][h] = out_proj restricted to head h, applied to the value of token t.
-  const std::int64_t stride = padded_columns(c);
-  auto mixed = buffer(tokens * heads * stride);
+  float* mixed = scratch.take(tokens * heads * stride);
   for (std::int64_t h = 0; h < heads; ++h) {
-    packed_->out_proj[static_cast<std::size_t>(h)].multiply(qkv.data() + 2 * c + h * head_dim, tokens, qkv_stride, 0, c,
-                                                            mixed.data() + h * stride, heads * stride);
+    packed_->out_proj[static_cast<std::size_t>(h)].multiply(qkv + 2 * c + h * head_dim, tokens, qkv_stride, 0, c,
+                                                            mixed + h * stride, heads * stride);
   }
 
   // grown[t][h][u - t + span - 1] = exp(score of query t against key u, less the largest of the band).
-  const std::int64_t band = 2 * span - 1;
   const float scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
-  auto grown = buffer(tokens * heads * band);
+  float* grown = scratch.take(tokens * heads * band);
   for (std::int64_t t = 0; t < tokens; ++t) {
     const std::int64_t from = std::max<std::int64_t>(0, t - span + 1);
     const std::int64_t to = std::min(tokens, t + span);
     for (std::int64_t h = 0; h < heads; ++h) {
-      float* row = grown.data() + (t * heads + h) * band + (from - t + span - 1);
-      const float* query = qkv.data() + t * qkv_stride + h * head_dim;
+      float* row = grown + (t * heads + h) * band + (from - t + span - 1);
+      const float* query = qkv + t * qkv_stride + h * head_dim;
       for (std::int64_t u = from; u < to; ++u) {
-        row[u - from] = scale * kernels.dot(query, qkv.data() + u * qkv_stride + c + h * head_dim, head_dim);
+        row[u - from] = scale * kernels.dot(query, qkv + u * qkv_stride + c + h * head_dim, head_dim);
       }
       kernels.exp_sum(row, to - from, kernels.largest(row, to - from));
     }
   }
 
-  const std::int64_t feature_count = 4 * c + 1;
-  auto mlp_input = buffer(positions * feature_count);
-  auto shares = buffer(span * span * heads);
-  auto encoded = buffer(span * stride);
-  auto gates = buffer(span);
+  float* mlp_input = scratch.take(positions * feature_count);
+  float* shares = scratch.take(span * span * heads);
+  float* encoded = scratch.take(span * stride);
+  float* gates = scratch.take(span);
   for (std::int64_t p = 0; p < positions; ++p) {
     // The window of cut begin + p holds rows p ... p + span - 1.
     for (std::int64_t i = 0; i < span; ++i) {
       for (std::int64_t h = 0; h < heads; ++h) {
         const std::int64_t t = p + i;
-        const float* row = grown.data() + (t * heads + h) * band + (span - 1 - i);
+        const float* row = grown + (t * heads + h) * band + (span - 1 - i);
         float sum = 0;
         for (std::int64_t u = 0; u < span; ++u) sum += row[u];
-        float* to = shares.data() + i * span * heads + h;
+        float* to = shares + i * span * heads + h;
         if (sum > 1e-20F) {
           for (std::int64_t u = 0; u < span; ++u) to[u * heads] = row[u] / sum;
           continue;
         }
         // All of this window lies far below the band's largest score: take its own softmax.
-        const float* query = qkv.data() + t * qkv_stride + h * head_dim;
+        const float* query = qkv + t * qkv_stride + h * head_dim;
         std::vector<float> own(static_cast<std::size_t>(span));
         for (std::int64_t u = 0; u < span; ++u) {
           own[static_cast<std::size_t>(u)] =
-              scale * kernels.dot(query, qkv.data() + (p + u) * qkv_stride + c + h * head_dim, head_dim);
+              scale * kernels.dot(query, qkv + (p + u) * qkv_stride + c + h * head_dim, head_dim);
         }
         sum = kernels.exp_sum(own.data(), span, kernels.largest(own.data(), span));
         for (std::int64_t u = 0; u < span; ++u) to[u * heads] = own[static_cast<std::size_t>(u)] / sum;
       }
     }
-    kernels.multiply(shares.data(), span, span * heads, mixed.data() + p * heads * stride, stride, span * heads,
-                     stride / kTileColumns, encoded.data(), stride);
+    kernels.multiply(shares, span, span * heads, mixed + p * heads * stride, stride, span * heads,
+                     stride / kTileColumns, encoded, stride);
     for (std::int64_t i = 0; i < span; ++i) {
-      float* row = encoded.data() + i * stride;
+      float* row = encoded + i * stride;
       kernels.add(row, weights.out_proj_bias.data(), c);
       kernels.normalise(row, weights.norm_weight.data(), weights.norm_bias.data(), c, kNormEpsilon);
     }
-    float* input = mlp_input.data() + p * feature_count;
+    float* input = mlp_input + p * feature_count;
     std::fill(input, input + 2 * c, 0.0F);
     for (std::int64_t side = 0; side < 2; ++side) {
-      const float* rows = encoded.data() + side * w * stride;
+      const float* rows = encoded + side * w * stride;
       float total = static_cast<float>(w);
-      std::fill(gates.begin(), gates.end(), 1.0F);
+      std::fill(gates, gates + span, 1.0F);
       if (!weights.gate_weight.empty()) {
         for (std::int64_t i = 0; i < w; ++i) {
-          gates[static_cast<std::size_t>(i)] = kernels.dot(weights.gate_weight.data(), rows + i * stride, c);
+          gates[i] = kernels.dot(weights.gate_weight.data(), rows + i * stride, c);
         }
-        total = kernels.exp_sum(gates.data(), w, kernels.largest(gates.data(), w));
+        total = kernels.exp_sum(gates, w, kernels.largest(gates, w));
       }
       for (std::int64_t i = 0; i < w; ++i) {
-        kernels.add_scaled(input + side * c, rows + i * stride, c, gates[static_cast<std::size_t>(i)] / total);
+        kernels.add_scaled(input + side * c, rows + i * stride, c, gates[i] / total);
       }
     }
     const float* left = input;
@@ -209,11 +228,10 @@ void BoundaryPredictor::score_block(const HeadsView& k, std::int64_t begin, std:
     input[4 * c] = kernels.dot(left, right, c) / norms;
   }
 
-  const std::int64_t hidden_stride = padded_columns(weights.hidden);
-  auto hidden = buffer(positions * hidden_stride);
-  packed_->mlp0.multiply(mlp_input.data(), positions, feature_count, 0, weights.hidden, hidden.data(), hidden_stride);
+  float* hidden = scratch.take(positions * hidden_stride);
+  packed_->mlp0.multiply(mlp_input, positions, feature_count, 0, weights.hidden, hidden, hidden_stride);
   for (std::int64_t p = 0; p < positions; ++p) {
-    float* row = hidden.data() + p * hidden_stride;
+    float* row = hidden + p * hidden_stride;
     for (std::int64_t d = 0; d < weights.hidden; ++d) {
       row[d] = std::max(0.0F, row[d] + weights.mlp0_bias[static_cast<std::size_t>(d)]);
     }
