@@ -316,16 +316,23 @@ class TestExperiments : public QObject {
   }
 
   void theWindowWorksWhileATestRuns() {
-    setUpNeedle(QStringLiteral("512, 700"), 6);
+    setUpNeedle(QStringLiteral("512, 700"), 11);
     start(needlePanel());
     QTRY_VERIFY_WITH_TIMEOUT(test()->results().cells.size() == 1, kTimeout);
     Explorer* explorer = m_window->explorer();
+    const Heartbeat heart;
     explorer->view()->selectRow(100);
     QTRY_VERIFY_WITH_TIMEOUT(explorer->row() && explorer->row()->row == 100, kTimeout);
+    QVERIFY(test()->isRunning());
+    // A changed parameter is planned between two stages of a prompt, not after the test.
+    explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{512});
+    QTRY_VERIFY_WITH_TIMEOUT(explorer->layerInView()->parameters.budget == 512, kTimeout);
     QVERIFY(test()->isRunning());
     explorer->run();
     QTRY_VERIFY_WITH_TIMEOUT(explorer->runs()->size() == 2, kTimeout);
     QVERIFY(test()->isRunning());
+    QTRY_VERIFY_WITH_TIMEOUT(test()->results().cells.size() >= 5, kTimeout);
+    heart.say("a needle test with a row, a changed parameter and a run in front of it");
     // Cancel means the run in front first, then what goes on behind it.
     explorer->run();
     explorer->cancel();

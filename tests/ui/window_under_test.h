@@ -2,11 +2,14 @@
 #pragma once
 
 #include <QComboBox>
+#include <QElapsedTimer>
 #include <QSettings>
 #include <QSignalSpy>
 #include <QStandardPaths>
 #include <QTemporaryDir>
 #include <QTest>
+#include <QTimer>
+#include <algorithm>
 #include <memory>
 
 #include "core/files/atomic_write.h"
@@ -14,6 +17,32 @@
 #include "ui/views/main_window.h"
 
 namespace dhsa {
+
+// How long the window's thread did not come round: gaps between the beats of a 10 ms timer.
+class Heartbeat {
+ public:
+  Heartbeat() {
+    m_timer.setTimerType(Qt::PreciseTimer);
+    m_timer.setInterval(10);
+    QObject::connect(&m_timer, &QTimer::timeout, &m_timer, [this] {
+      m_longest = std::max(m_longest, m_since.restart());
+      ++m_beats;
+    });
+    m_since.start();
+    m_timer.start();
+  }
+  void say(const char* during) const {
+    qInfo("longest gap of a 10 ms timer during %s: %lld ms (%d ticks)", during, static_cast<long long>(m_longest),
+          m_beats);
+  }
+  [[nodiscard]] int beats() const { return m_beats; }
+
+ private:
+  QTimer m_timer;
+  QElapsedTimer m_since;
+  qint64 m_longest = 0;
+  int m_beats = 0;
+};
 
 class WindowUnderTest {
  public:

@@ -185,7 +185,12 @@ class Explorer::LiveObserver : public PrefillObserver {
 std::vector<int> Explorer::layersToCapture() const {
   const auto& config = m_model->weights->config();
   const std::int64_t each = capture_bytes(config, m_model->weights->options().compute, m_document->tokens(), 1);
-  const std::int64_t room = std::max(each, available_bytes() / kCaptureShare);
+  // Nor what the run itself needs.
+  PrefillOptions options;
+  options.keep_final_hidden = true;
+  options.keep_cache = m_document->content.question_tokens > 0;
+  const PrefillEstimate need = m_model->weights->estimate(m_document->tokens(), options);
+  const std::int64_t room = std::max(each, std::min(need.available / kCaptureShare, need.available - need.activations));
   std::vector<int> layers;
   for (std::int64_t step = 0; step < config.layers && static_cast<std::int64_t>(layers.size() + 1) * each <= room;
        ++step) {

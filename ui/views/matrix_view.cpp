@@ -371,12 +371,17 @@ void MatrixView::startRefining() {
             this,
             [this, cancel, shown, refined] {
               if (cancel != m_refining || cancel->cancelled()) return;
+              m_refining.reset();
               m_picture.takeRefined(std::move(*refined), shown);
               touchColours();
               if (m_crosshair.valid()) say(m_crosshair);
             },
             Qt::QueuedConnection);
       });
+}
+
+bool MatrixView::isAtRest() const {
+  return !m_samplesStale && !m_coarse && !m_settle.isActive() && !m_refineDelay.isActive() && !m_refining;
 }
 
 QString MatrixView::reducerText() const { return m_picture.reducerText(m_reducer, mode()); }

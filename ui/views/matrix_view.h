@@ -88,6 +88,7 @@ class MatrixView : public QWidget {
   [[nodiscard]] QRect minimapRect() const { return m_geometry.minimap; }
   [[nodiscard]] QString describe(MatrixCell cell) const;  // one line: tokens, exact values
   [[nodiscard]] QString reducerText() const;              // "max of 16×16 cells"
+  [[nodiscard]] bool isAtRest() const;                    // what is painted will not get finer by itself
 
   [[nodiscard]] QSize sizeHint() const override { return {820, 720}; }
   [[nodiscard]] QSize minimumSizeHint() const override { return {240, 220}; }

@@ -234,7 +234,7 @@ void MetricsPanel::refresh() {
     heading += layer->plan->mask.window() > 0 ? tr(" · local, window %1").arg(formatCount(layer->plan->mask.window()))
                                               : tr(" · global");
     if (layer->metrics) {
-      heading += layer->rowStep > 1 ? tr(" · 1 of %1 rows").arg(layer->rowStep) : tr(" · all rows");
+      heading += layer->rowStep > 1 ? tr(" · one row in %1").arg(layer->rowStep) : tr(" · all rows");
     }
     if (layer->whatIf) heading += tr(" · <i>what-if</i>");
   }
