@@ -288,6 +288,26 @@ TEST_F(Training, CancelledKeepsWhatWholeSequencesTaught) {
   EXPECT_NO_THROW(static_cast<void>(BoundaryPredictor::load(folder / "a")));
 }
 
+TEST_F(Training, TheSeedDecidesEveryByte) {
+  const auto trained_with = [&](std::uint64_t seed, const char* name) {
+    TrainingSettings seeded = settings;
+    seeded.seed = seed;
+    const TrainedPredictor trained = train_predictor(*model, tokenizer->bos(), texts, seeded, options(2));
+    return file_of(trained.weights, folder / name);
+  };
+  const std::string first = trained_with(7, "a");
+  EXPECT_EQ(trained_with(7, "b"), first);
+  EXPECT_NE(trained_with(8, "c"), first);
+}
+
+TEST_F(Training, APredictorOfAnotherModelIsRefused) {
+  const BoundaryPredictor other(initial_state(shape(24, 4, 2, 2), 1).weights);
+  const LabelledKeys keys = segments(40, 2, 64, 3);  // of the demo model's shape
+  const std::string sentence = error_of([&] { static_cast<void>(other.logits(keys.view())); });
+  expect_mentions(sentence, "keys of 24 channels, the model has 128");
+  EXPECT_EQ(std::count(sentence.begin(), sentence.end(), '.'), 1) << sentence;
+}
+
 TEST_F(Training, RefusesWhatCannotBe) {
   TrainingOptions how = options(2);
   how.checkpoint = folder / "c";
