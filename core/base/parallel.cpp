@@ -28,14 +28,18 @@ std::vector<int> allowed_processors() {
   return processors;
 }
 
+// A thread for each processor: each keeps to its own. With fewer, which processors are free is for the system to know:
+// two programs that both took the first ones would run at half speed.
 void bind_pool(int threads) {
   const std::vector<int> processors = allowed_processors();
-  if (threads > static_cast<int>(processors.size())) return;
+  const bool each_its_own = threads == static_cast<int>(processors.size());
 #pragma omp parallel num_threads(threads)
   {
     cpu_set_t set;
     CPU_ZERO(&set);
-    CPU_SET(processors[static_cast<std::size_t>(omp_get_thread_num())], &set);
+    for (std::size_t i = 0; i < processors.size(); ++i) {
+      if (!each_its_own || i == static_cast<std::size_t>(omp_get_thread_num())) CPU_SET(processors[i], &set);
+    }
     sched_setaffinity(0, sizeof set, &set);
   }
 }

@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <atomic>
 #include <cmath>
+#include <thread>
 #include <vector>
 
 #include "core/base/heads_view.h"
@@ -16,6 +18,33 @@ TEST(ParallelFor, VisitsEveryIndexOnce) {
   std::vector<std::atomic<int>> visits(1000);
   parallel_for(1000, [&](std::int64_t i) { ++visits[static_cast<std::size_t>(i)]; });
   for (const auto& count : visits) EXPECT_EQ(count, 1);
+}
+
+// Processors that each thread of the pool may run on.
+std::vector<int> processors_of_pool(int threads) {
+  std::vector<int> counts(static_cast<std::size_t>(threads), 0);
+  std::atomic<int> here{0};
+  parallel_for(threads, [&](std::int64_t i) {
+    ++here;
+    while (here < threads) std::this_thread::yield();  // no thread takes two
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    sched_getaffinity(0, sizeof set, &set);
+    counts[static_cast<std::size_t>(i)] = CPU_COUNT(&set);
+  });
+  return counts;
+}
+
+TEST(ComputeThreads, KeepToProcessorsOnlyWhenThereIsOneForEach) {
+  set_compute_threads(0);
+  const int all = compute_threads();
+  EXPECT_EQ(processors_of_pool(all), std::vector<int>(static_cast<std::size_t>(all), 1));
+  if (all > 1) {
+    set_compute_threads(all - 1);
+    EXPECT_EQ(processors_of_pool(all - 1), std::vector<int>(static_cast<std::size_t>(all - 1), all));
+    set_compute_threads(0);
+    EXPECT_EQ(processors_of_pool(all), std::vector<int>(static_cast<std::size_t>(all), 1));
+  }
 }
 
 TEST(ParallelFor, RethrowsAndStops) {
