@@ -12,8 +12,8 @@
 
 namespace dhsa {
 
-// The rows that speak for a query group: every `step`-th, counted back from its last, or all of them where the group
-// reaches into the last `last` rows of the text.
+// The rows that speak for a query group: every `step`-th, counted back from its last, and each of the last `last` rows
+// of the text.
 struct ScoredRows {
   std::int64_t step = 0;  // 0: the group's mean query speaks for it
   std::int64_t last = 0;

@@ -164,10 +164,11 @@ std::vector<Entry> make_entries() {
                         "Score every n-th row of a query group, counted back from its last; 0 scores the group's mean "
                         "query.",
                         &P::score_rows, 0, 65536, dhsa));
-  table.push_back(count("score-last-rows", "All of the last rows", similarity, "rows",
-                        "Score all rows of the query groups that reach into the text's last rows: from them the answer "
-                        "follows, and each may look up something else. Not for the mean similarity of mean queries.",
-                        &P::score_last_rows, 0, 65536, dhsa));
+  table.push_back(
+      count("score-last-rows", "Scored last rows", similarity, "rows",
+            "Score each of the text's last rows, about every key where tokens are chosen: from these rows the "
+            "answer follows, and each may look up something else. Mean queries have no such rows.",
+            &P::score_last_rows, 0, 65536, dhsa));
   table.push_back(real("candidates", "Token candidates", similarity, "budgets",
                        "Take chunks worth this many budgets and keep their best tokens by the attention of the scored "
                        "rows; 0 keeps whole chunks.",

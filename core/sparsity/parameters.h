@@ -38,7 +38,7 @@ struct SparsityParameters {
   MaskHeads mask_heads = MaskHeads::kShared;
   ChunkScoring scores = ChunkScoring::kMean;  // how a chunk is scored; the paper's is kMean
   std::int64_t score_rows = 0;                // score every n-th row of a query group; 0: the group's mean query
-  std::int64_t score_last_rows = 0;           // of the text's last rows, all are scored
+  std::int64_t score_last_rows = 0;           // each of the text's last n rows is scored, and asked about every key
   double candidates = 0;  // budgets of chunks that are thinned to their best tokens; 0: whole chunks are kept
   Selection selection = Selection::kBudget;
   double mass = 0.95;             // threshold selection: softmax(S_c) mass to reach

@@ -134,8 +134,11 @@ class DhsaPlanner : public Planner {
     const std::int64_t row_begin = groups.rows[static_cast<std::size_t>(g)];
     const std::int64_t row_end = groups.rows[static_cast<std::size_t>(g) + 1];
     const GroupReach reach = group_reach(row_begin, row_end, layer.window, parameters_.budget);
-    std::vector<KeyRange> ranges = chunks(groups, g, layer, scores, head, parameters_.candidates);
-    if (reach.whole) return ranges;
+    if (reach.whole) return {range(reach.begin, reach.end)};
+    // What the answer follows from is not to be lost by a chunk's score: the last rows are asked about every key.
+    const bool last = row_end > groups.rows.back() - parameters_.score_last_rows;
+    std::vector<KeyRange> ranges = last ? std::vector<KeyRange>{range(reach.begin, reach.end)}
+                                        : chunks(groups, g, layer, scores, head, parameters_.candidates);
     std::sort(ranges.begin(), ranges.end(), [](const KeyRange& a, const KeyRange& b) { return a.begin < b.begin; });
     run.estimate(row_begin, row_end, ranges);
     const std::int64_t local = std::min(std::max(parameters_.local_tokens, row_end - row_begin), parameters_.budget);

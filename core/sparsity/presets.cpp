@@ -18,8 +18,8 @@ std::vector<Preset> make_presets() {
   std::vector<Preset> list;
   list.push_back(
       preset("best", "DHSA, best",
-             "Of 32-token chunks worth two budgets, the tokens that every sixteenth row attends to most; all "
-             "of the last 128 rows are asked, so that what the answer looks up is kept.",
+             "Of 32-token chunks worth two budgets, the tokens that every sixteenth row attends to most; the "
+             "last 64 rows are asked one by one about every key, so that what the answer looks up is kept.",
              [](P& p) {
                p.query_block = 128;
                p.boundaries = BoundarySource::kFixed;
@@ -27,7 +27,7 @@ std::vector<Preset> make_presets() {
                p.chunks_per_block = 4;
                p.scores = ChunkScoring::kMoments;
                p.score_rows = 16;
-               p.score_last_rows = 128;
+               p.score_last_rows = 64;
                p.candidates = 2;
                p.mask_heads = MaskHeads::kPerHead;
                p.sink_tokens = 16;

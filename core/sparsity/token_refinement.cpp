@@ -30,7 +30,6 @@ void TokenRefinement::Run::estimate(std::int64_t row_begin, std::int64_t row_end
                                     std::span<const KeyRange> candidates) {
   const RowKernels& kernels = row_kernels();
   const HeadsView& q = owner_.q_;
-  const LayerInfo& layer = owner_.layer_;
   for (const KeyRange& span : before_spans_) std::fill_n(before_.begin() + span.begin, span.size(), 0.0F);
   std::swap(before_, estimates_);
   std::swap(before_spans_, spans_);
@@ -52,53 +51,62 @@ void TokenRefinement::Run::estimate(std::int64_t row_begin, std::int64_t row_end
   const bool mean_query = rows.empty();
   if (mean_query) rows.push_back(row_end - 1);  // it sees what the last row sees
   const auto count = static_cast<std::int64_t>(rows.size());
-  logits_.resize(static_cast<std::size_t>(count * width));
-  queries_.resize(static_cast<std::size_t>(count * q.dim));
   const float share = 1.0F / static_cast<float>(count * owner_.per_mask_);
+  constexpr std::int64_t kRows = 16;  // at a time
+  logits_.resize(static_cast<std::size_t>(std::min(count, kRows) * width));
+  queries_.resize(static_cast<std::size_t>(std::min(count, kRows) * q.dim));
   for (std::int64_t h = mask_head_ * owner_.per_mask_; h < (mask_head_ + 1) * owner_.per_mask_; ++h) {
-    if (mean_query) {
-      std::vector<float> row(static_cast<std::size_t>(q.dim));
-      std::fill(queries_.begin(), queries_.end(), 0.0F);
-      for (std::int64_t i = row_begin; i < row_end; ++i) {
-        q.load_row(h, i, row.data());
-        kernels.add_scaled(queries_.data(), row.data(), q.dim, 1.0F / static_cast<float>(row_end - row_begin));
+    for (std::int64_t first_row = 0; first_row < count; first_row += kRows) {
+      const std::int64_t n = std::min(kRows, count - first_row);
+      if (mean_query) {
+        std::vector<float> row(static_cast<std::size_t>(q.dim));
+        std::fill(queries_.begin(), queries_.end(), 0.0F);
+        for (std::int64_t i = row_begin; i < row_end; ++i) {
+          q.load_row(h, i, row.data());
+          kernels.add_scaled(queries_.data(), row.data(), q.dim, 1.0F / static_cast<float>(row_end - row_begin));
+        }
+      } else {
+        for (std::int64_t r = 0; r < n; ++r) {
+          q.load_row(h, rows[static_cast<std::size_t>(first_row + r)], queries_.data() + r * q.dim);
+        }
       }
-    } else {
-      for (std::int64_t r = 0; r < count; ++r) {
-        q.load_row(h, rows[static_cast<std::size_t>(r)], queries_.data() + r * q.dim);
-      }
-    }
-    std::int64_t at = 0;
-    for (const KeyRange& span : spans_) {
-      owner_.keys_[static_cast<std::size_t>(h / owner_.per_kv_)].multiply(queries_.data(), count, q.dim, span.begin,
-                                                                          span.end, logits_.data() + at, width);
-      at += span.size();
-    }
-    for (std::int64_t r = 0; r < count; ++r) {
-      float* const z = logits_.data() + r * width;
-      const std::int64_t row = rows[static_cast<std::size_t>(r)];
-      const std::int64_t see = layer.window > 0 ? std::max<std::int64_t>(0, row - layer.window + 1) : 0;
-      kernels.scale_softcap(z, width, layer.scale, layer.softcap);
-      // What the row does not see lies at both ends of the spans.
-      std::int64_t first = 0;
-      std::int64_t last = 0;
+      std::int64_t at = 0;
       for (const KeyRange& span : spans_) {
-        first += std::clamp<std::int64_t>(see - span.begin, 0, span.size());
-        last += std::clamp<std::int64_t>(row + 1 - span.begin, 0, span.size());
+        owner_.keys_[static_cast<std::size_t>(h / owner_.per_kv_)].multiply(queries_.data(), n, q.dim, span.begin,
+                                                                            span.end, logits_.data() + at, width);
+        at += span.size();
       }
-      std::fill(z, z + first, 0.0F);
-      std::fill(z + last, z + width, 0.0F);
-      if (last <= first) continue;
-      const float sum = kernels.exp_sum(z + first, last - first, kernels.largest(z + first, last - first));
-      std::int64_t from = 0;
-      for (const KeyRange& span : spans_) {
-        kernels.add_scaled(estimates_.data() + span.begin, z + from, span.size(), share / sum);
-        from += span.size();
+      for (std::int64_t r = 0; r < n; ++r) {
+        add_softmax(rows[static_cast<std::size_t>(first_row + r)], logits_.data() + r * width, width, share);
       }
     }
   }
   for (const KeyRange& span : spans_) {
     kernels.add_scaled(estimates_.data() + span.begin, before_.data() + span.begin, span.size(), kCarry);
+  }
+}
+
+// One row's logits over the spans become its share of the estimates.
+void TokenRefinement::Run::add_softmax(std::int64_t row, float* z, std::int64_t width, float share) {
+  const RowKernels& kernels = row_kernels();
+  const LayerInfo& layer = owner_.layer_;
+  const std::int64_t see = layer.window > 0 ? std::max<std::int64_t>(0, row - layer.window + 1) : 0;
+  kernels.scale_softcap(z, width, layer.scale, layer.softcap);
+  // What the row does not see lies at both ends of the spans.
+  std::int64_t first = 0;
+  std::int64_t last = 0;
+  for (const KeyRange& span : spans_) {
+    first += std::clamp<std::int64_t>(see - span.begin, 0, span.size());
+    last += std::clamp<std::int64_t>(row + 1 - span.begin, 0, span.size());
+  }
+  std::fill(z, z + first, 0.0F);
+  std::fill(z + last, z + width, 0.0F);
+  if (last <= first) return;
+  const float sum = kernels.exp_sum(z + first, last - first, kernels.largest(z + first, last - first));
+  std::int64_t from = 0;
+  for (const KeyRange& span : spans_) {
+    kernels.add_scaled(estimates_.data() + span.begin, z + from, span.size(), share / sum);
+    from += span.size();
   }
 }
 

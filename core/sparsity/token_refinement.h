@@ -33,6 +33,8 @@ class TokenRefinement {
                    std::vector<KeyRange>& ranges) const;
 
    private:
+    void add_softmax(std::int64_t row, float* z, std::int64_t width, float share);
+
     const TokenRefinement& owner_;
     std::int64_t mask_head_;
     std::vector<KeyRange> spans_;  // candidates, widened to whole tiles of the packed keys
