@@ -94,7 +94,7 @@ void ImportanceStrip::setCrosshair(qint64 token) {
 
 QRect ImportanceStrip::plotArea() const {
   const QFontMetrics small(smallFont(font()));
-  const int left = small.horizontalAdvance(QStringLiteral("8.88e-8")) + 12;
+  const int left = small.horizontalAdvance(QStringLiteral("0.008888")) + 12;
   const int bottom = (m_boundaries ? 14 : 0) + 4 + 2 * small.height() + 6;
   return {left, 4, std::max(20, width() - left - 12), std::max(20, height() - 4 - bottom)};
 }

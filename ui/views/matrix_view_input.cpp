@@ -51,11 +51,7 @@ QString MatrixView::describe(MatrixCell cell) const {
 void MatrixView::say(MatrixCell cell) {
   const QString text = describe(cell);
   setSpokenValue(this, text.isEmpty() ? tr("No cell") : text);
-  if (text.isEmpty()) {
-    Q_EMIT statusText(reducerText());
-  } else {
-    Q_EMIT statusText(tr("%1 · shown: %2").arg(text, reducerText()));
-  }
+  Q_EMIT statusText(text);  // how cells became pixels stands beside it, see MatrixPanel::reducerChanged
 }
 
 void MatrixView::setSelectedRow(qint64 row) {

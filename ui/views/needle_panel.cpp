@@ -440,7 +440,7 @@ void NeedlePanel::showDetails() {
     m_prompt->setRange(1, some ? static_cast<int>(cell->prompts) : 1);
     m_prompt->setVisible(some && cell->prompts > 1);
   }
-  const QString faint = tr("Choose a cell to read its answers; opening its prompt shows why a needle was lost.");
+  const QString faint = tr("Choose a cell to read its answers.");
   if (!some) {
     m_details->setText(m_test->isEmpty() ? QString() : at.length >= 0 ? tr("This cell was not run yet.") : faint);
     return;
