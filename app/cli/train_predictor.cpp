@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "app/cli/common.h"
 #include "app/cli/table.h"
@@ -81,13 +82,21 @@ int train(const Options& options) {
   std::int64_t tokens = 0;
   for (const TrainingText& text : texts) tokens += static_cast<std::int64_t>(text.ids.size());
   progress.clear();
-  fmt::print("Model   {}\n", wrap(describe(loaded), 100, 8));
-  fmt::print("Texts   {} of {} tokens in all; the last tenth of each is held out\n", texts.size(), count(tokens));
-  fmt::print("\n{:>9}  {:>6}  {:>6}  {:>8}  {:>9}  {:>6}  {:>6}  {:>7}\n", "sequences", "steps", "loss", "held-out",
-             "precision", "recall", "F1", "overlap");
-  std::fflush(stdout);
+  // Printed once nothing has been refused.
+  bool begun = false;
+  const auto begin = [&] {
+    if (std::exchange(begun, true)) return;
+    progress.clear();
+    fmt::print("Model   {}\n", wrap(describe(loaded), 100, 8));
+    fmt::print("Texts   {} {} of {} tokens in all; the last tenth of each is held out\n", texts.size(),
+               texts.size() == 1 ? "text" : "texts", count(tokens));
+    fmt::print("\n{:>9}  {:>6}  {:>6}  {:>8}  {:>9}  {:>6}  {:>6}  {:>7}\n", "sequences", "steps", "loss", "held-out",
+               "precision", "recall", "F1", "overlap");
+    std::fflush(stdout);
+  };
 
   how.progress = [&](const TrainingProgress& state) {
+    begin();
     progress.show(fmt::format("sequence {} of {}: {}", std::min(state.sequence + 1, state.sequences), state.sequences,
                               name_of(state.phase)),
                   state.fraction);

@@ -274,5 +274,18 @@ TEST(AblateCommand, RefusesInOneSentence) {
   EXPECT_REFUSED(dhsa(quick + "--resume --json '" + broken + "'"), "no ablation");
 }
 
+TEST(TrainPredictorCommand, RefusesInOneSentence) {
+  const Folder folder;
+  const std::string out = " --out '" + folder.path("p.safetensors").string() + "'";
+  const std::string text = " --text '" + folder.write("short.txt", "Too short.\n") + "'";
+  EXPECT_REFUSED(dhsa("train-predictor" + out), "--text");
+  EXPECT_REFUSED(dhsa("train-predictor" + text + out), "short.txt has");
+  EXPECT_REFUSED(dhsa("train-predictor" + text + out + " --heads 3"), "heads is 3");
+  EXPECT_REFUSED(dhsa("train-predictor" + text + out + " --learning-rate nan"), "learning-rate");
+  EXPECT_REFUSED(dhsa("train-predictor" + text + out + " --resume"), "no checkpoint");
+  EXPECT_REFUSED(dhsa("train-predictor" + text + " --out '" + folder.path("no/p").string() + "'"), "folder");
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"short.txt"});
+}
+
 }  // namespace
 }  // namespace dhsa::test
