@@ -150,6 +150,11 @@ class TestExperiments : public QObject {
     QTest::keyClick(map, Qt::Key_Right);
     QCOMPARE(map->selected(), (NeedleMap::Cell{Side::Right, 0, 1}));
     QCOMPARE(spokenValue(map), said);
+    // In the status line as long as the panel is in front.
+    const auto* line = m_window->child<QLabel>("cellStatus");
+    QCOMPARE(line->text(), said);
+    m_window->window()->dock(QStringLiteral("sweeps"))->raise();
+    QTRY_VERIFY(line->text().isEmpty());
     const QString details = in<QLabel>(needlePanel(), "needleDetails")->text();
     for (const NeedleScore& each : test()->results().cells[1].scores) {
       QVERIFY(details.contains(QString::fromStdString(each.answers[0].text).trimmed().toHtmlEscaped()));

@@ -312,6 +312,12 @@ void MainWindow::wire() {
   connect(m_matrix, &MatrixPanel::statusText, m_cell, &QLabel::setText);
   connect(m_importance, &ImportancePanel::statusText, m_cell, &QLabel::setText);
   connect(m_matrix, &MatrixPanel::reducerChanged, m_reducer, &QLabel::setText);
+  // What a panel said of the place under the pointer goes with the panel.
+  for (const auto& [id, dock] : m_docks) {
+    connect(dock, &QDockWidget::visibilityChanged, m_cell, [this](bool visible) {
+      if (!visible) m_cell->clear();
+    });
+  }
 }
 
 // QT_LOGGING_RULES="dhsa.start=true" says how long the program took from its start to the first picture of a layer.

@@ -225,11 +225,6 @@ void NeedleMap::focusInEvent(QFocusEvent* event) {
   if (m_selected.length < 0 && event->reason() != Qt::MouseFocusReason) moveTo(Side::Left, 0, 0);
 }
 
-void NeedleMap::hideEvent(QHideEvent* event) {
-  QWidget::hideEvent(event);
-  Q_EMIT statusText({});
-}
-
 void NeedleMap::keyPressEvent(QKeyEvent* event) {
   const Cell& at = m_selected;
   switch (event->key()) {

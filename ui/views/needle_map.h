@@ -68,7 +68,6 @@ class NeedleMap : public QWidget {
   void leaveEvent(QEvent* event) override;
   void keyPressEvent(QKeyEvent* event) override;
   void focusInEvent(QFocusEvent* event) override;
-  void hideEvent(QHideEvent* event) override;
 
  private:
   [[nodiscard]] static std::size_t index(Side side) { return side == Side::Left ? 0 : 1; }
