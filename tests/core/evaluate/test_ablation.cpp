@@ -126,6 +126,56 @@ TEST(Ablation, MeasuresWhatAComparisonOfOneMethodMeasures) {
   }
 }
 
+// What a planner that meets every layer in turn keeps on the global ones.
+class EveryLayerPlanned : public PrefillObserver {
+ public:
+  EveryLayerPlanned(const SparsityParameters& parameters, const AblationText& text)
+      : planner_(make_planner(parameters, {static_cast<std::int64_t>(text.ids.size()), text.sentence_ends})) {}
+  [[nodiscard]] bool wants_attention(int /*layer*/) const override { return true; }
+  void attended(const AttendedLayer& layer) override {
+    const Plan plan = planner_->plan(layer.q, layer.k, layer.layer, nullptr);
+    if (layer.layer.local()) return;
+    MetricOptions how;
+    how.row_step = 3;
+    mass_ += measure_mask(layer.q, layer.k, layer.v, plan.mask, layer.layer, how).retained_mass;
+    ++layers_;
+  }
+  [[nodiscard]] double mass() const { return mass_ / layers_; }
+
+ private:
+  std::unique_ptr<Planner> planner_;
+  double mass_ = 0;
+  int layers_ = 0;
+};
+
+TEST(Ablation, WhatLayersShareComesFromTheLayerThatGivesIt) {
+  AblationResults results = small_ablation();
+  results.settings.logit_positions = 0;
+  results.texts.resize(1);
+  const AblationVariant base = variant("published", "reference-niah", 64);  // finds boundaries, keeps whole chunks
+  results.variants = {base, base, base, base};
+  for (std::size_t i = 0; i < 4; ++i) {
+    results.variants[i].name = "variant " + std::to_string(i);
+    results.variants[i].parameters.share_boundaries = i % 2 == 1;
+    results.variants[i].parameters.share_masks = i / 2 == 1;
+  }
+  run_ablation(*demo().model, results);
+  std::set<double> different;
+  for (const AblationVariant& variant : results.variants) {
+    EveryLayerPlanned planned(variant.parameters, results.texts[0]);
+    SparsityParameters dense;
+    dense.method = Method::kDense;
+    PrefillOptions options;
+    options.observer = &planned;
+    static_cast<void>(demo().model->prefill(results.texts[0].ids, *make_planner(dense, {160, {}}), options));
+    const AblationSample* sample = results.sample(variant.name, results.texts[0].name);
+    EXPECT_NEAR(sample->retained_mass, planned.mass(), 1e-9) << variant.name;
+    EXPECT_FALSE(sample->kl.has_value());
+    different.insert(sample->retained_mass);
+  }
+  EXPECT_EQ(different.size(), 4U);
+}
+
 TEST(Ablation, VariantsOfTheSameParametersAreMeasuredOnce) {
   AblationResults results = small_ablation();
   results.texts.resize(1);

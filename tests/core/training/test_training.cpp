@@ -197,6 +197,13 @@ TEST(FocalLoss, IsTheFormulaOfThePaper) {
   }
 }
 
+TEST(PredictorTrainer, BeginsFromWeightsOfItsSeed) {
+  const auto start = [](std::uint64_t seed) { return initial_state(shape(8, 6, 2, 2), seed).weights; };
+  EXPECT_EQ(start(1).mlp0_weight, start(1).mlp0_weight);
+  EXPECT_NE(start(1).mlp0_weight, start(2).mlp0_weight);
+  EXPECT_NE(start(1).in_proj_weight, start(2).in_proj_weight);
+}
+
 TEST(PredictorTrainer, LearnsWhereSegmentsEnd) {
   const LabelledKeys seen = segments(8000, 1, 8, 1);
   const LabelledKeys unseen = segments(400, 1, 8, 2);
