@@ -4,6 +4,7 @@
 #include <QDockWidget>
 #include <QDropEvent>
 #include <QElapsedTimer>
+#include <QHeaderView>
 #include <QLabel>
 #include <QLineEdit>
 #include <QMimeData>
@@ -91,6 +92,25 @@ class TestWindow : public QObject {
     }
     window->dock(QStringLiteral("text"))->raise();
     window->dock(QStringLiteral("importance"))->raise();
+  }
+
+  void tablesShowTheColumnsThatFit() {
+    MainWindow* window = m_shared->window();
+    window->dock(QStringLiteral("chunks"))->raise();
+    window->dock(QStringLiteral("runs"))->raise();
+    const auto* layers = m_shared->child<QTreeView>("layerTable");
+    const std::pair<const QAbstractItemView*, const QHeaderView*> tables[] = {
+        {layers, layers->header()},
+        {m_shared->child<QTreeView>("chunkTable"), m_shared->child<QTreeView>("chunkTable")->header()},
+        {m_shared->child<QTableView>("runTable"), m_shared->child<QTableView>("runTable")->horizontalHeader()}};
+    for (const auto& [view, header] : tables)
+      QTRY_VERIFY2(header->length() <= view->viewport()->width(), qPrintable(view->objectName()));
+    QTRY_VERIFY(layers->isColumnHidden(LayerModel::kPlan));
+    QVERIFY(!layers->isColumnHidden(LayerModel::kRetained));
+    window->dock(QStringLiteral("metrics"))->setFloating(true);
+    window->dock(QStringLiteral("metrics"))->resize(900, 500);
+    QTRY_VERIFY(!layers->isColumnHidden(LayerModel::kPlan));
+    window->restoreDefaultLayout();
   }
 
   void everyDockHasAShortcutThatTogglesIt() {
@@ -363,6 +383,14 @@ class TestWindow : public QObject {
     QCOMPARE(explorer->runs()->size(), 1);
     QVERIFY(explorer->layerInView() != nullptr);
     QVERIFY(fresh.settle(1));
+  }
+
+  void closingWithFloatingPanelsIsSafe() {
+    WindowUnderTest fresh(300);
+    QVERIFY(fresh.startAndSettle());
+    for (const char* name : kDocks) fresh->dock(QString::fromLatin1(name))->setFloating(true);
+    QTRY_VERIFY(fresh->dock(QStringLiteral("metrics"))->isWindow());
+    fresh.close();
   }
 
   void closingWhileRunningIsSafe() {

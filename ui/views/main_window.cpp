@@ -93,7 +93,10 @@ MainWindow::MainWindow(const StartOptions& options, QWidget* parent)
   updateActions();
 }
 
-MainWindow::~MainWindow() = default;
+// Panels before the state they show: one that floats is still laid out anew while its own window closes.
+MainWindow::~MainWindow() {
+  for (const auto& [id, dock] : m_docks) delete dock;
+}
 
 QAction* MainWindow::action(const char* id) const { return m_actions.at(id); }
 
