@@ -62,7 +62,7 @@ configure() {
   [[ -f build/$1/build.ninja ]] && return
   local launcher=()
   if command -v ccache >/dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
-  cmake --preset "$1" "${launcher[@]}" >"build/$1.configure.log" 2>&1 || {
+  cmake --preset "$1" -Wno-dev "${launcher[@]}" >"build/$1.configure.log" 2>&1 || {
     cat "build/$1.configure.log" >&2
     return 1
   }

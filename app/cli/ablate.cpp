@@ -191,7 +191,7 @@ std::vector<std::pair<std::string, std::string>> facts_of(const AblationResults&
   std::string measured = fmt::format("budget {} keys; masks on q, k, v of dense prefills, mean over global layers, ",
                                      count(options.budget));
   measured +=
-      results.settings.metrics_rows == 1 ? "all rows" : fmt::format("every {}. row", results.settings.metrics_rows);
+      results.settings.metrics_rows == 1 ? "all rows" : fmt::format("one row in {}", results.settings.metrics_rows);
   if (results.settings.logit_positions > 0) {
     measured += fmt::format("; logits at up to {} positions", count(results.settings.logit_positions));
   }

@@ -264,9 +264,12 @@ Document load_document(const std::string& text, const LoadedModel& loaded, bool 
   DocumentOptions options;
   options.context = loaded.model->config().context;
   options.allow_long = allow_long;
-  if (text == "-") return make_document("standard input", all_of_input(), *loaded.tokenizer, options);
   const std::filesystem::path path = text.empty() ? resource_path("documents/sample.txt") : std::filesystem::path(text);
-  return make_document(path.filename().string(), read_text(path), *loaded.tokenizer, options);
+  Document document = text == "-"
+                          ? make_document("standard input", all_of_input(), *loaded.tokenizer, options)
+                          : make_document(path.filename().string(), read_text(path), *loaded.tokenizer, options);
+  if (document.tokens() < document.whole_tokens) document.notes.emplace_back("--allow-long runs the text whole.");
+  return document;
 }
 
 std::string describe(const LoadedModel& loaded) {

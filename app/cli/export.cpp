@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cstdio>
 #include <optional>
@@ -138,7 +139,8 @@ std::vector<Job> jobs_of(const std::string& out, const FigureSpec& spec, const s
 
 // Nothing where data alone are wanted.
 std::optional<FigurePainter> painter_of(const std::filesystem::path& path) {
-  const std::string suffix = path.extension().string();
+  std::string suffix = path.extension().string();
+  for (char& letter : suffix) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
   if (suffix == ".pdf" || suffix == ".svg" || suffix == ".png") return painter_for(suffix);
   if (suffix == ".npz" || suffix == ".csv") return std::nullopt;
   throw Error(fmt::format("--out: \"{}\" ends in none of .pdf, .svg, .png (figures), .npz (arrays) and .csv (tables).",

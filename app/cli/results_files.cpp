@@ -76,6 +76,10 @@ void ResultsFiles::add_to(CLI::App& app) {
 
 void ResultsFiles::check(const std::string& json) const {
   if (resume_ && json.empty()) throw Error("--resume goes on from the file that --json names; name one.");
+  if (!json.empty() && !csv_.empty() &&
+      std::filesystem::weakly_canonical(json) == std::filesystem::weakly_canonical(csv_)) {
+    throw Error(fmt::format("--json and --csv both name {}; name two files.", json));
+  }
   for (const std::string& path : {json, csv_}) {
     if (path.empty()) continue;
     if (std::filesystem::is_directory(path)) throw Error(fmt::format("{} is a folder; name a file.", path));

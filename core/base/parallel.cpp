@@ -48,7 +48,7 @@ void bind_pool(int threads) {
 
 void set_compute_threads(int threads) {
   const int most = static_cast<int>(allowed_processors().size());
-  const int count = threads > 0 ? threads : most;
+  const int count = threads > 0 ? std::min(threads, most) : most;
   omp_set_num_threads(count);
   at::set_num_threads(count);
   bind_pool(count);

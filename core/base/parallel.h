@@ -8,9 +8,9 @@
 
 namespace dhsa {
 
-// Threads that parallel_for and libtorch use; 0 means one per allowed processor. Call on the thread that computes:
-// libgomp keeps one pool per calling thread, and this also binds that pool's threads to distinct processors if there is
-// one for each (unbound, both OpenMP threads may be left on one processor).
+// Threads that parallel_for and libtorch use, at most one per allowed processor; 0 means that many. Call on the thread
+// that computes: libgomp keeps one pool per calling thread, and this also binds that pool's threads to distinct
+// processors if there is one for each (unbound, both OpenMP threads may be left on one processor).
 void set_compute_threads(int threads);
 [[nodiscard]] int compute_threads();
 

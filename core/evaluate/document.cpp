@@ -37,13 +37,13 @@ void cut_to_context(Document& document, std::int64_t context) {
   if (keep_question) {
     document.notes.push_back(
         fmt::format("The text has {} tokens, more than the model's context of {}: its first {} tokens and the question "
-                    "at its end ({} tokens) are used, the {} in between are left out; --allow-long runs it whole.",
+                    "at its end ({} tokens) are used, the {} in between are left out.",
                     document.whole_tokens, context, context - question, question, document.whole_tokens - context));
   } else {
     document.question_tokens = 0;
     document.notes.push_back(
         fmt::format("The text has {} tokens, more than the model's context of {}: only its first {} tokens are used, "
-                    "the last {} are left out; --allow-long runs it whole.",
+                    "the last {} are left out.",
                     document.whole_tokens, context, context, document.whole_tokens - context));
   }
 }

@@ -314,8 +314,8 @@ void score_by_mass(const HeadsView& q, const HeadsView& k, std::span<const std::
 std::vector<std::int64_t> ScoredRows::of_group(std::int64_t row_begin, std::int64_t row_end,
                                                std::int64_t tokens) const {
   std::vector<std::int64_t> rows;
-  for (std::int64_t i = row_end - 1; i >= row_begin; --i) {
-    if (i >= tokens - last || (step > 0 && (row_end - 1 - i) % step == 0)) rows.push_back(i);
+  for (std::int64_t i = row_end - 1; i >= row_begin && step > 0; --i) {
+    if (i >= tokens - last || (row_end - 1 - i) % step == 0) rows.push_back(i);
   }
   return rows;
 }

@@ -16,7 +16,7 @@ namespace dhsa {
 // of the text.
 struct ScoredRows {
   std::int64_t step = 0;  // 0: the group's mean query speaks for it
-  std::int64_t last = 0;
+  std::int64_t last = 0;  // only beside scored rows
   // Descending; empty where the mean query speaks.
   [[nodiscard]] std::vector<std::int64_t> of_group(std::int64_t row_begin, std::int64_t row_end,
                                                    std::int64_t tokens) const;

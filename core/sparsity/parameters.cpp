@@ -167,7 +167,7 @@ std::vector<Entry> make_entries() {
   table.push_back(
       count("score-last-rows", "Scored last rows", similarity, "rows",
             "Score each of the text's last rows, about every key where tokens are chosen: from these rows the "
-            "answer follows, and each may look up something else. Mean queries have no such rows.",
+            "answer follows, and each may look up something else. Only beside scored rows.",
             &P::score_last_rows, 0, 65536, dhsa));
   table.push_back(real("candidates", "Token candidates", similarity, "budgets",
                        "Take chunks worth this many budgets and keep their best tokens by the attention of the scored "

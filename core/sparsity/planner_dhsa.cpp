@@ -136,7 +136,7 @@ class DhsaPlanner : public Planner {
     const GroupReach reach = group_reach(row_begin, row_end, layer.window, parameters_.budget);
     if (reach.whole) return {range(reach.begin, reach.end)};
     // What the answer follows from is not to be lost by a chunk's score: the last rows are asked about every key.
-    const bool last = row_end > groups.rows.back() - parameters_.score_last_rows;
+    const bool last = parameters_.score_rows > 0 && row_end > groups.rows.back() - parameters_.score_last_rows;
     std::vector<KeyRange> ranges = last ? std::vector<KeyRange>{range(reach.begin, reach.end)}
                                         : chunks(groups, g, layer, scores, head, parameters_.candidates);
     std::sort(ranges.begin(), ranges.end(), [](const KeyRange& a, const KeyRange& b) { return a.begin < b.begin; });

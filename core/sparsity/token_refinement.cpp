@@ -149,14 +149,14 @@ void TokenRefinement::Run::take_best(std::int64_t key_begin, std::int64_t key_en
   for (const KeyRange& range : candidates_) {
     const std::int64_t begin = std::max<std::int64_t>(range.begin, key_begin);
     const std::int64_t end = std::min<std::int64_t>(range.end, key_end);
-    if (begin < end) values.insert(values.end(), estimates_.begin() + begin, estimates_.begin() + end);
+    for (std::int64_t j = begin; j < end; ++j) values.push_back(estimate_of(j));
   }
   const auto all = static_cast<std::int64_t>(values.size());
   if (keys <= 0 || all == 0) return;
   const Bar bar = keys < all ? nth_largest(values, keys) : Bar{};
   std::int64_t of_least = keys - bar.above;  // how many with exactly the least estimate are taken
   each([&](std::int64_t j) {
-    const float value = estimates_[static_cast<std::size_t>(j)];
+    const float value = estimate_of(j);
     if (value < bar.value || (value == bar.value && of_least-- <= 0)) return;
     const auto key = static_cast<std::int32_t>(j);
     if (!ranges.empty() && ranges.back().end == key) {

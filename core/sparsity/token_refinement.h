@@ -33,6 +33,11 @@ class TokenRefinement {
                    std::vector<KeyRange>& ranges) const;
 
    private:
+    // 0 where queries or keys were not finite.
+    [[nodiscard]] float estimate_of(std::int64_t key) const noexcept {
+      const float estimate = estimates_[static_cast<std::size_t>(key)];
+      return estimate > 0.0F ? estimate : 0.0F;
+    }
     void add_softmax(std::int64_t row, float* z, std::int64_t width, float share);
 
     const TokenRefinement& owner_;

@@ -128,6 +128,8 @@ TEST(NeedleCommand, RefusesInOneSentence) {
   EXPECT_REFUSED(dhsa("needle --methods best+no-such=1"), "no-such");
   EXPECT_REFUSED(dhsa("needle --methods dense,best+score-rows=x"), "score-rows");
   EXPECT_REFUSED(dhsa(quick + "--resume"), "--json");
+  const std::string same = folder.path("same.json").string();
+  EXPECT_REFUSED(dhsa(quick + "--json '" + same + "' --csv '" + same + "'"), "two files");
   EXPECT_REFUSED(dhsa(quick + "--haystack '" + folder.path("no.txt").string() + "'"), "no.txt");
   EXPECT_REFUSED(dhsa(quick + "--haystack '" + folder.write("blank.txt", " \n") + "'"), "empty");
   EXPECT_REFUSED(dhsa(quick + "--json '" + folder.path().string() + "'"), "folder");

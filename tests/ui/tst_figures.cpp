@@ -145,7 +145,7 @@ class TestFigures : public QObject {
     curves.x_title = "length (tokens)";
     curves.y_title = "prefill time (s)";
     for (const char* method :
-         {"dense", "dhsa", "best", "most-mass", "block-sparse", "vertical-slash", "window-sinks"}) {
+         {"dense", "dhsa", "best", "oracle", "block-sparse", "vertical-slash", "window-sinks"}) {
       for (int budget = 256; budget <= 8192; budget *= 2) {
         FigureSeries series;
         series.method = method;

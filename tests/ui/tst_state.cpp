@@ -287,6 +287,37 @@ class TestState : public QObject {
     QVERIFY(seen.load());
   }
 
+  void whatALongJobServesDoesNotDelayItsCancel() {
+    Engine engine;
+    std::atomic<int> attempts = 0;
+    std::atomic<bool> begun = false;
+    const QSignalSpy cancelled(&engine, &Engine::cancelled);
+    engine.submit(JobKind::kPrefill, [&](const JobContext& job) {
+      begun = true;
+      waitFor([&] { return engine.isBusy(JobKind::kPicture); });
+      job.serveInteractive();
+      job.cancel()->check();
+      QFAIL("the prefill went on");
+    });
+    waitFor([&] { return begun.load(); });
+    std::atomic<bool> after = false;
+    engine.submit(JobKind::kPicture, [&](const JobContext& job) {
+      if (++attempts > 1) {
+        after = !engine.isBusy(JobKind::kPrefill);
+        return;
+      }
+      waitFor([&] { return job.cancel()->cancelled(); });
+      job.cancel()->check();
+    });
+    waitFor([&] { return attempts.load() == 1; });
+    engine.cancel(JobKind::kPrefill);
+    QTRY_VERIFY(!engine.isBusy());
+    QCOMPARE(attempts.load(), 2);
+    QVERIFY2(after.load(), "the picture came before the prefill had stopped");
+    QTRY_COMPARE(cancelled.count(), 1);
+    QCOMPARE(cancelled.front().front().value<JobKind>(), JobKind::kPrefill);
+  }
+
   void idleWorkMakesWayAndIsTakenUpAgain() {
     Engine engine;
     std::atomic<int> attempts = 0;

@@ -77,6 +77,7 @@ quint64 Engine::submit(JobKind kind, Work work) {
       if (running->kind == kind) {
         running->preempted = false;
         running->cancel->cancel();
+        clearAwayLocked(running);
       } else if (makesWay(running->kind, kind) && !running->cancel->cancelled()) {
         running->preempted = true;
         running->cancel->cancel();
@@ -101,6 +102,7 @@ void Engine::cancel(JobKind kind) {
       if (running->kind != kind) continue;
       running->preempted = false;
       running->cancel->cancel();
+      clearAwayLocked(running);
     }
   }
   if (queuedOnly != 0) Q_EMIT cancelled(kind, queuedOnly);
@@ -149,7 +151,8 @@ void Engine::serve(int lowest) {
     std::shared_ptr<Job> job;
     {
       const std::lock_guard lock(m_mutex);
-      if (m_stop) return;
+      // One that is to stop serves no more.
+      if (m_stop || (!m_running.empty() && m_running.back()->cancel->cancelled())) return;
       job = takeLocked(lowest);
       if (!job) return;
       m_running.push_back(job);
@@ -158,6 +161,16 @@ void Engine::serve(int lowest) {
     const std::lock_guard lock(m_mutex);
     m_running.pop_back();
     requeueLocked(job);
+  }
+}
+
+// What `stopping` serves in its midst stops too, or it would be waited for; it is taken up again afterwards.
+void Engine::clearAwayLocked(const std::shared_ptr<Job>& stopping) {
+  const auto at = std::find(m_running.begin(), m_running.end(), stopping);
+  for (auto inside = at + 1; inside < m_running.end(); ++inside) {
+    if ((*inside)->cancel->cancelled()) continue;
+    (*inside)->preempted = true;
+    (*inside)->cancel->cancel();
   }
 }
 

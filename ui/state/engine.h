@@ -94,6 +94,7 @@ class Engine : public QObject {
   void serve(int lowest);
   std::shared_ptr<Job> takeLocked(int lowest);
   void requeueLocked(const std::shared_ptr<Job>& job);
+  void clearAwayLocked(const std::shared_ptr<Job>& stopping);
   void deliver(JobKind kind, quint64 id, std::function<void()> what, bool evenIfCancelled);
 
   mutable std::mutex m_mutex;

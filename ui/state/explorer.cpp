@@ -304,6 +304,10 @@ void Explorer::requestRefinement() {
       if (exact) {
         // Same plan: only the figures are better, nothing has to be drawn anew.
         m_layers[static_cast<std::size_t>(view->layer)] = view;
+        const Run* run = m_runs->find(m_currentRun);
+        if (run && !view->whatIf && view->metrics && run->parameters == view->parameters) {
+          m_runs->setMetrics(m_currentRun, view->layer, *view->metrics, view->rowStep);
+        }
         Q_EMIT layerChanged(view->layer);
       } else {
         takeLayer(view);
@@ -431,7 +435,10 @@ void Explorer::finishRun(Run run, std::shared_ptr<const std::vector<float>> hidd
   const bool dense = run.parameters.method == Method::kDense;
   // A dense run needs no other to be compared with, and serves those to come.
   if (dense) m_dense = std::make_shared<const DenseReference>(DenseReference{m_finalHidden});
-  for (const auto& view : m_layers) run.metrics.push_back(view ? view->metrics : std::nullopt);
+  for (const auto& view : m_layers) {
+    run.metrics.push_back(view ? view->metrics : std::nullopt);
+    run.rowSteps.push_back(view ? view->rowStep : 1);
+  }
   m_currentRun = m_runs->add(std::move(run));
   Q_EMIT runFinished(m_currentRun);
   requestLayer();

@@ -274,6 +274,7 @@ void Explorer::submitComparison() {
       denseRun.startBytes = result.start_bytes;
       denseRun.trace = std::make_shared<const RunTrace>(recorder.take(result));
       denseRun.metrics.resize(static_cast<std::size_t>(denseRun.trace->layers));
+      denseRun.rowSteps.resize(denseRun.metrics.size(), 1);
       dense = std::make_shared<const DenseReference>(
           DenseReference{std::make_shared<const std::vector<float>>(std::move(result.final_hidden))});
       job.post([this, denseRun, dense] {

@@ -88,6 +88,17 @@ void RunList::setLogits(int id, const LogitComparison& logits) {
   Q_EMIT changed(index);
 }
 
+void RunList::setMetrics(int id, int layer, const MaskMetrics& metrics, std::int64_t rowStep) {
+  const int index = indexOf(id);
+  const auto at = static_cast<std::size_t>(layer);
+  if (index < 0 || at >= m_runs[static_cast<std::size_t>(index)].metrics.size()) return;
+  Run& run = m_runs[static_cast<std::size_t>(index)];
+  run.metrics[at] = metrics;
+  run.rowSteps[at] = rowStep;
+  Q_EMIT changed(index);
+  if (run.pinned) Q_EMIT pinnedChanged();
+}
+
 void RunList::remove(int id) {
   const int index = indexOf(id);
   if (index < 0) return;

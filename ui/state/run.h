@@ -32,6 +32,7 @@ struct Run {
   SparsityParameters parameters;
   std::shared_ptr<const RunTrace> trace;            // plans and times; q, k, v only of the run in view
   std::vector<std::optional<MaskMetrics>> metrics;  // [layers]
+  std::vector<std::int64_t> rowSteps;               // [layers] metrics look at every n-th row
   std::optional<LogitComparison> logits;            // against dense, once compared
   QString answer;                                   // next token, as a person reads it
   double seconds = 0;
@@ -61,6 +62,7 @@ class RunList : public QObject {
   void rename(int id, const QString& label);
   void setPinned(int id, bool pinned);
   void setLogits(int id, const LogitComparison& logits);
+  void setMetrics(int id, int layer, const MaskMetrics& metrics, std::int64_t rowStep);
   void remove(int id);
   // Comma-separated table of all runs, one line each, RFC 4180.
   [[nodiscard]] QString csv() const;

@@ -72,7 +72,7 @@ MainWindow::MainWindow(const StartOptions& options, QWidget* parent)
   setDockOptions(AnimatedDocks | AllowNestedDocks | AllowTabbedDocks);
   setTabPosition(Qt::AllDockWidgetAreas, QTabWidget::North);
   setDocumentMode(true);
-  resize(1280, 800);
+  resize(QSize(1280, 800).boundedTo(screen()->availableSize()));
   makeDocks();
   makeActions();
   makeMenus();
@@ -275,6 +275,7 @@ void MainWindow::wire() {
     updateTitle();
   });
   connect(m_explorer, &Explorer::documentChanged, this, [this] {
+    m_messages->hide();  // what was said of the text before
     const auto document = m_explorer->document();
     if (!document->path.isEmpty()) remember("recentTexts", document->path);
     m_parameters->setTokens(document->tokens());

@@ -441,7 +441,8 @@ void MatrixPanel::refreshDimming() {
                                 ? tr("Waiting for layer %1…").arg(m_explorer->view()->layer())
                                 : QString());
   } else if (m_explorer->isStale()) {
-    m_matrix->setBusy(true, tr("Planning…"));
+    const bool contradicting = !m_explorer->parameters()->problem().isEmpty();
+    m_matrix->setBusy(true, contradicting ? tr("These parameters cannot be planned with") : tr("Planning…"));
   } else {
     m_matrix->setBusy(pending && m_explorer->engine()->isBusy(JobKind::kPicture), tr("Attention…"));
   }

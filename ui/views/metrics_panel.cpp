@@ -251,6 +251,8 @@ void MetricsPanel::refresh() {
       pinned->metrics[static_cast<std::size_t>(index)]) {
     against = &*pinned->metrics[static_cast<std::size_t>(index)];
   }
+  // Sampled figures differ from exact ones of the same mask.
+  const bool alike = against && layer && pinned->rowSteps[static_cast<std::size_t>(index)] == layer->rowStep;
   for (std::size_t i = 0; i < kMetrics.size(); ++i) {
     const bool isError = kMetrics[i].field == &MaskMetrics::output_error;
     if (!layer || !layer->metrics) {
@@ -262,8 +264,8 @@ void MetricsPanel::refresh() {
     if (against) {
       const double change = value - against->*kMetrics[i].field;
       const QString sign = change < 0 ? QStringLiteral("−") : QStringLiteral("+");
-      difference =
-          sign + (isError ? formatReal(std::abs(change), 2) : QLocale().toString(std::abs(change) * 100, 'f', 1));
+      difference = (alike ? QString() : QStringLiteral("≈ ")) + sign +
+                   (isError ? formatReal(std::abs(change), 2) : QLocale().toString(std::abs(change) * 100, 'f', 1));
     }
     m_tiles[i]->setValue(isError ? formatReal(value) : formatPercent(value), isError ? -1 : value, difference);
   }

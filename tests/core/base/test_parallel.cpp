@@ -2,6 +2,7 @@
 #include <sched.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <thread>
 #include <vector>
@@ -26,7 +27,9 @@ std::vector<int> processors_of_pool(int threads) {
   std::atomic<int> here{0};
   parallel_for(threads, [&](std::int64_t i) {
     ++here;
-    while (here < threads) std::this_thread::yield();  // no thread takes two
+    // No thread takes two.
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (here < threads && std::chrono::steady_clock::now() < end) std::this_thread::yield();
     cpu_set_t set;
     CPU_ZERO(&set);
     sched_getaffinity(0, sizeof set, &set);
@@ -45,6 +48,13 @@ TEST(ComputeThreads, KeepToProcessorsOnlyWhenThereIsOneForEach) {
     set_compute_threads(0);
     EXPECT_EQ(processors_of_pool(all), std::vector<int>(static_cast<std::size_t>(all), 1));
   }
+}
+
+TEST(ComputeThreads, AreNoMoreThanProcessors) {
+  set_compute_threads(0);
+  const int all = compute_threads();
+  set_compute_threads(1000);
+  EXPECT_EQ(compute_threads(), all);
 }
 
 TEST(ParallelFor, RethrowsAndStops) {

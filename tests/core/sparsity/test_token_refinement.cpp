@@ -149,6 +149,28 @@ TEST(TokenRefinement, PlanKeepsTheBudgetAndWhatIsAlwaysKept) {
   }
 }
 
+TEST(TokenRefinement, QueriesAndKeysThatAreNoNumbersStillGiveAMask) {
+  const std::int64_t tokens = 400;
+  const std::int64_t dim = 16;
+  const auto queries = random_values(tokens * dim, 7);
+  for (const float bad : {std::nanf(""), -std::nanf(""), HUGE_VALF}) {
+    auto keys = random_values(tokens * dim, 8);
+    for (std::size_t i = 0; i < keys.size(); i += 40) keys[i] = bad;
+    SparsityParameters parameters;
+    apply_preset(parameters, "best");
+    parameters.budget = 100;
+    parameters.query_block = parameters.local_tokens = 32;
+    LayerInfo layer;
+    layer.softcap = 50.0F;
+    const Plan plan =
+        make_planner(parameters, {tokens, {}})
+            ->plan(heads_view(queries.data(), 1, tokens, dim), heads_view(keys.data(), 1, tokens, dim), layer, nullptr);
+    std::int64_t kept = 0;
+    for (const KeyRange& range : plan.mask.ranges(0, plan.mask.groups() - 1)) kept += range.size();
+    EXPECT_EQ(kept, 100);
+  }
+}
+
 // Among the last rows one that no sample meets looks up a key that no other row cares for.
 TEST(TokenRefinement, LastRowsKeepWhatTheyLookUp) {
   const std::int64_t tokens = 512;
