@@ -144,8 +144,7 @@ class TestFigures : public QObject {
     curves.log_x = true;
     curves.x_title = "length (tokens)";
     curves.y_title = "prefill time (s)";
-    for (const char* method :
-         {"dense", "dhsa", "best", "oracle", "block-sparse", "vertical-slash", "window-sinks"}) {
+    for (const char* method : {"dense", "dhsa", "best", "oracle", "block-sparse", "vertical-slash", "window-sinks"}) {
       for (int budget = 256; budget <= 8192; budget *= 2) {
         FigureSeries series;
         series.method = method;
