@@ -44,9 +44,8 @@ AblationVariant own_variant(const std::string& text, std::int64_t budget) {
   variant.parameters = named_parameters(parts.front(), {});
   variant.parameters.budget = variant.parameters.max_budget = budget;
   for (std::size_t i = 1; i < parts.size(); ++i) {
-    const std::size_t at = parts[i].find('=');
-    if (at == std::string::npos) throw Error(fmt::format("--variant {}: {} has no value.", in_quotes(text), parts[i]));
-    set_parameter(variant.parameters, parts[i].substr(0, at), parts[i].substr(at + 1));
+    if (set_as_said(variant.parameters, parts[i])) continue;
+    throw Error(fmt::format("--variant {}: {} has no value.", in_quotes(text), parts[i]));
   }
   return variant;
 }

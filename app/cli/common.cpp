@@ -285,14 +285,18 @@ std::string describe(const LoadedModel& loaded) {
 
 nlohmann::json model_json(const LoadedModel& loaded) { return dhsa::model_json(loaded.folder, *loaded.model); }
 
+bool set_as_said(SparsityParameters& parameters, const std::string& assignment) {
+  const std::size_t equals = assignment.find('=');
+  if (equals == std::string::npos) return false;
+  set_parameter(parameters, assignment.substr(0, equals), assignment.substr(equals + 1));
+  return true;
+}
+
 SparsityParameters named_parameters(const std::string& name, const SparsityParameters& base) {
   if (const std::size_t plus = name.rfind('+'); plus != std::string::npos) {
-    const std::size_t equals = name.find('=', plus);
-    if (equals == std::string::npos)
-      throw Error(fmt::format("{}: after \"+\" write parameter=value.", in_quotes(name)));
     SparsityParameters changed = named_parameters(name.substr(0, plus), base);
-    set_parameter(changed, name.substr(plus + 1, equals - plus - 1), name.substr(equals + 1));
-    return changed;
+    if (set_as_said(changed, name.substr(plus + 1))) return changed;
+    throw Error(fmt::format("{}: after \"+\" write parameter=value.", in_quotes(name)));
   }
   SparsityParameters parameters = base;
   std::vector<std::string> names;

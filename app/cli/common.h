@@ -114,6 +114,8 @@ void add_text_options(CLI::App& app, std::string& text, bool& allow_long);
 // Parameters of a method with all else as in `base`, or of a preset; "best+score-rows=8+sink-tokens=4" changes single
 // ones. Throws Error on any other name.
 [[nodiscard]] SparsityParameters named_parameters(const std::string& name, const SparsityParameters& base);
+// Does what "parameter=value" says; false where it has no "=". Throws Error on what cannot be set.
+[[nodiscard]] bool set_as_said(SparsityParameters& parameters, const std::string& assignment);
 [[nodiscard]] std::vector<std::string> split_list(const std::string& text);  // at commas, empty parts dropped
 
 }  // namespace dhsa::cli

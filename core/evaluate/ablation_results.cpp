@@ -14,10 +14,10 @@ namespace dhsa {
 namespace {
 
 using nlohmann::json;
+using results_file::kLargest;
 using results_file::Reader;
 
 constexpr const char* kKind = "dhsa-ablate";
-constexpr double kLargest = 1e15;
 
 // The numbers of a sample: names in CSV and JSON.
 struct Measure {

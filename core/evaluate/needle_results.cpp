@@ -12,11 +12,11 @@ namespace dhsa {
 namespace {
 
 using nlohmann::json;
+using results_file::kLargest;
 using results_file::Reader;
 
 constexpr const char* kKind = "dhsa-needle";
 constexpr std::size_t kLongestAnswer = 4096;
-constexpr double kLargest = 1e15;
 
 json settings_json(const NeedleSettings& settings) {
   return {{"task", name_of(settings.task)}, {"mode", name_of(settings.mode)},        {"lengths", settings.lengths},

@@ -12,6 +12,8 @@
 
 namespace dhsa::results_file {
 
+inline constexpr double kLargest = 1e15;  // no measured number is larger
+
 // A value of a file and where it stands, for the sentence.
 class Reader {
  public:

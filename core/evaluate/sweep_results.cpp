@@ -12,10 +12,10 @@ namespace dhsa {
 namespace {
 
 using nlohmann::json;
+using results_file::kLargest;
 using results_file::Reader;
 
 constexpr const char* kKind = "dhsa-sweep";
-constexpr double kLargest = 1e15;
 
 json settings_json(const SweepSettings& settings) {
   json axes = json::array();

@@ -275,7 +275,7 @@ void MainWindow::wire() {
     updateTitle();
   });
   connect(m_explorer, &Explorer::documentChanged, this, [this] {
-    m_messages->hide();  // what was said of the text before
+    m_messages->clear();  // what was said of the text before
     const auto document = m_explorer->document();
     if (!document->path.isEmpty()) remember("recentTexts", document->path);
     m_parameters->setTokens(document->tokens());

@@ -62,6 +62,11 @@ MessageBar::MessageBar(QWidget* parent)
   hide();
 }
 
+void MessageBar::clear() {
+  m_text->clear();
+  hide();
+}
+
 QString MessageBar::text() const { return m_text->text(); }
 
 void MessageBar::open(const QString& sentence, bool error) {

@@ -22,6 +22,7 @@ class MessageBar : public QToolBar {
   void showNews(const QString& sentence);
   // A question with one thing to do; closing the bar is the answer "no".
   void ask(const QString& sentence, const QString& action, std::function<void()> act);
+  void clear();  // what it says is no longer so
   [[nodiscard]] QString text() const;
   [[nodiscard]] bool isError() const noexcept { return m_error; }
   [[nodiscard]] QPushButton* actionButton() const noexcept { return m_action; }
