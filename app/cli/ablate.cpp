@@ -1,5 +1,5 @@
 // dhsa ablate: what each part of the method is worth.
-#include "core/evaluate/ablation.h"
+#include "core/experiments/ablation.h"
 
 #include <fmt/format.h>
 

@@ -10,7 +10,7 @@
 #include "app/cli/table.h"
 #include "core/attention/cpu/peak.h"
 #include "core/base/parallel.h"
-#include "core/evaluate/benchmark.h"
+#include "core/experiments/bench.h"
 
 namespace dhsa::cli {
 namespace {

@@ -12,6 +12,7 @@
 #include "core/attention/attend.h"
 #include "core/base/parallel.h"
 #include "core/base/resources.h"
+#include "core/run/open_model.h"
 #include "core/sparsity/boundary_predictor.h"
 
 namespace dhsa::cli {
@@ -24,12 +25,12 @@ std::string joined(const std::vector<std::string>& parts, const char* between) {
 std::string number(double value) { return fmt::format("{:.10g}", value); }
 
 // Help of one parameter: what it does, unit, default and bounds.
-std::string parameter_help(const ParameterInfo& info, const SparsityParameters& standing) {
+std::string parameter_help(const ParameterInfo& info, const SparsityParameters& defaults) {
   std::string help = info.help.substr(0, info.help.find_last_not_of('.') + 1);
   std::vector<std::string> facts;
   if (info.kind == ParameterInfo::Kind::kChoice) facts.push_back(joined(info.choices, ", "));
   if (!info.unit.empty()) facts.push_back(info.unit);
-  const ParameterValue value = get_parameter(standing, info.key);
+  const ParameterValue value = get_parameter(defaults, info.key);
   if (info.kind == ParameterInfo::Kind::kCount || info.kind == ParameterInfo::Kind::kReal) {
     facts.push_back(fmt::format("{} to {}", number(info.minimum), number(info.maximum)));
     facts.push_back("default " + (std::holds_alternative<double>(value)
@@ -136,9 +137,9 @@ void JsonFile::write(const nlohmann::json& json) {
   file_.reset();
 }
 
-void ParameterOptions::add_to(CLI::App& app, const SparsityParameters& standing,
+void ParameterOptions::add_to(CLI::App& app, const SparsityParameters& defaults,
                               const std::vector<std::string>& without) {
-  standing_ = standing;
+  defaults_ = defaults;
   std::vector<std::string> names;
   for (const Preset& preset : presets()) names.push_back(preset.name);
   app.add_option("--preset", preset_, fmt::format("Named settings; single options go on top [{}]", joined(names, ", ")))
@@ -146,7 +147,7 @@ void ParameterOptions::add_to(CLI::App& app, const SparsityParameters& standing,
       ->group("Method");
   for (const ParameterInfo& info : parameter_table()) {
     if (std::find(without.begin(), without.end(), info.key) != without.end()) continue;
-    const std::string help = parameter_help(info, standing);
+    const std::string help = parameter_help(info, defaults);
     const std::string name = "--" + info.key;
     CLI::Option* option = nullptr;
     if (info.key == "instruction-tokens") {
@@ -181,7 +182,7 @@ void ParameterOptions::put_single_options(SparsityParameters& parameters) const 
 }
 
 SparsityParameters ParameterOptions::read(std::int64_t question) const {
-  SparsityParameters parameters = standing_;
+  SparsityParameters parameters = defaults_;
   parameters.instruction_tokens = question;
   return read_onto(parameters);
 }
@@ -195,7 +196,7 @@ SparsityParameters ParameterOptions::read_onto(SparsityParameters parameters) co
 }
 
 std::vector<MethodChoice> ParameterOptions::choices(const std::string& names) const {
-  SparsityParameters base = standing_;
+  SparsityParameters base = defaults_;
   if (!preset_.empty()) apply_preset(base, preset_);
   std::vector<MethodChoice> choices;
   for (const std::string& name : split_list(names)) {

@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "app/cli/progress.h"
-#include "core/evaluate/compare.h"
-#include "core/evaluate/document.h"
-#include "core/evaluate/provenance.h"
 #include "core/files/atomic_write.h"
 #include "core/model/gemma2.h"
-#include "core/model/tokenizer.h"
+#include "core/run/provenance.h"
+#include "core/run/run.h"
 #include "core/sparsity/parameters.h"
+#include "core/text/document.h"
+#include "core/text/tokenizer.h"
 
 namespace dhsa::cli {
 
@@ -73,20 +73,20 @@ class JsonFile {
 // One option per row of parameter_table(), and --preset. Instruction tokens also take "auto".
 class ParameterOptions {
  public:
-  // `standing` is what holds without any option; parameters in `without` get none.
-  void add_to(CLI::App& app, const SparsityParameters& standing = {}, const std::vector<std::string>& without = {});
-  // Standing values, then the preset, then single options. `question` replaces "auto".
+  // `defaults` hold without any option; parameters in `without` get none.
+  void add_to(CLI::App& app, const SparsityParameters& defaults = {}, const std::vector<std::string>& without = {});
+  // Defaults, then the preset, then single options. `question` replaces "auto".
   [[nodiscard]] SparsityParameters read(std::int64_t question) const;
-  // For each name (at commas): the preset of that name, or the method with standing values and preset, then single
+  // For each name (at commas): the preset of that name, or the method with defaults and preset, then single
   // options on top of either. Throws Error on other names, on none, and on one that comes twice.
   [[nodiscard]] std::vector<MethodChoice> choices(const std::string& names) const;
-  // The same on top of other values than the standing ones; their instruction tokens hold unless the option is given.
+  // The same on top of other values than the defaults; their instruction tokens hold unless the option is given.
   [[nodiscard]] SparsityParameters read_onto(SparsityParameters parameters) const;
 
  private:
   void put_single_options(SparsityParameters& parameters) const;
 
-  SparsityParameters standing_;
+  SparsityParameters defaults_;
   std::string preset_;
   std::string instruction_ = "auto";
   std::map<std::string, std::string> values_;

@@ -12,7 +12,7 @@
 #include "app/cli/export_figures.h"
 #include "app/cli/table.h"
 #include "core/base/resources.h"
-#include "core/evaluate/figure_companion.h"
+#include "core/figures/sidecar.h"
 #include "core/files/sha256.h"
 
 namespace dhsa::cli {
@@ -190,7 +190,7 @@ void load(const ExportOptions& options, Source& source, ProgressLine& progress, 
                             source.document->name));
   }
   if (session) {
-    origin.standing = session->parameters;
+    origin.defaults = session->parameters;
     origin.parameters = options.parameters.read_onto(session->parameters);
     origin.ran_with = session->ran_with == session->parameters ? origin.parameters : session->ran_with;
   } else {
@@ -261,11 +261,11 @@ int export_all(const ExportOptions& options) {
   for (std::size_t j = 0; j < jobs.size(); ++j) {
     Job& job = jobs[j];
     interrupt().check();
-    const auto told = [&](const std::string& what, double fraction) {
+    const auto of_file = [&](const std::string& what, double fraction) {
       progress.show(what, (static_cast<double>(j) + fraction) / static_cast<double>(jobs.size()));
     };
     const FigureFiles files = make_figure_files(origin, job.spec, source.material, job.path,
-                                                painter ? &*painter : nullptr, told, &interrupt());
+                                                painter ? &*painter : nullptr, of_file, &interrupt());
     if (!painter && (job.path.extension() == ".npz" ? files.arrays.empty() : files.csv.empty())) {
       throw Error(fmt::format("--out: there {} for {}; take the suffix {}.",
                               job.path.extension() == ".npz" ? "are no arrays" : "is no table", options.panels,
@@ -284,13 +284,13 @@ int export_all(const ExportOptions& options) {
 }
 
 void add_figure_options(CLI::App& command, ExportOptions& options) {
-  const FigureSpec standing;
+  const FigureSpec defaults;
   for (const FigureOption& option : figure_options()) {
     std::string help = option.help;
     std::vector<std::string> facts;
     if (!option.choices.empty()) facts.push_back(fmt::format("{}", fmt::join(option.choices, ", ")));
     if (*option.unit != '\0') facts.emplace_back(option.unit);
-    const ParameterValue value = get_option(standing, option);
+    const ParameterValue value = get_option(defaults, option);
     if (const auto* flag = std::get_if<bool>(&value)) {
       facts.push_back(*flag ? fmt::format("on; --no-{} leaves it out", option.key) : "off");
     } else {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "core/evaluate/figure_companion.h"
+#include "core/figures/sidecar.h"
 
 namespace dhsa::cli {
 

@@ -5,7 +5,7 @@
 
 #include "app/cli/common.h"
 #include "app/cli/table.h"
-#include "core/evaluate/compare.h"
+#include "core/run/run.h"
 
 namespace dhsa::cli {
 namespace {

@@ -8,6 +8,7 @@
 #include "app/cli/common.h"
 #include "app/cli/table.h"
 #include "core/files/safetensors.h"
+#include "core/run/open_model.h"
 
 namespace dhsa::cli {
 namespace {

@@ -11,7 +11,7 @@
 #include "app/cli/report.h"
 #include "app/cli/table.h"
 #include "core/analysis/metrics.h"
-#include "core/trace/trace.h"
+#include "core/run/trace.h"
 
 namespace dhsa::cli {
 namespace {

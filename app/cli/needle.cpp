@@ -1,5 +1,5 @@
 // dhsa needle: can the model still find what it read?
-#include "core/evaluate/needle.h"
+#include "core/experiments/needle.h"
 
 #include <fmt/format.h>
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "core/base/error.h"
-#include "core/evaluate/compare.h"
+#include "core/run/run.h"
 
 namespace dhsa::cli {
 

@@ -121,13 +121,13 @@ std::string layer_table(const MethodRun& run, const Gemma2Config& config) {
 }  // namespace
 
 std::string settings_text(const SparsityParameters& parameters) {
-  const SparsityParameters standing;
+  const SparsityParameters defaults;
   std::string text;
   for (const ParameterInfo& info : parameter_table()) {
     const auto& methods = info.used_by;
     if (info.key == "method" || std::find(methods.begin(), methods.end(), parameters.method) == methods.end()) continue;
     const ParameterValue value = get_parameter(parameters, info.key);
-    if (info.key != "budget" && value == get_parameter(standing, info.key)) continue;
+    if (info.key != "budget" && value == get_parameter(defaults, info.key)) continue;
     const std::string shown =
         std::holds_alternative<std::string>(value) ? std::get<std::string>(value) : to_text(info, value);
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", info.key, shown);

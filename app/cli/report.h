@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "core/evaluate/compare.h"
 #include "core/model/config.h"
+#include "core/run/run.h"
 
 namespace dhsa::cli {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "app/cli/common.h"
-#include "core/evaluate/haystack.h"
+#include "core/text/haystack.h"
 
 namespace dhsa::cli {
 

@@ -4,7 +4,7 @@
 #include "app/cli/common.h"
 #include "app/cli/results_files.h"
 #include "app/cli/table.h"
-#include "core/evaluate/sweep.h"
+#include "core/experiments/sweep.h"
 
 namespace dhsa::cli {
 namespace {

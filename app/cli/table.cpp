@@ -6,7 +6,7 @@
 #include <cmath>
 #include <utility>
 
-#include "core/evaluate/document.h"
+#include "core/text/document.h"
 
 namespace dhsa::cli {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "app/cli/common.h"
 #include "app/cli/table.h"
-#include "core/evaluate/reference_parity.h"
-#include "core/evaluate/verify_gemma2.h"
+#include "core/verify/gemma2.h"
+#include "core/verify/reference_parity.h"
 
 namespace dhsa::cli {
 namespace {

@@ -18,7 +18,7 @@
 
 #include "app/revision.h"
 #include "core/base/resources.h"
-#include "core/evaluate/provenance.h"
+#include "core/run/provenance.h"
 #include "ui/figures/figure_files.h"
 #include "ui/views/main_window.h"
 

@@ -10,6 +10,7 @@
 #include "core/base/heads_view.h"
 #include "core/sparsity/key_mask.h"
 #include "core/sparsity/parameters.h"
+#include "core/text/document_info.h"
 
 namespace dhsa {
 
@@ -21,12 +22,6 @@ struct LayerInfo {
   float scale = 1.0F;       // attention scale and softcap, for planners that look at true scores
   float softcap = 0.0F;
   [[nodiscard]] bool local() const noexcept { return window > 0; }
-};
-
-// What is known of the document before any layer runs.
-struct DocumentInfo {
-  std::int64_t tokens = 0;
-  std::vector<std::int32_t> sentence_ends;  // tokens that end a sentence or a line, ascending
 };
 
 // What DHSA-like planners leave behind for views, metrics and export. Empty for methods without chunks.

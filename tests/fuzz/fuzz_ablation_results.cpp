@@ -1,4 +1,4 @@
-#include "core/evaluate/ablation.h"
+#include "core/experiments/ablation.h"
 #include "tests/fuzz/results_target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,6 +1,6 @@
 // Descriptions of figures, and the files of bench, sweep and needle that figures are drawn from.
-#include "core/evaluate/figure_data.h"
-#include "core/evaluate/figure_spec.h"
+#include "core/figures/figure_data.h"
+#include "core/figures/figure_spec.h"
 #include "tests/fuzz/target.h"
 
 namespace {

@@ -1,4 +1,4 @@
-#include "core/evaluate/needle.h"
+#include "core/experiments/needle.h"
 #include "tests/fuzz/results_target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,7 +1,7 @@
 // What the targets of results files share: what is read can be written, read again and gone on from.
 #pragma once
 
-#include "core/evaluate/compare.h"
+#include "core/run/run.h"
 #include "tests/fuzz/target.h"
 
 namespace dhsa::fuzz {

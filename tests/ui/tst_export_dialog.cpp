@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/revision.h"
-#include "core/evaluate/provenance.h"
+#include "core/run/provenance.h"
 #include "tests/ui/window_under_test.h"
 #include "ui/figures/figure_files.h"
 #include "ui/views/export_dialog.h"

@@ -212,7 +212,7 @@ class TestFigures : public QObject {
   }
 
   void aFileWithoutATableIsNotTakenForAPdf() {
-    QVERIFY_EXCEPTION_THROWN((void)settledPdf("%PDF-1.4", 1, 1), std::logic_error);
+    QVERIFY_EXCEPTION_THROWN((void)reproduciblePdf("%PDF-1.4", 1, 1), std::logic_error);
   }
 };
 

@@ -9,9 +9,9 @@
 #include <nlohmann/json_fwd.hpp>
 #include <vector>
 
-#include "core/evaluate/figure_data.h"
+#include "core/figures/figure_data.h"
 #include "ui/figures/figure_style.h"
-#include "ui/views/colour_map.h"
+#include "ui/plot/colour_map.h"
 
 namespace dhsa {
 

@@ -70,7 +70,7 @@ std::string figurePdf(const FigureData& data, const FigureSpec& spec, const std:
     QPainter painter(&writer);
     drawing.draw(painter);
   }
-  return settledPdf(buffer.data().toStdString(), drawing.size().width(), drawing.size().height());
+  return reproduciblePdf(buffer.data().toStdString(), drawing.size().width(), drawing.size().height());
 }
 
 std::string figureSvg(const FigureData& data, const FigureSpec& spec, const std::string& json) {

@@ -4,7 +4,7 @@
 #include <QImage>
 #include <string>
 
-#include "core/evaluate/figure_companion.h"
+#include "core/figures/sidecar.h"
 
 namespace dhsa {
 
@@ -14,7 +14,7 @@ void settleFigures();
 // Of ".pdf", ".svg" or ".png". Throws Error on any other suffix.
 [[nodiscard]] FigurePainter figurePainter(const std::string& suffix);
 
-// What will be drawn, for the JSON companion. Puts the font family that is used into `spec`.
+// What will be drawn, for the JSON sidecar. Puts the font family that is used into `spec`.
 [[nodiscard]] nlohmann::json describeFigure(const FigureData& data, FigureSpec& spec);
 
 // `json` goes along: as an attachment of the PDF, as the description of the SVG, as a text chunk of the PNG.
@@ -27,6 +27,6 @@ void settleFigures();
 
 // Qt's PDF with an exact page box (it rounds to whole points), fixed dates and fixed identifiers. Objects are found
 // through the cross-reference table, which is written anew. Throws std::logic_error on a file without one.
-[[nodiscard]] std::string settledPdf(const std::string& pdf, double width, double height);
+[[nodiscard]] std::string reproduciblePdf(const std::string& pdf, double width, double height);
 
 }  // namespace dhsa

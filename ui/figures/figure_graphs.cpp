@@ -4,7 +4,7 @@
 #include <set>
 
 #include "ui/figures/figure_drawing.h"
-#include "ui/views/axis_ticks.h"
+#include "ui/plot/axis_ticks.h"
 
 namespace dhsa {
 namespace {

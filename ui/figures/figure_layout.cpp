@@ -6,7 +6,7 @@
 
 #include "core/base/error.h"
 #include "ui/figures/figure_drawing.h"
-#include "ui/views/axis_ticks.h"
+#include "ui/plot/axis_ticks.h"
 
 namespace dhsa {
 namespace {

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "ui/figures/figure_drawing.h"
-#include "ui/views/axis_ticks.h"
+#include "ui/plot/axis_ticks.h"
 
 namespace dhsa {
 namespace {

@@ -10,8 +10,8 @@
 #include <numeric>
 
 #include "core/base/error.h"
-#include "ui/views/axis_ticks.h"
-#include "ui/views/colour_map.h"
+#include "ui/plot/axis_ticks.h"
+#include "ui/plot/colour_map.h"
 
 namespace dhsa {
 namespace {

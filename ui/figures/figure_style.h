@@ -9,7 +9,7 @@
 #include <QStringList>
 #include <vector>
 
-#include "core/evaluate/figure_spec.h"
+#include "core/figures/figure_spec.h"
 
 namespace dhsa {
 

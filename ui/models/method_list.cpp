@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/evaluate/sweep.h"
+#include "core/experiments/sweep.h"
 
 namespace dhsa {
 namespace {

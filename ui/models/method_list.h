@@ -5,7 +5,7 @@
 #include <QAbstractListModel>
 #include <vector>
 
-#include "core/evaluate/compare.h"
+#include "core/run/run.h"
 #include "ui/state/parameter_set.h"
 
 namespace dhsa {

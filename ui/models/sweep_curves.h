@@ -5,7 +5,7 @@
 #include <QStringList>
 #include <vector>
 
-#include "core/evaluate/sweep.h"
+#include "core/experiments/sweep.h"
 
 namespace dhsa {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/evaluate/document.h"
+#include "core/text/document.h"
 
 namespace dhsa {
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "core/evaluate/compare.h"
 #include "core/files/atomic_write.h"
+#include "core/run/run.h"
 #include "ui/state/explorer_internal.h"
 
 namespace dhsa {

@@ -7,11 +7,12 @@
 #include "core/analysis/pyramid.h"
 #include "core/base/memory.h"
 #include "core/base/resources.h"
-#include "core/evaluate/document.h"
 #include "core/files/atomic_write.h"
+#include "core/run/open_model.h"
+#include "core/run/trace.h"
 #include "core/sparsity/boundary_predictor.h"
 #include "core/sparsity/planner.h"
-#include "core/trace/trace.h"
+#include "core/text/document.h"
 #include "ui/state/explorer.h"
 #include "ui/state/explorer_internal.h"
 
@@ -113,7 +114,7 @@ class Explorer::LiveObserver : public PrefillObserver {
       : m_explorer(explorer), m_job(job), m_parameters(parameters), m_measure(measure) {
     m_progress.running = true;
     m_progress.dense = dense;
-    m_sinceTold.start();
+    m_sinceProgress.start();
   }
   void watch(const TraceRecorder* recorder) { m_recorder = recorder; }
 
@@ -168,8 +169,8 @@ class Explorer::LiveObserver : public PrefillObserver {
 
  private:
   void tell(bool now) {
-    if (!now && m_sinceTold.elapsed() < kTellEveryMs) return;
-    m_sinceTold.restart();
+    if (!now && m_sinceProgress.elapsed() < kTellEveryMs) return;
+    m_sinceProgress.restart();
     m_job.post([explorer = m_explorer, progress = m_progress] { explorer->takeProgress(progress); });
   }
 
@@ -179,7 +180,7 @@ class Explorer::LiveObserver : public PrefillObserver {
   bool m_measure;
   const TraceRecorder* m_recorder = nullptr;
   RunProgress m_progress;
-  QElapsedTimer m_sinceTold;
+  QElapsedTimer m_sinceProgress;
 };
 
 std::vector<int> Explorer::layersToCapture() const {

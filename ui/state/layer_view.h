@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "core/analysis/metrics.h"
+#include "core/run/trace.h"
 #include "core/sparsity/parameters.h"
-#include "core/trace/trace.h"
 
 namespace dhsa {
 

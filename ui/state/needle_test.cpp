@@ -76,19 +76,19 @@ void NeedleTest::start(const NeedleSettings& settings, const std::vector<MethodC
   const bool same = goesOn(settings, methods);
   if (same) results.cells = m_results.cells;
   submit([this, model, results = std::move(results), file = fileFor(same)](const JobContext& job) mutable {
-    QElapsedTimer sinceTold;
+    QElapsedTimer sinceProgress;
     NeedleOptions options;
     options.cancel = job.cancel();
     options.progress = [&](const NeedleProgress& at) {
-      if (!sinceTold.isValid()) {
+      if (!sinceProgress.isValid()) {
         // Nothing was refused: what was shown before makes room.
         job.post([this, results, file] {
           m_results = results;
           begun(file);
         });
       }
-      if (!sinceTold.isValid() || sinceTold.elapsed() >= kTellEveryMs) {
-        sinceTold.start();
+      if (!sinceProgress.isValid() || sinceProgress.elapsed() >= kTellEveryMs) {
+        sinceProgress.start();
         const double depth = results.settings.depth(at.depth);
         job.post([this, at, depth] {
           m_now = at;

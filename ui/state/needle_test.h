@@ -1,7 +1,7 @@
 // The needle test of the window: its results as they come in, and the way from a cell to the prompt behind it.
 #pragma once
 
-#include "core/evaluate/needle.h"
+#include "core/experiments/needle.h"
 #include "ui/state/experiment.h"
 
 namespace dhsa {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/analysis/metrics.h"
-#include "core/trace/trace.h"
+#include "core/run/trace.h"
 #include "ui/state/document.h"
 
 namespace dhsa {

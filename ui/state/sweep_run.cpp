@@ -77,7 +77,7 @@ void SweepRun::start(const SweepSettings& settings, const std::vector<MethodChoi
   const bool same = goesOn(settings, methods);
   if (same) results.points = m_results.points;
   submit([this, model, results = std::move(results), file = fileFor(same)](const JobContext& job) mutable {
-    QElapsedTimer sinceTold;
+    QElapsedTimer sinceProgress;
     bool shown = false;
     SweepOptions options;
     options.cancel = job.cancel();
@@ -89,8 +89,8 @@ void SweepRun::start(const SweepSettings& settings, const std::vector<MethodChoi
           begun(file);
         });
       }
-      if (!sinceTold.isValid() || sinceTold.elapsed() >= kTellEveryMs) {
-        sinceTold.start();
+      if (!sinceProgress.isValid() || sinceProgress.elapsed() >= kTellEveryMs) {
+        sinceProgress.start();
         job.post([this, at] {
           tell(at.fraction,
                tr("%1 tokens · text %2 · %3").arg(at.length).arg(at.sample + 1).arg(QString::fromStdString(at.method)));

@@ -1,7 +1,7 @@
 // The sweep of the window: its points as they come in.
 #pragma once
 
-#include "core/evaluate/sweep.h"
+#include "core/experiments/sweep.h"
 #include "ui/state/experiment.h"
 
 namespace dhsa {

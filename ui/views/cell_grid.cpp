@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ui/views/axis_ticks.h"
+#include "ui/plot/axis_ticks.h"
 
 namespace dhsa {
 

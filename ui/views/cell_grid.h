@@ -8,7 +8,7 @@
 #include <QStringList>
 #include <functional>
 
-#include "ui/views/colour_map.h"
+#include "ui/plot/colour_map.h"
 #include "ui/views/view_theme.h"
 
 namespace dhsa {

@@ -22,7 +22,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/evaluate/document.h"
+#include "core/text/document.h"
 #include "ui/models/format.h"
 #include "ui/models/method_list.h"
 #include "ui/state/experiment.h"

@@ -6,7 +6,7 @@
 #include <functional>
 #include <vector>
 
-#include "core/evaluate/haystack.h"
+#include "core/text/haystack.h"
 
 class QComboBox;
 class QFormLayout;

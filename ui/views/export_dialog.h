@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/evaluate/figure_companion.h"
+#include "core/figures/sidecar.h"
 
 class QComboBox;
 class QLabel;

@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ui/views/axis_ticks.h"
-#include "ui/views/matrix_furniture.h"
+#include "ui/plot/axis_ticks.h"
+#include "ui/views/matrix_axes.h"
 #include "ui/views/spoken_value.h"
 
 namespace dhsa {

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ui/views/axis_ticks.h"
+#include "ui/plot/axis_ticks.h"
 #include "ui/views/spoken_value.h"
 
 namespace dhsa {
@@ -221,12 +221,11 @@ void ImportanceStrip::paintEvent(QPaintEvent*) {
   }
   for (int lane = 0; lane < static_cast<int>(m_lanes.size()); ++lane) drawLane(painter, lane);
   const QRect area = plotArea();
-  const MatrixFurniture furniture(painter, m_theme, font());
+  const MatrixAxes axes(painter, m_theme, font());
   const bool band = m_boundaries != nullptr;
   const QRect below(area.left(), area.bottom() + 2, area.width(), height() - area.bottom() - 2);
-  furniture.keyAxis(below, axis(),
-                    band ? std::span<const std::int32_t>(*m_boundaries) : std::span<const std::int32_t>(), band,
-                    tr("token"));
+  axes.keyAxis(below, axis(), band ? std::span<const std::int32_t>(*m_boundaries) : std::span<const std::int32_t>(),
+               band, tr("token"));
   painter.save();
   painter.setClipRect(area);
   const AxisMap keys = axis();
@@ -246,9 +245,9 @@ void ImportanceStrip::paintEvent(QPaintEvent*) {
     if (x >= area.left() && x <= area.right() + 1) {
       painter.setPen(QPen(m_theme.text, 1));
       painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()));
-      const auto labels = furniture.keyLabels(below, keys, band);
-      furniture.tag({x, below.top() + (band ? 15.0 : 1.0)}, Qt::AlignTop, indexLabel(static_cast<double>(m_crosshair)),
-                    m_theme.text, labels);
+      const auto labels = axes.keyLabels(below, keys, band);
+      axes.tag({x, below.top() + (band ? 15.0 : 1.0)}, Qt::AlignTop, indexLabel(static_cast<double>(m_crosshair)),
+               m_theme.text, labels);
     }
   }
   if (m_busy) {

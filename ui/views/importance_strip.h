@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "ui/views/matrix_furniture.h"
+#include "ui/views/matrix_axes.h"
 #include "ui/views/matrix_view.h"
 
 namespace dhsa {

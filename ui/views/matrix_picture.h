@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/analysis/pyramid.h"
-#include "ui/views/colour_map.h"
+#include "ui/plot/colour_map.h"
 #include "ui/views/view_theme.h"
 
 namespace dhsa {

@@ -13,7 +13,7 @@
 #include <optional>
 #include <vector>
 
-#include "ui/views/matrix_furniture.h"
+#include "ui/views/matrix_axes.h"
 #include "ui/views/matrix_picture.h"
 
 namespace dhsa {

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ui/views/axis_ticks.h"
+#include "ui/plot/axis_ticks.h"
 #include "ui/views/matrix_view.h"
 #include "ui/views/spoken_value.h"
 

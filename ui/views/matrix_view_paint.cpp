@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ui/views/axis_ticks.h"
+#include "ui/plot/axis_ticks.h"
 #include "ui/views/matrix_view.h"
 
 namespace dhsa {
@@ -146,17 +146,17 @@ void MatrixView::drawStill() {
     return;
   }
   const CompareMode shown = mode();
-  const MatrixFurniture furniture(painter, m_theme, font(), &m_still);
+  const MatrixAxes axes(painter, m_theme, font(), &m_still);
   const std::span<const std::int32_t> boundaries =
       m_chunks && m_boundaries ? std::span<const std::int32_t>(*m_boundaries) : std::span<const std::int32_t>();
   drawTitles(painter);
   for (int panel = 0; panel < m_geometry.panels; ++panel) {
     const QRect plot = m_geometry.plot[panel];
-    furniture.cellGrid(plot, keyMap(panel), rowMap(panel));
-    furniture.chunkGrid(plot, keyMap(panel), rowMap(panel), boundaries, m_window);
-    furniture.keyAxis(m_geometry.keyAxis[panel], keyMap(panel), boundaries, !boundaries.empty());
+    axes.cellGrid(plot, keyMap(panel), rowMap(panel));
+    axes.chunkGrid(plot, keyMap(panel), rowMap(panel), boundaries, m_window);
+    axes.keyAxis(m_geometry.keyAxis[panel], keyMap(panel), boundaries, !boundaries.empty());
   }
-  furniture.rowAxis(m_geometry.rowAxis, rowMap(0), boundaries, !boundaries.empty());
+  axes.rowAxis(m_geometry.rowAxis, rowMap(0), boundaries, !boundaries.empty());
   if (!m_geometry.rowStrip.isNull()) {
     std::array<std::vector<float>, 2> keys, rows;
     for (const int side : {0, 1}) {
@@ -164,22 +164,22 @@ void MatrixView::drawStill() {
       keys[static_cast<std::size_t>(side)] = m_picture.keyProfile(side);
       rows[static_cast<std::size_t>(side)] = m_picture.rowProfile(side);
     }
-    const MatrixFurniture::Series key_series[2] = {{keys[0], m_theme.seriesA, true, Qt::SolidLine},
-                                                   {keys[1], m_theme.seriesB, false, Qt::DashLine}};
-    const MatrixFurniture::Series row_series[2] = {{rows[0], m_theme.seriesA, true, Qt::SolidLine},
-                                                   {rows[1], m_theme.seriesB, false, Qt::DashLine}};
+    const MatrixAxes::Series key_series[2] = {{keys[0], m_theme.seriesA, true, Qt::SolidLine},
+                                              {keys[1], m_theme.seriesB, false, Qt::DashLine}};
+    const MatrixAxes::Series row_series[2] = {{rows[0], m_theme.seriesA, true, Qt::SolidLine},
+                                              {rows[1], m_theme.seriesB, false, Qt::DashLine}};
     for (int panel = 0; panel < m_geometry.panels; ++panel)
-      furniture.strip(m_geometry.keyStrip[panel], Qt::Horizontal,
-                      shown == CompareMode::SideBySide ? std::span(key_series + panel, 1) : std::span(key_series),
-                      m_colours.scale, key_series);
-    furniture.strip(m_geometry.rowStrip, Qt::Vertical, row_series, m_colours.scale);
+      axes.strip(m_geometry.keyStrip[panel], Qt::Horizontal,
+                 shown == CompareMode::SideBySide ? std::span(key_series + panel, 1) : std::span(key_series),
+                 m_colours.scale, key_series);
+    axes.strip(m_geometry.rowStrip, Qt::Vertical, row_series, m_colours.scale);
   }
   // The colour bar belongs to the side with values, where the other is a mask.
   const bool second = shown == CompareMode::B || !m_picture.layer(0).source || m_picture.isMaskBesideValues(0, shown);
   const MatrixLayer& named = m_picture.layer(second ? 1 : 0);
   QString unit = named.unit;
   if (unit.isEmpty() && named.source->kind() == MatrixSource::Kind::kMask) unit = tr("kept share");
-  furniture.colourBar(m_geometry.legend, m_picture, shown, unit);
+  axes.colourBar(m_geometry.legend, m_picture, shown, unit);
   if (!m_geometry.minimap.isNull()) drawMinimap(painter);
 }
 
@@ -223,7 +223,7 @@ void MatrixView::notice(QPainter& painter, const QRectF& plot, const QString& wo
 }
 
 void MatrixView::drawOverlay(QPainter& painter) const {
-  const MatrixFurniture furniture(painter, m_theme, font());
+  const MatrixAxes axes(painter, m_theme, font());
   const QColor casing = m_theme.dark ? QColor(0, 0, 0, 170) : QColor(255, 255, 255, 190);
   for (int panel = 0; panel < m_geometry.panels; ++panel) {
     const QRectF plot = plotRect(panel);
@@ -291,24 +291,24 @@ void MatrixView::drawOverlay(QPainter& painter) const {
       painter.drawLine(QPointF(x - 1.5, plot.bottom() - 38), QPointF(x - 1.5, plot.bottom() - 24));
       painter.drawLine(QPointF(x + 1.5, plot.bottom() - 38), QPointF(x + 1.5, plot.bottom() - 24));
       painter.setRenderHint(QPainter::Antialiasing, false);
-      furniture.tag({x - 14, plot.bottom() - 68}, Qt::AlignTop, tr("A"), m_theme.seriesA);
-      furniture.tag({x + 14, plot.bottom() - 68}, Qt::AlignTop, tr("B"), m_theme.seriesB);
+      axes.tag({x - 14, plot.bottom() - 68}, Qt::AlignTop, tr("A"), m_theme.seriesA);
+      axes.tag({x + 14, plot.bottom() - 68}, Qt::AlignTop, tr("B"), m_theme.seriesB);
     }
     const bool band = m_chunks && m_boundaries;
-    const auto key_labels = furniture.keyLabels(m_geometry.keyAxis[panel], keys, band);
-    const auto row_labels = furniture.rowLabels(m_geometry.rowAxis, rows, band);
+    const auto key_labels = axes.keyLabels(m_geometry.keyAxis[panel], keys, band);
+    const auto row_labels = axes.rowLabels(m_geometry.rowAxis, rows, band);
     // Indices at the axes: the selection's in its colour, the crosshair's in the text colour.
     const double ticks = m_geometry.keyAxis[panel].top() + (m_chunks && m_boundaries ? 15 : 1);
     const auto keyTag = [&](qint64 key, const QColor& colour) {
       const double x = keys.toPixel(static_cast<double>(key) + 0.5);
       if (x >= plot.left() && x <= plot.right() + 1)
-        furniture.tag({x, ticks}, Qt::AlignTop, indexLabel(static_cast<double>(key)), colour, key_labels);
+        axes.tag({x, ticks}, Qt::AlignTop, indexLabel(static_cast<double>(key)), colour, key_labels);
     };
     const auto rowTag = [&](qint64 row, const QColor& colour) {
       const double y = rows.toPixel(static_cast<double>(row) + 0.5);
       if (panel == 0 && y >= plot.top() && y <= plot.bottom() + 1)
-        furniture.tag({plot.left() - (m_chunks && m_boundaries ? 15.0 : 1.0), y}, Qt::AlignLeft,
-                      indexLabel(static_cast<double>(row)), colour, row_labels);
+        axes.tag({plot.left() - (m_chunks && m_boundaries ? 15.0 : 1.0), y}, Qt::AlignLeft,
+                 indexLabel(static_cast<double>(row)), colour, row_labels);
     };
     if (m_selectedRow >= 0) rowTag(m_selectedRow, m_theme.selection);
     if (m_crosshair.valid()) {

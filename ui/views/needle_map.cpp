@@ -9,8 +9,8 @@
 #include <cmath>
 #include <limits>
 
-#include "ui/views/axis_ticks.h"
-#include "ui/views/matrix_furniture.h"
+#include "ui/plot/axis_ticks.h"
+#include "ui/views/matrix_axes.h"
 #include "ui/views/spoken_value.h"
 
 namespace dhsa {

@@ -3,7 +3,7 @@
 
 #include <QWidget>
 
-#include "core/evaluate/needle.h"
+#include "core/experiments/needle.h"
 
 class QComboBox;
 class QDoubleSpinBox;

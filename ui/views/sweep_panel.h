@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "core/evaluate/sweep.h"
+#include "core/experiments/sweep.h"
 #include "ui/models/sweep_curves.h"
 
 class QCheckBox;

@@ -12,7 +12,7 @@
 
 #include "ui/models/format.h"
 #include "ui/models/method_list.h"
-#include "ui/views/matrix_furniture.h"
+#include "ui/views/matrix_axes.h"
 #include "ui/views/qcp.h"
 #include "ui/views/spoken_value.h"
 #include "ui/views/theme.h"

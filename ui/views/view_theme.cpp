@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "ui/views/colour_map.h"
+#include "ui/plot/colour_map.h"
 
 namespace dhsa {
 

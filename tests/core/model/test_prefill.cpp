@@ -1,5 +1,5 @@
 // Prefill, cache and decode: properties that hold for any weights. Agreement with Hugging Face is checked in
-// tests/core/evaluate/test_verify_gemma2.cpp.
+// tests/core/verify/test_verify_gemma2.cpp.
 #include <algorithm>
 #include <numeric>
 #include <thread>
@@ -171,9 +171,10 @@ TEST_F(Prefill, GreedyGenerationIsTheArgmaxChainAndCanBeRepeated) {
   options.logit_positions = {4};  // the chain starts at the last position all the same
   const auto start = run(*model, ids, options);
   EXPECT_EQ(start.logits.size(), 97U);
-  std::vector<std::int32_t> told;
-  const auto tokens = generate_greedy(*model, start, 12, nullptr, [&](std::int32_t token) { told.push_back(token); });
-  EXPECT_EQ(told, tokens);
+  std::vector<std::int32_t> reported;
+  const auto tokens =
+      generate_greedy(*model, start, 12, nullptr, [&](std::int32_t token) { reported.push_back(token); });
+  EXPECT_EQ(reported, tokens);
   EXPECT_EQ(generate_greedy(*model, start, 12), tokens);
   EXPECT_EQ(generate_greedy(*model, start, 0).size(), 0U);
   ASSERT_FALSE(tokens.empty());

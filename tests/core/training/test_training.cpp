@@ -9,9 +9,9 @@
 
 #include "core/files/atomic_write.h"
 #include "core/files/safetensors.h"
-#include "core/model/tokenizer.h"
 #include "core/sparsity/boundaries.h"
 #include "core/sparsity/boundary_predictor.h"
+#include "core/text/tokenizer.h"
 #include "core/training/checkpoint.h"
 #include "core/training/train_predictor.h"
 #include "tests/support/expect_error.h"

@@ -1,0 +1,266 @@
+#include "core/experiments/ablation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <utility>
+
+#include "core/analysis/metrics.h"
+#include "core/experiments/long_work_internal.h"
+#include "core/run/run.h"
+
+namespace dhsa {
+namespace {
+
+// Plans and measures every variant on the q, k, v of the first prefill it sees, the dense one.
+class MaskBench : public PrefillObserver {
+ public:
+  MaskBench(const AblationText& text, std::span<const AblationVariant> variants, std::int64_t metrics_rows,
+            bool only_global, const std::shared_ptr<const BoundaryPredictor>& predictor, const CancelToken* cancel,
+            std::function<void(double)> progress)
+      : text_(text),
+        metrics_rows_(metrics_rows),
+        only_global_(only_global),
+        cancel_(cancel),
+        progress_(std::move(progress)),
+        sums_(variants.size()) {
+    for (std::size_t i = 0; i < variants.size(); ++i) {
+      const SparsityParameters& parameters = variants[i].parameters;
+      planners_.push_back(
+          make_planner(parameters, {static_cast<std::int64_t>(text.ids.size()), text.sentence_ends}, predictor));
+      shares_boundaries_.push_back(parameters.share_boundaries);
+      sums_[i].variant = variants[i].name;
+      sums_[i].text = text.name;
+      sums_[i].row_mass.assign(text.rows.size(), 0.0);
+    }
+  }
+  void prefill_begins(std::int64_t /*tokens*/, int layers) override {
+    ++prefills_;
+    all_layers_ = layers;
+  }
+  [[nodiscard]] bool wants_attention(int /*layer*/) const override { return prefills_ == 1; }
+  void attended(const AttendedLayer& layer) override {
+    if (prefills_ != 1) return;
+    const bool measured = !only_global_ || !layer.layer.local();
+    layers_ += measured ? 1 : 0;
+    for (std::size_t i = 0; i < planners_.size(); ++i) {
+      if (progress_) {
+        progress_((layer.layer.index + static_cast<double>(i) / static_cast<double>(planners_.size())) /
+                  std::max(1, all_layers_));
+      }
+      // A layer that is not measured counts only for the boundaries that it gives to others; masks are shared by layers
+      // of a kind.
+      if (!measured && !(shares_boundaries_[i] && layer.layer.index == 0)) continue;
+      const Plan plan = planners_[i]->plan(layer.q, layer.k, layer.layer, cancel_);
+      if (measured) add(sums_[i], layer, plan);
+    }
+  }
+  [[nodiscard]] std::vector<AblationSample> take() {
+    const double share = 1.0 / std::max(1, layers_);
+    for (AblationSample& sum : sums_) {
+      for (double* value : {&sum.retained_mass, &sum.worst_rows_mass, &sum.of_oracle, &sum.iou, &sum.output_error,
+                            &sum.density, &sum.chunks}) {
+        *value *= share;
+      }
+      for (double& mass : sum.row_mass) mass *= share;
+    }
+    return std::move(sums_);
+  }
+
+ private:
+  void add(AblationSample& sum, const AttendedLayer& layer, const Plan& plan) const {
+    MetricOptions how;
+    how.row_step = metrics_rows_;
+    how.cancel = cancel_;
+    const MaskMetrics metrics = measure_mask(layer.q, layer.k, layer.v, plan.mask, layer.layer, how);
+    sum.retained_mass += metrics.retained_mass;
+    sum.worst_rows_mass += metrics.worst_rows_mass;
+    sum.of_oracle += metrics.of_oracle;
+    sum.iou += metrics.iou;
+    sum.output_error += metrics.output_error;
+    sum.density += metrics.density;
+    sum.chunks += static_cast<double>(std::max<std::size_t>(1, plan.trace.boundaries.size()) - 1);
+    how.row_step = 1;
+    how.oracle = how.output_error = false;
+    for (std::size_t r = 0; r < text_.rows.size(); ++r) {
+      how.row_begin = text_.rows[r].begin;
+      how.row_end = text_.rows[r].end;
+      sum.row_mass[r] += measure_mask(layer.q, layer.k, layer.v, plan.mask, layer.layer, how).retained_mass;
+    }
+  }
+
+  const AblationText& text_;
+  std::int64_t metrics_rows_;
+  bool only_global_;
+  const CancelToken* cancel_;
+  std::function<void(double)> progress_;
+  int prefills_ = 0;
+  int layers_ = 0;
+  int all_layers_ = 0;
+  std::vector<std::unique_ptr<Planner>> planners_;
+  std::vector<bool> shares_boundaries_;
+  std::vector<AblationSample> sums_;
+};
+
+void check_run(const Gemma2& model, const AblationResults& results,
+               const std::shared_ptr<const BoundaryPredictor>& predictor) {
+  check_settings(results.settings);
+  require(!results.variants.empty(), "There is no variant to measure; name at least one.");
+  require(!results.texts.empty(), "There is nothing to measure on; give a text or ask for needle documents.");
+  std::set<std::string> names;
+  for (const AblationVariant& variant : results.variants) {
+    require(names.insert(variant.name).second,
+            fmt::format("Two variants are called \"{}\"; give each a name of its own.", variant.name));
+    try {
+      check_parameters(variant.parameters);
+      static_cast<void>(make_planner(variant.parameters, {1, {}}, predictor));
+    } catch (const Error& error) {
+      throw Error(fmt::format("{}: {}", variant.name, error.what()));
+    }
+  }
+  for (const AblationText& text : results.texts) {
+    require(names.insert("text " + text.name).second, fmt::format("Two texts are called \"{}\".", text.name));
+    require(!text.ids.empty(), fmt::format("The text \"{}\" is not here; give it again.", text.name));
+    PrefillOptions options;
+    options.keep_final_hidden = results.settings.logit_positions > 0;
+    const PrefillEstimate need = model.estimate(static_cast<std::int64_t>(text.ids.size()), options);
+    require(need.activations <= need.available,
+            fmt::format("A text of {} tokens does not fit into the free memory; the longest that does has {}.",
+                        text.ids.size(), need.longest));
+  }
+}
+
+class AblationRun {
+ public:
+  AblationRun(const Gemma2& model, AblationResults& results, const AblationOptions& options,
+              const std::shared_ptr<const BoundaryPredictor>& predictor)
+      : model_(model), results_(results), options_(options), predictor_(predictor) {}
+
+  void run() {
+    for (std::size_t t = 0; t < results_.texts.size(); ++t) measure(t);
+  }
+
+ private:
+  // The variants that lack a sample on this text, one of each set of parameters.
+  [[nodiscard]] std::vector<AblationVariant> missing(const AblationText& text) const {
+    std::vector<AblationVariant> variants;
+    for (const AblationVariant& variant : results_.variants) {
+      const bool there = results_.sample(variant.name, text.name) != nullptr ||
+                         std::any_of(variants.begin(), variants.end(), [&](const AblationVariant& other) {
+                           return other.parameters == variant.parameters;
+                         });
+      if (!there) variants.push_back(variant);
+    }
+    return variants;
+  }
+
+  void measure(std::size_t t) {
+    const AblationText& text = results_.texts[t];
+    const std::vector<AblationVariant> variants = missing(text);
+    if (variants.empty()) return;
+    const bool logits = results_.settings.logit_positions > 0;
+    const double masks_share = logits ? 0.5 : 1.0;  // of the time of a text, about
+    furthest_ = 0;
+    const auto tell = [&](const std::string& what, double of_text) {
+      if (options_.cancel != nullptr) options_.cancel->check();
+      furthest_ = std::max(furthest_, of_text);
+      if (options_.progress) {
+        options_.progress(what, (static_cast<double>(t) + furthest_) / static_cast<double>(results_.texts.size()));
+      }
+    };
+    MaskBench bench(text, variants, results_.settings.metrics_rows, has_global_layer(), predictor_, options_.cancel,
+                    [&](double done) { tell(fmt::format("{}: masks", text.name), masks_share * done); });
+
+    SparsityParameters dense;
+    dense.method = Method::kDense;
+    std::vector<MethodChoice> methods = {{"dense", dense}};
+    for (std::size_t i = 0; i < variants.size() && logits; ++i) {
+      methods.push_back({fmt::format("{} {}", variants[i].name, i), variants[i].parameters});
+    }
+    CompareOptions compare;
+    compare.metrics_rows = 0;
+    compare.logit_positions = results_.settings.logit_positions;
+    compare.max_new_tokens = 0;
+    compare.warm_up = false;
+    compare.observer = &bench;
+    compare.cancel = options_.cancel;
+    compare.progress = [&](const CompareProgress& state) {
+      const bool masks = state.run == 0;
+      tell(masks ? fmt::format("{}: masks", text.name)
+                 : fmt::format("{}: {}", text.name, variants[static_cast<std::size_t>(state.run) - 1].name),
+           masks ? 0 : masks_share + (1 - masks_share) * state.fraction);
+    };
+    std::vector<AblationSample> measured;
+    compare.finished = [&](std::size_t method, const MethodRun& run) {
+      if (method == 0) {
+        measured = bench.take();
+        for (std::size_t i = 0; i < measured.size() && !logits; ++i) add(variants[i], measured[i]);
+        return;
+      }
+      AblationSample& sample = measured[method - 1];
+      if (run.logits) {
+        sample.kl = run.logits->mean_kl;
+        sample.same_top = run.logits->same_top;
+      }
+      sample.planning_share = summarise(run).planning_share;
+      add(variants[method - 1], sample);
+    };
+    static_cast<void>(compare_methods(model_, text.ids,
+                                      {static_cast<std::int64_t>(text.ids.size()), text.sentence_ends}, methods,
+                                      compare, nullptr, predictor_));
+  }
+
+  // For the variant and all others of the same parameters.
+  void add(const AblationVariant& measured, AblationSample sample) {
+    for (const AblationVariant& variant : results_.variants) {
+      if (!(variant.parameters == measured.parameters) || results_.sample(variant.name, sample.text) != nullptr) {
+        continue;
+      }
+      sample.variant = variant.name;
+      results_.samples.push_back(sample);
+    }
+    if (options_.updated) options_.updated(results_);
+  }
+
+  [[nodiscard]] bool has_global_layer() const {
+    for (int layer = 0; layer < static_cast<int>(model_.config().layers); ++layer) {
+      if (!layer_info(model_.config(), layer).local()) return true;
+    }
+    return false;
+  }
+
+  const Gemma2& model_;
+  AblationResults& results_;
+  const AblationOptions& options_;
+  const std::shared_ptr<const BoundaryPredictor>& predictor_;
+  double furthest_ = 0;  // of the text under way
+};
+
+}  // namespace
+
+void check_settings(const AblationSettings& settings) {
+  require(settings.tokens >= 64 && settings.tokens <= 1 << 20, "tokens must be from 64 to 1048576.");
+  require(settings.metrics_rows >= 1 && settings.metrics_rows <= 1000000, "metrics-rows must be from 1 to 1000000.");
+  require(settings.logit_positions >= 0 && settings.logit_positions <= 1000000,
+          "logit-positions must be from 0 to 1000000.");
+}
+
+const AblationSample* AblationResults::sample(const std::string& variant, const std::string& text) const {
+  const auto at = std::find_if(samples.begin(), samples.end(), [&](const AblationSample& sample) {
+    return sample.variant == variant && sample.text == text;
+  });
+  return at == samples.end() ? nullptr : &*at;
+}
+
+bool AblationResults::finished() const { return !texts.empty() && samples.size() == variants.size() * texts.size(); }
+
+void run_ablation(const Gemma2& model, AblationResults& results, const AblationOptions& options,
+                  const std::shared_ptr<const BoundaryPredictor>& predictor) {
+  check_run(model, results, predictor);
+  if (results.fingerprint.empty()) results.fingerprint = model.fingerprint();
+  AblationRun(model, results, options, predictor).run();
+}
+
+}  // namespace dhsa

@@ -1,0 +1,209 @@
+#include "core/experiments/needle.h"
+#include "core/run/open_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/experiments/long_work_internal.h"
+#include "core/run/trace.h"
+#include "core/text/document.h"
+
+namespace dhsa {
+namespace {
+
+// Follows one prefill: density, progress.
+class Follower : public PrefillObserver {
+ public:
+  explicit Follower(std::function<void(double)> progress) : progress_(std::move(progress)) {}
+  void prefill_begins(std::int64_t /*tokens*/, int layers) override { layers_ = layers; }
+  void stage_begins(Stage stage, int layer) override {
+    if (layer >= 0) progress_((layer + static_cast<double>(stage) / kStageCount) / std::max(1, layers_));
+  }
+  void attended(const AttendedLayer& layer) override {
+    const PlanSummary summary = summarise(layer.plan);
+    kept_ += summary.kept_pairs;
+    causal_ += summary.causal_pairs;
+  }
+  [[nodiscard]] double density() const { return causal_ > 0 ? kept_ / causal_ : 1; }
+
+ private:
+  std::function<void(double)> progress_;
+  int layers_ = 1;
+  double kept_ = 0;
+  double causal_ = 0;
+};
+
+// Mean over prompts, of which `value` is the last.
+void add_to_mean(double& mean, double value, std::int64_t prompts) {
+  mean += (value - mean) / static_cast<double>(prompts);
+}
+
+class NeedleRun {
+ public:
+  NeedleRun(const Gemma2& model, const Tokenizer& tokenizer, NeedleResults& results, const NeedleOptions& options,
+            const std::shared_ptr<const BoundaryPredictor>& predictor)
+      : model_(model), tokenizer_(tokenizer), results_(results), options_(options), predictor_(predictor) {
+    const NeedleSettings& settings = results.settings;
+    for (const std::int64_t length : settings.lengths) {
+      all_ += relative_cost(length) * static_cast<double>(settings.depths * settings.prompts);
+    }
+    for (const NeedleCell& cell : results.cells)
+      done_ += relative_cost(cell.length) * static_cast<double>(cell.prompts);
+  }
+
+  void run() {
+    for (const std::int64_t length : results_.settings.lengths) {
+      for (std::int64_t depth = 0; depth < results_.settings.depths; ++depth) fill(begun(length, depth));
+    }
+  }
+
+ private:
+  std::size_t begun(std::int64_t length, std::int64_t depth) {
+    std::vector<NeedleCell>& cells = results_.cells;
+    const auto at = std::find_if(cells.begin(), cells.end(),
+                                 [&](const NeedleCell& cell) { return cell.length == length && cell.depth == depth; });
+    if (at != cells.end()) return static_cast<std::size_t>(at - cells.begin());
+    cells.push_back({length, depth, 0, 0, std::vector<NeedleScore>(results_.methods.size())});
+    return cells.size() - 1;
+  }
+
+  // A prompt counts once every method has answered it: what is interrupted leaves no half.
+  void fill(std::size_t index) {
+    while (!results_.finished(results_.cells[index])) {
+      const NeedleCell& cell = results_.cells[index];
+      const NeedlePrompt prompt =
+          make_needle_prompt(results_.settings, cell.length, cell.depth, cell.prompts, tokenizer_);
+      NeedleCell next = cell;
+      ++next.prompts;
+      add_to_mean(next.tokens, static_cast<double>(prompt.encoding.ids.size()), next.prompts);
+      for (std::size_t method = 0; method < results_.methods.size(); ++method) ask(next, method, prompt);
+      done_ += relative_cost(next.length);
+      results_.cells[index] = std::move(next);
+      if (options_.updated) options_.updated(results_, index);
+    }
+  }
+
+  void ask(NeedleCell& cell, std::size_t method, const NeedlePrompt& prompt) {
+    const MethodChoice& choice = results_.methods[method];
+    const auto tell = [&](double share) {
+      if (options_.cancel != nullptr) options_.cancel->check();
+      if (!options_.progress) return;
+      const double methods = static_cast<double>(results_.methods.size());
+      const double here = relative_cost(cell.length) * (static_cast<double>(method) + share) / methods;
+      options_.progress({cell.length, cell.depth, cell.prompts - 1, choice.name, (done_ + here) / all_});
+    };
+    tell(0);
+    const SparsityParameters parameters =
+        needle_parameters(results_.settings, choice.parameters, cell.length, prompt.question_tokens);
+    // In strict mode the right answer follows in the same prefill.
+    const std::size_t answer_tokens =
+        results_.settings.mode == NeedleMode::kStrict ? prompt.answer_ids.size() : std::size_t{0};
+    const DocumentInfo document{static_cast<std::int64_t>(prompt.encoding.ids.size() + answer_tokens),
+                                prompt.sentence_ends};
+    const std::unique_ptr<Planner> planner = make_planner(parameters, document, predictor_);
+    Follower follower(tell);
+    double seconds = 0;
+    NeedleAnswer answer = results_.settings.mode == NeedleMode::kReference
+                              ? generated(prompt, *planner, follower, seconds)
+                              : forced(prompt, *planner, follower, seconds);
+
+    NeedleScore& score = cell.scores[method];
+    score.answers.push_back(std::move(answer));
+    add_to_mean(score.density, follower.density(), cell.prompts);
+    add_to_mean(score.seconds, seconds, cell.prompts);
+  }
+
+  PrefillOptions prefill_options(Follower& follower) const {
+    PrefillOptions options;
+    options.observer = &follower;
+    options.cancel = options_.cancel;
+    return options;
+  }
+
+  // Greedy decode, dense over the cache of the prefill.
+  NeedleAnswer generated(const NeedlePrompt& prompt, Planner& planner, Follower& follower, double& seconds) const {
+    PrefillOptions options = prefill_options(follower);
+    options.keep_cache = true;
+    const PrefillResult prefill = model_.prefill(prompt.encoding.ids, planner, options);
+    seconds = prefill.seconds;
+    const auto most = static_cast<std::int64_t>(prompt.answer_ids.size()) + kTokensBesideAnswer;
+    NeedleAnswer answer =
+        score_answer(tokenizer_.decode(generate_greedy(model_, prefill, most, options_.cancel)), prompt.values);
+    answer.log_probability = log_probability(model_, prefill, prompt.answer_ids, options_.cancel);
+    return answer;
+  }
+
+  // Dense decode would look the number up by itself. So prompt and right answer are one sparse prefill, and the answer
+  // is the likeliest token at each of its places: greedy decode gives the right one exactly if all of these are right.
+  NeedleAnswer forced(const NeedlePrompt& prompt, Planner& planner, Follower& follower, double& seconds) const {
+    std::vector<std::int32_t> ids = prompt.encoding.ids;
+    PrefillOptions options = prefill_options(follower);
+    for (const std::int32_t id : prompt.answer_ids) {
+      options.logit_positions.push_back(static_cast<std::int32_t>(ids.size()) - 1);
+      ids.push_back(id);
+    }
+    const PrefillResult prefill = model_.prefill(ids, planner, options);
+    seconds = prefill.seconds;
+    const auto vocab = static_cast<std::size_t>(model_.config().vocab_size);
+    std::vector<std::int32_t> likeliest;
+    double sum = 0;
+    for (std::size_t i = 0; i < prompt.answer_ids.size(); ++i) {
+      const std::span<const float> logits = std::span(prefill.logits).subspan(i * vocab, vocab);
+      likeliest.push_back(static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+      sum += log_probability(logits, prompt.answer_ids[i]);
+    }
+    NeedleAnswer answer = score_answer(tokenizer_.decode(likeliest), prompt.values);
+    answer.exact = likeliest == prompt.answer_ids;
+    answer.log_probability = sum / static_cast<double>(prompt.answer_ids.size());
+    return answer;
+  }
+
+  const Gemma2& model_;
+  const Tokenizer& tokenizer_;
+  NeedleResults& results_;
+  const NeedleOptions& options_;
+  const std::shared_ptr<const BoundaryPredictor>& predictor_;
+  double all_ = 0;
+  double done_ = 0;
+};
+
+// Everything that can be refused is refused before the first prompt.
+void check_run(const Gemma2& model, const Tokenizer& tokenizer, const NeedleResults& results,
+               const std::shared_ptr<const BoundaryPredictor>& predictor) {
+  const NeedleSettings& settings = results.settings;
+  check_settings(settings);
+  check_vocabulary(model.config(), tokenizer);
+  require(!results.methods.empty(), "There is no method to test; name at least one.");
+  PrefillOptions options;
+  options.keep_cache = true;
+  for (const std::int64_t length : settings.lengths) {
+    const PrefillEstimate need = model.estimate(length, options);
+    require(need.activations <= need.available,
+            fmt::format("A prompt of {} tokens does not fit into the free memory; the longest that does has {}.",
+                        length, need.longest));
+    const NeedlePrompt prompt = make_needle_prompt(settings, length, 0, 0, tokenizer);
+    for (const MethodChoice& method : results.methods) {
+      try {
+        const SparsityParameters parameters =
+            needle_parameters(settings, method.parameters, length, prompt.question_tokens);
+        check_parameters(parameters);
+        static_cast<void>(make_planner(parameters, {length, {}}, predictor));
+      } catch (const Error& error) {
+        throw Error(fmt::format("{} at {} tokens: {}", method.name, length, error.what()));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void run_needle(const Gemma2& model, const Tokenizer& tokenizer, NeedleResults& results, const NeedleOptions& options,
+                const std::shared_ptr<const BoundaryPredictor>& predictor) {
+  check_run(model, tokenizer, results, predictor);
+  if (results.fingerprint.empty()) results.fingerprint = model.fingerprint();
+  NeedleRun(model, tokenizer, results, options, predictor).run();
+}
+
+}  // namespace dhsa

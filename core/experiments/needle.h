@@ -1,0 +1,152 @@
+// Needle tests: sentences that say a number are hidden in a long text, the question at its end asks for it. Depth of
+// the needle x length of the prompt x method; every method reads the same prompts. After Needle-in-a-Haystack and the
+// number tasks of RULER (arXiv 2404.06654).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/run/run.h"
+#include "core/text/haystack.h"
+#include "core/text/tokenizer.h"
+
+namespace dhsa {
+
+enum class NeedleTask : std::uint8_t {
+  kSingle,     // one needle
+  kMultiKey,   // needles of other things beside the one asked for
+  kMultiValue  // several numbers of one thing, all asked for
+};
+enum class NeedleMode : std::uint8_t {
+  kReference,  // rows of the question attend densely, as the authors do; the answer is decoded densely
+  kStrict      // rows of question and answer are sparse too: instruction_tokens = 0, and the answer is read off one
+               // sparse prefill of prompt and right answer (likeliest token at each place, which is what greedy decode
+               // would give as long as it is right)
+};
+[[nodiscard]] const char* name_of(NeedleTask task) noexcept;    // "single", "multi-key", "multi-value"
+[[nodiscard]] const char* name_of(NeedleMode mode) noexcept;    // "reference", "strict"
+[[nodiscard]] NeedleTask needle_task(const std::string& name);  // throw Error on other names
+[[nodiscard]] NeedleMode needle_mode(const std::string& name);
+
+inline constexpr std::int64_t kTokensBesideAnswer = 4;  // decoded beyond it: a full stop, another way to write it
+
+struct NeedleSettings {
+  NeedleTask task = NeedleTask::kSingle;
+  NeedleMode mode = NeedleMode::kReference;
+  std::vector<std::int64_t> lengths = {1024, 2048, 4096, 8192, 16384};  // tokens of a prompt and its answer, at most
+  std::int64_t depths = 10;  // evenly from 0 (the needle comes first) to 1 (right before the question)
+  std::int64_t prompts = 1;  // in each cell
+  std::int64_t needles = 4;  // multi-key and multi-value: needles in a prompt
+  std::int64_t digits = 6;   // of a number
+  double budget_share = 0;   // above 0: every method's budget is this share of the length
+  std::uint64_t seed = 1;
+  Haystack haystack;
+
+  // Where depth i of `depths` lies, 0 to 1; the middle where there is but one.
+  [[nodiscard]] double depth(std::int64_t i) const;
+  bool operator==(const NeedleSettings&) const = default;
+};
+void check_settings(const NeedleSettings& settings);  // throws Error
+
+// One method's answer to one prompt.
+struct NeedleAnswer {
+  std::string text;            // generated, up to the end of its last number or line
+  double found = 0;            // share of the numbers asked for that it gives
+  bool exact = false;          // all of them, and no other
+  double log_probability = 0;  // of the right answer's tokens, mean, nats
+};
+
+// One method in one cell.
+struct NeedleScore {
+  std::vector<NeedleAnswer> answers;  // [prompts so far]
+  double density = 1;                 // kept / causal pairs, all layers, mean over prompts
+  double seconds = 0;                 // prefill, mean over prompts
+
+  [[nodiscard]] double exact() const;  // share of prompts answered exactly; 0 of none
+  [[nodiscard]] double found() const;
+  [[nodiscard]] double log_probability() const;
+};
+
+struct NeedleCell {
+  std::int64_t length = 0;
+  std::int64_t depth = 0;           // index, see NeedleSettings::depth()
+  std::int64_t prompts = 0;         // asked so far
+  double tokens = 0;                // of a prompt, mean
+  std::vector<NeedleScore> scores;  // [methods]
+};
+
+// What a test is and what came out so far. Cells are in the order of the work: by length, then by depth.
+struct NeedleResults {
+  NeedleSettings settings;
+  std::vector<MethodChoice> methods;  // as asked for; see needle_parameters()
+  std::string model;                  // for a person
+  std::string fingerprint;            // of the model's weights
+  std::vector<NeedleCell> cells;      // begun ones only
+
+  [[nodiscard]] const NeedleCell* cell(std::int64_t length, std::int64_t depth) const;  // null if not begun
+  [[nodiscard]] bool finished(const NeedleCell& cell) const { return cell.prompts >= settings.prompts; }
+  [[nodiscard]] bool finished() const;
+  // Of one method at one length, over the prompts of all depths.
+  [[nodiscard]] NeedleScore score(std::size_t method, std::int64_t length) const;
+};
+
+// A method's parameters in a cell: budget share and mode applied. `question`: tokens of the question.
+[[nodiscard]] SparsityParameters needle_parameters(const NeedleSettings& settings, const SparsityParameters& method,
+                                                   std::int64_t length, std::int64_t question);
+
+struct NeedleProgress {
+  std::int64_t length = 0;
+  std::int64_t depth = 0;   // index
+  std::int64_t prompt = 0;  // of settings.prompts
+  std::string method;
+  double fraction = 0;  // of the whole test, 0 to 1
+};
+
+struct NeedleOptions {
+  std::function<void(const NeedleProgress&)> progress;
+  // Once every method has answered one more prompt of results.cells[cell]; results.finished(that cell) says whether it
+  // was the last one. What is there so far is complete in itself: it can be shown, written, and gone on from.
+  std::function<void(const NeedleResults& results, std::size_t cell)> updated;
+  const CancelToken* cancel = nullptr;
+};
+
+// Goes on from what `results` holds (settings and methods; cells of an earlier, interrupted test of the same settings)
+// to the end. Callbacks come on this thread. Throws Error on settings, methods or lengths that cannot be, before
+// anything has run; Cancelled, after which `results` holds all whole prompts so far.
+void run_needle(const Gemma2& model, const Tokenizer& tokenizer, NeedleResults& results,
+                const NeedleOptions& options = {}, const std::shared_ptr<const BoundaryPredictor>& predictor = nullptr);
+
+// The prompt number `prompt` of a cell. The same whatever the methods.
+struct NeedlePrompt {
+  std::string text;
+  Encoding encoding;
+  std::vector<std::int32_t> sentence_ends;
+  std::int64_t question_tokens = 0;
+  std::vector<std::string> values;                             // numbers asked for, in the order of the text
+  std::vector<std::pair<std::int64_t, std::int64_t>> needles;  // tokens [begin, end) of the sentences that say them
+  std::string answer;                                          // what should follow: " 328031", " 4711, 815"
+  std::vector<std::int32_t> answer_ids;
+};
+// Throws Error where the length leaves no room for needles and question.
+[[nodiscard]] NeedlePrompt make_needle_prompt(const NeedleSettings& settings, std::int64_t length, std::int64_t depth,
+                                              std::int64_t prompt, const Tokenizer& tokenizer);
+// What an answer is worth: its numbers against the ones asked for.
+[[nodiscard]] NeedleAnswer score_answer(const std::string& text, const std::vector<std::string>& values);
+
+// Results as a file holds them. Reading throws Error that begins with `where` on anything that run_needle could not
+// have left there. Reading what was written gives the same.
+void to_json(nlohmann::json& json, const NeedleResults& results);
+[[nodiscard]] NeedleResults parse_needle_results(const std::string& text, const std::string& where);
+// One row for each begun cell and method, header first.
+[[nodiscard]] std::string to_csv(const NeedleResults& results);
+// Empty where `file` can be continued as `asked`, else a sentence's part: "its seed is 1, not 2".
+[[nodiscard]] std::string difference(const NeedleResults& file, const NeedleResults& asked);
+
+}  // namespace dhsa

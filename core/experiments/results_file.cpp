@@ -1,0 +1,198 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/experiments/results_file_internal.h"
+#include "core/files/strict_json.h"
+
+namespace dhsa::results_file {
+
+using nlohmann::json;
+
+Reader Reader::operator[](const char* key) const {
+  if (!value_.is_object()) refuse("an object");
+  const auto at = value_.find(key);
+  if (at == value_.end()) throw Error(fmt::format("{} has no {}.", where_, key));
+  return {*at, fmt::format("{}: {}", where_, key)};
+}
+
+bool Reader::has(const char* key) const { return value_.is_object() && value_.contains(key); }
+
+std::vector<Reader> Reader::list(std::size_t most) const {
+  if (!value_.is_array() || value_.size() > most) refuse(fmt::format("a list of at most {}", most));
+  std::vector<Reader> items;
+  items.reserve(value_.size());
+  for (const json& item : value_) items.emplace_back(item, fmt::format("{}[{}]", where_, items.size()));
+  return items;
+}
+
+void Reader::only(const std::vector<std::string>& keys) const {
+  if (!value_.is_object()) refuse("an object");
+  for (const auto& [key, value] : value_.items()) {
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
+      throw Error(fmt::format("{}: there is no {} in such a file.", where_, brief_name(key)));
+    }
+  }
+}
+
+std::int64_t Reader::whole(std::int64_t least, std::int64_t most) const {
+  const std::string expected = fmt::format("a whole number from {} to {}", least, most);
+  if (!value_.is_number_integer()) refuse(expected);
+  if (value_.is_number_unsigned() &&
+      value_.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+    refuse(expected);
+  }
+  const auto number = value_.get<std::int64_t>();
+  if (number < least || number > most) refuse(expected);
+  return number;
+}
+
+std::uint64_t Reader::seed() const {
+  if (!value_.is_number_unsigned()) refuse("a whole number from 0");
+  return value_.get<std::uint64_t>();
+}
+
+double Reader::number(double least, double most) const {
+  const double number = value_.is_number() ? value_.get<double>() : std::nan("");
+  if (!(number >= least && number <= most)) refuse(fmt::format("a number from {:g} to {:g}", least, most));
+  return number;
+}
+
+bool Reader::flag() const {
+  if (!value_.is_boolean()) refuse("true or false");
+  return value_.get<bool>();
+}
+
+std::string Reader::text(std::size_t most) const {
+  if (!value_.is_string() || value_.get_ref<const std::string&>().size() > most) {
+    refuse(fmt::format("a text of at most {} bytes", most));
+  }
+  return value_.get<std::string>();
+}
+
+ParameterValue Reader::parameter_value(const std::string& key) const {
+  const ParameterInfo& info = parameter_info(key);
+  if (value_.is_boolean()) return value_.get<bool>();
+  if (value_.is_number_integer() && info.kind != ParameterInfo::Kind::kReal) {
+    return whole(static_cast<std::int64_t>(info.minimum), static_cast<std::int64_t>(info.maximum));
+  }
+  if (value_.is_number()) return number(info.minimum, info.maximum);
+  return text(4096);
+}
+
+SparsityParameters Reader::parameters() const {
+  if (!value_.is_object()) refuse("an object of parameters");
+  SparsityParameters read;
+  for (const auto& [key, value] : value_.items()) {
+    const auto table = parameter_table();
+    const bool known =
+        std::any_of(table.begin(), table.end(), [&](const ParameterInfo& info) { return info.key == key; });
+    if (!known) throw Error(fmt::format("{}: there is no parameter {}.", where_, brief_name(key)));
+    const Reader item(value, fmt::format("{}: {}", where_, key));
+    const ParameterInfo& info = parameter_info(key);
+    if (info.kind == ParameterInfo::Kind::kChoice && !value.is_string()) item.refuse("the name of a choice");
+    if (info.kind == ParameterInfo::Kind::kChoice &&
+        std::find(info.choices.begin(), info.choices.end(), value.get_ref<const std::string&>()) ==
+            info.choices.end()) {
+      item.refuse("the name of a choice");
+    }
+    if (info.kind != ParameterInfo::Kind::kFlag && value.is_boolean()) item.refuse("a value of its kind");
+    if ((info.kind == ParameterInfo::Kind::kFlag) != value.is_boolean()) item.refuse("true or false");
+    const bool numeric = info.kind == ParameterInfo::Kind::kCount || info.kind == ParameterInfo::Kind::kReal;
+    if (numeric != value.is_number()) item.refuse("a value of its kind");
+    try {
+      set_parameter(read, key, item.parameter_value(key));
+    } catch (const Error&) {
+      item.refuse("a value inside its range");
+    }
+  }
+  return read;
+}
+
+std::vector<MethodChoice> Reader::methods() const {
+  constexpr std::size_t kMostMethods = 256;
+  std::vector<MethodChoice> methods;
+  for (const Reader& item : list(kMostMethods)) {
+    item.only({"name", "parameters"});
+    MethodChoice choice{item["name"].text(256), item["parameters"].parameters()};
+    for (const MethodChoice& other : methods) {
+      if (other.name == choice.name) item["name"].refuse("a name of its own");
+    }
+    methods.push_back(std::move(choice));
+  }
+  if (methods.empty()) refuse("at least one method");
+  return methods;
+}
+
+void Reader::refuse(const std::string& expected) const {
+  throw Error(fmt::format("{} cannot be {}; it must be {}.", where_, brief(value_), expected));
+}
+
+void write_head(json& out, const char* kind, const Head& head) {
+  json methods = json::array();
+  for (const MethodChoice& method : head.methods) {
+    methods.push_back({{"name", method.name}, {"parameters", method.parameters}});
+  }
+  out = {{"kind", kind},        {"finished", head.finished},       {"settings", head.settings},
+         {"model", head.model}, {"fingerprint", head.fingerprint}, {"methods", std::move(methods)}};
+}
+
+Head read_head(const Reader& file, const char* kind, const char* what, const std::vector<std::string>& others,
+               const std::function<void(const Reader&)>& read_settings) {
+  if (!file.has("kind") || file["kind"].value() != kind)
+    throw Error(fmt::format("{} holds no {}.", file.where(), what));
+  std::vector<std::string> keys = {"kind", "finished", "settings", "model", "fingerprint", "methods", "machine"};
+  keys.insert(keys.end(), others.begin(), others.end());
+  file.only(keys);
+  try {
+    read_settings(file["settings"]);
+  } catch (const Error& error) {
+    const std::string sentence = error.what();
+    throw Error(sentence.starts_with(file.where()) ? sentence : fmt::format("{}: {}", file.where(), sentence));
+  }
+  Head head;
+  head.finished = file["finished"].flag();
+  head.model = file["model"].text(4096);
+  head.fingerprint = file["fingerprint"].text(256);
+  head.methods = file["methods"].methods();
+  return head;
+}
+
+std::string difference(const Head& file, const Head& asked) {
+  for (const auto& [key, value] : asked.settings.items()) {
+    const json& old = file.settings.at(key);
+    if (old != value) return fmt::format("its {} is {}, not {}", key, brief(old), brief(value));
+  }
+  if (file.fingerprint != asked.fingerprint) return "it was made with another model";
+  const auto names = [](const std::vector<MethodChoice>& methods) {
+    std::string text;
+    for (const MethodChoice& method : methods) text += (text.empty() ? "" : ", ") + method.name;
+    return text;
+  };
+  if (names(file.methods) != names(asked.methods)) {
+    return fmt::format("its methods are {}, not {}", names(file.methods), names(asked.methods));
+  }
+  for (std::size_t i = 0; i < file.methods.size(); ++i) {
+    for (const ParameterInfo& info : parameter_table()) {
+      const auto value = [&](const Head& head) { return get_parameter(head.methods[i].parameters, info.key); };
+      if (value(file) != value(asked)) return fmt::format("its {} has another {}", file.methods[i].name, info.key);
+    }
+  }
+  return {};
+}
+
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+}  // namespace dhsa::results_file

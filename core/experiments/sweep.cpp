@@ -1,0 +1,198 @@
+#include "core/experiments/sweep.h"
+#include "core/run/open_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/experiments/bench.h"
+#include "core/experiments/long_work_internal.h"
+#include "core/text/document.h"
+
+namespace dhsa {
+namespace {
+
+bool is_dense(const MethodChoice& choice) { return choice.parameters.method == Method::kDense; }
+
+// `tokens` tokens of the haystack.
+Document sample_text(const SweepSettings& settings, std::int64_t tokens, std::int64_t sample,
+                     const Tokenizer& tokenizer) {
+  DocumentOptions options;
+  options.context = tokens;
+  for (std::size_t bytes = 5 * static_cast<std::size_t>(tokens) + 256;; bytes *= 2) {
+    Document document =
+        make_document(settings.haystack.name(), settings.haystack.text(settings.seed, sample, settings.samples, bytes),
+                      tokenizer, options);
+    if (document.tokens() >= tokens) return document;
+  }
+}
+
+SweepSample sample_of(const MethodRun& run, const Gemma2Config& config) {
+  const RunSummary summary = summarise(run);
+  SweepSample sample;
+  sample.retained_mass = sample.retained_mass_global = summary.retained_mass;
+  sample.worst_rows_mass = summary.worst_rows_mass;
+  sample.of_oracle = summary.of_oracle;
+  sample.iou = summary.iou;
+  sample.output_error = summary.output_error;
+  sample.density = summary.density;
+  sample.planning_share = summary.planning_share;
+  sample.peak_bytes = static_cast<double>(run.peak_bytes);
+  sample.extra_bytes = static_cast<double>(std::max<std::int64_t>(0, run.peak_bytes - run.start_bytes));
+  double mass = 0;
+  double layers = 0;
+  for (std::size_t layer = 0; layer < run.metrics.size(); ++layer) {
+    if (config.window_of(static_cast<std::int64_t>(layer)) > 0) continue;
+    mass += run.metrics[layer].retained_mass;
+    layers += 1;
+  }
+  if (layers > 0) sample.retained_mass_global = mass / layers;
+  if (run.logits) {
+    sample.kl = run.logits->mean_kl;
+    sample.same_top = run.logits->same_top;
+  }
+  return sample;
+}
+
+class Sweep {
+ public:
+  Sweep(const Gemma2& model, const Tokenizer& tokenizer, SweepResults& results, const SweepOptions& options,
+        const std::shared_ptr<const BoundaryPredictor>& predictor)
+      : model_(model), tokenizer_(tokenizer), results_(results), options_(options), predictor_(predictor) {
+    for (const SweepPoint& point : results.points) {
+      all_ += relative_cost(point.length) * static_cast<double>(results.settings.samples);
+      done_ += relative_cost(point.length) * static_cast<double>(point.samples.size());
+    }
+  }
+
+  void run() {
+    for (const std::int64_t length : results_.settings.lengths) {
+      for (std::int64_t sample = 0; sample < results_.settings.samples; ++sample) measure(length, sample);
+    }
+  }
+
+ private:
+  // All points of one text that lack this sample, and dense once more where it was there already.
+  void measure(std::int64_t length, std::int64_t sample) {
+    std::vector<std::size_t> open;
+    std::vector<MethodChoice> choices;
+    for (std::size_t p = 0; p < results_.points.size(); ++p) {
+      const SweepPoint& point = results_.points[p];
+      if (point.length != length) continue;
+      const MethodChoice& method = results_.methods[point.method];
+      const bool missing = static_cast<std::int64_t>(point.samples.size()) <= sample;
+      if (!missing && !is_dense(method)) continue;
+      open.push_back(p);
+      choices.push_back({fmt::format("{} {}", method.name, p), point.parameters});
+    }
+    const auto missing = [&](std::size_t p) {
+      return static_cast<std::int64_t>(results_.points[p].samples.size()) <= sample;
+    };
+    if (std::none_of(open.begin(), open.end(), missing)) return;
+    const Document document = sample_text(results_.settings, length, sample, tokenizer_);
+
+    CompareOptions options;
+    options.metrics_rows = results_.settings.metrics_rows;
+    options.logit_positions = results_.settings.logit_positions;
+    options.max_new_tokens = 0;
+    options.warm_up = !warm_;
+    options.cancel = options_.cancel;
+    const double share = relative_cost(length);
+    options.progress = [&](const CompareProgress& progress) {
+      // Dense comes first; the others follow in their order.
+      const std::size_t point = open[static_cast<std::size_t>(progress.run)];
+      const double within = progress.fraction * progress.runs - progress.run;
+      tell(point, sample, share * std::clamp(within, 0.0, 1.0) / static_cast<double>(results_.settings.repeats));
+    };
+    options.finished = [&](std::size_t method, const MethodRun& run) {
+      const std::size_t p = open[method];
+      if (!missing(p)) return;
+      SweepSample measured = sample_of(run, model_.config());
+      repeat(document, p, sample, run, measured);
+      results_.points[p].samples.push_back(measured);
+      done_ += share;
+      if (options_.updated) options_.updated(results_, p);
+    };
+    static_cast<void>(
+        compare_methods(model_, document.encoding.ids, document.info(), choices, options, nullptr, predictor_));
+    warm_ = true;
+  }
+
+  // The prefills after the first, with nothing measured but time and memory.
+  void repeat(const Document& document, std::size_t p, std::int64_t sample, const MethodRun& first,
+              SweepSample& measured) {
+    const SweepPoint& point = results_.points[p];
+    std::vector<double> seconds = {first.seconds};
+    PrefillOptions options;
+    options.cancel = options_.cancel;
+    for (std::int64_t i = 1; i < results_.settings.repeats; ++i) {
+      tell(p, sample,
+           relative_cost(point.length) * static_cast<double>(i) / static_cast<double>(results_.settings.repeats));
+      const std::unique_ptr<Planner> planner = make_planner(point.parameters, document.info(), predictor_);
+      const PrefillResult result = model_.prefill(document.encoding.ids, *planner, options);
+      seconds.push_back(result.seconds);
+      measured.peak_bytes = std::max(measured.peak_bytes, static_cast<double>(result.peak_bytes));
+      measured.extra_bytes =
+          std::max(measured.extra_bytes, static_cast<double>(result.peak_bytes - result.start_bytes));
+    }
+    measured.seconds = spread_of(std::move(seconds)).median;
+  }
+
+  void tell(std::size_t point, std::int64_t sample, double here) {
+    if (options_.cancel != nullptr) options_.cancel->check();
+    if (!options_.progress) return;
+    const SweepPoint& at = results_.points[point];
+    options_.progress({at.length, sample, point, results_.methods[at.method].name,
+                       std::min(1.0, (done_ + here) / std::max(1.0, all_))});
+  }
+
+  const Gemma2& model_;
+  const Tokenizer& tokenizer_;
+  SweepResults& results_;
+  const SweepOptions& options_;
+  const std::shared_ptr<const BoundaryPredictor>& predictor_;
+  bool warm_ = false;
+  double all_ = 0;
+  double done_ = 0;
+};
+
+void check_points(const SweepResults& results, const Gemma2& model,
+                  const std::shared_ptr<const BoundaryPredictor>& predictor) {
+  for (const SweepPoint& point : results.points) {
+    try {
+      check_parameters(point.parameters);
+      static_cast<void>(make_planner(point.parameters, {point.length, {}}, predictor));
+    } catch (const Error& error) {
+      throw Error(fmt::format("{} with a budget of {}: {}", results.methods[point.method].name, point.parameters.budget,
+                              error.what()));
+    }
+  }
+  PrefillOptions options;
+  options.keep_final_hidden = results.settings.logit_positions > 0;
+  for (const std::int64_t length : results.settings.lengths) {
+    const PrefillEstimate need = model.estimate(length, options);
+    require(need.activations <= need.available,
+            fmt::format("A text of {} tokens does not fit into the free memory; the longest that does has {}.", length,
+                        need.longest));
+  }
+}
+
+}  // namespace
+
+void run_sweep(const Gemma2& model, const Tokenizer& tokenizer, SweepResults& results, const SweepOptions& options,
+               const std::shared_ptr<const BoundaryPredictor>& predictor) {
+  check_settings(results.settings);
+  check_vocabulary(model.config(), tokenizer);
+  require(!results.methods.empty(), "There is no method to sweep; name at least one.");
+  if (results.points.empty()) {
+    results.methods = with_dense_first(std::move(results.methods));
+    for (MethodChoice& method : results.methods) method.parameters.instruction_tokens = 0;
+    results.points = make_points(results.settings, results.methods);
+  }
+  if (results.fingerprint.empty()) results.fingerprint = model.fingerprint();
+  check_points(results, model, predictor);
+  Sweep(model, tokenizer, results, options, predictor).run();
+}
+
+}  // namespace dhsa

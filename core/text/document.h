@@ -1,0 +1,53 @@
+// A text made ready for a model: checked, tokenised and, unless asked otherwise, cut to the model's context.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/text/document_info.h"
+#include "core/text/tokenizer.h"
+
+namespace dhsa {
+
+inline constexpr std::size_t kLargestText = std::size_t{64} << 20U;  // bytes of a text file that is still read
+
+struct Document {
+  std::string name;  // what to call it: the file's name, "standard input", ...
+  std::string text;  // valid UTF-8; what the tokens stand for (after a cut: the parts that were kept, joined)
+  Encoding encoding;
+  std::vector<std::int32_t> sentence_ends;
+  std::int64_t question_tokens = 0;  // tokens of the question at the end, 0 if there is none
+  std::int64_t whole_tokens = 0;     // before the cut
+  std::vector<std::string> notes;    // one sentence on each thing a person should know: replaced bytes, the cut
+
+  [[nodiscard]] std::int64_t tokens() const noexcept { return static_cast<std::int64_t>(encoding.ids.size()); }
+  [[nodiscard]] DocumentInfo info() const { return {tokens(), sentence_ends}; }
+};
+
+struct DocumentOptions {
+  std::int64_t context = 0;  // most tokens, 0: no limit
+  bool allow_long = false;   // leave a longer text whole
+};
+
+// A text longer than the context keeps its beginning and the question at its end; what is left out lies in between.
+// Without a question (or one that takes more than half the context) the end is cut. Throws Error on an empty text.
+[[nodiscard]] Document make_document(std::string name, std::string text, const Tokenizer& tokenizer,
+                                     const DocumentOptions& options);
+// Content of a text file. Throws Error if it is absent, a folder or larger than kLargestText.
+[[nodiscard]] std::string read_text(const std::filesystem::path& path);
+
+// Bytes that are not UTF-8 become U+FFFD, one each; their number is returned.
+std::int64_t replace_invalid_utf8(std::string& text);
+
+// Text of tokens [begin, end) on one line, runs of white space shown as one space; if longer than `most` characters,
+// cut in the middle with " ... ".
+[[nodiscard]] std::string excerpt(const Document& document, std::int64_t begin, std::int64_t end, std::size_t most);
+// Characters (code points) of valid UTF-8, and the first or last of them.
+[[nodiscard]] std::size_t characters(std::string_view text);
+[[nodiscard]] std::string_view first_characters(std::string_view text, std::size_t most);
+[[nodiscard]] std::string_view last_characters(std::string_view text, std::size_t most);
+
+}  // namespace dhsa

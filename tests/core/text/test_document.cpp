@@ -1,0 +1,151 @@
+#include "core/run/open_model.h"
+#include "core/text/document.h"
+
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+
+namespace dhsa {
+namespace {
+
+std::shared_ptr<const Tokenizer> demo_tokenizer() {
+  static const auto tokenizer = Tokenizer::load(std::string(DHSA_RESOURCES) + "/models/demo/tokenizer.model");
+  return tokenizer;
+}
+
+TEST(Utf8, ReplacesWhatIsNotWellFormed) {
+  const auto replaced = [](std::string text) {
+    const std::int64_t count = replace_invalid_utf8(text);
+    return std::make_pair(text, count);
+  };
+  const std::string good = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf";
+  EXPECT_EQ(replaced(good), std::make_pair(good, std::int64_t{0}));
+  const std::string mark = "\xef\xbf\xbd";
+  EXPECT_EQ(replaced("a\xff"
+                     "b"),
+            std::make_pair("a" + mark + "b", std::int64_t{1}));
+  EXPECT_EQ(replaced("\xc0\x80").second, 2);          // overlong
+  EXPECT_EQ(replaced("\xe0\x80\x80").second, 3);      // overlong
+  EXPECT_EQ(replaced("\xed\xa0\x80").second, 3);      // surrogate
+  EXPECT_EQ(replaced("\xf4\x90\x80\x80").second, 4);  // past the last code point
+  EXPECT_EQ(replaced("x\xe2\x82").second, 2);         // cut off
+}
+
+TEST(Utf8, CountsAndCutsByCharacter) {
+  const std::string text =
+      "a\xc3\xa9\xe2\x82\xac"
+      "d";
+  EXPECT_EQ(characters(text), 4U);
+  EXPECT_EQ(first_characters(text, 2), "a\xc3\xa9");
+  EXPECT_EQ(last_characters(text, 2),
+            "\xe2\x82\xac"
+            "d");
+  EXPECT_EQ(first_characters(text, 9), text);
+  EXPECT_EQ(last_characters(text, 9), text);
+  EXPECT_EQ(last_characters(text, 0), "");
+}
+
+TEST(Document, IsWholeBelowTheContext) {
+  const Document document =
+      make_document("note", "\xef\xbb\xbfOne line.\nQuestion: what?\nAnswer:", *demo_tokenizer(), {512, false});
+  EXPECT_EQ(document.text, "One line.\nQuestion: what?\nAnswer:");  // without the byte order mark
+  EXPECT_TRUE(document.notes.empty());
+  EXPECT_EQ(document.tokens(), document.whole_tokens);
+  EXPECT_GT(document.question_tokens, 3);
+  EXPECT_EQ(document.info().tokens, document.tokens());
+  EXPECT_FALSE(document.sentence_ends.empty());
+}
+
+std::string long_text() {
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "Line number " + std::to_string(i) + " of a long text. ";
+  return text;
+}
+
+// The tokens kept are those of the whole text, and the spans point at their text.
+void expect_consistent(const Document& document) {
+  ASSERT_EQ(document.encoding.ids.size(), document.encoding.spans.size());
+  std::int64_t at = 0;
+  for (std::size_t i = 0; i < document.encoding.spans.size(); ++i) {
+    EXPECT_EQ(document.encoding.spans[i].begin, at) << i;
+    at = document.encoding.spans[i].end;
+    if (i > 0) {
+      const TokenSpan span = document.encoding.spans[i];
+      const std::vector<std::int32_t> one = {document.encoding.ids[i]};
+      EXPECT_EQ(demo_tokenizer()->decode(one), document.text.substr(static_cast<std::size_t>(span.begin),
+                                                                    static_cast<std::size_t>(span.end - span.begin)));
+    }
+  }
+  EXPECT_EQ(at, static_cast<std::int64_t>(document.text.size()));
+}
+
+TEST(Document, CutsBetweenTheBeginningAndTheQuestion) {
+  const std::string question = "\nQuestion: Which line is last?\nAnswer:";
+  const Document whole = make_document("note", long_text() + question, *demo_tokenizer(), {0, false});
+  const Document cut = make_document("note", long_text() + question, *demo_tokenizer(), {100, false});
+  EXPECT_EQ(cut.tokens(), 100);
+  EXPECT_EQ(cut.whole_tokens, whole.tokens());
+  EXPECT_EQ(cut.question_tokens, whole.question_tokens);
+  EXPECT_TRUE(cut.text.starts_with("Line number 0 of a long"));
+  EXPECT_TRUE(cut.text.ends_with("Question: Which line is last?\nAnswer:"));
+  EXPECT_EQ(cut.encoding.ids.front(), demo_tokenizer()->bos());
+  ASSERT_EQ(cut.notes.size(), 1U);
+  EXPECT_NE(cut.notes[0].find("context of 100"), std::string::npos);
+  EXPECT_NE(cut.notes[0].find("left out"), std::string::npos);
+  expect_consistent(cut);
+  for (const std::int32_t end : cut.sentence_ends) EXPECT_LT(end, 100);
+}
+
+TEST(Document, CutsTheEndWithoutAQuestion) {
+  const Document cut = make_document("note", long_text(), *demo_tokenizer(), {64, false});
+  EXPECT_EQ(cut.tokens(), 64);
+  EXPECT_TRUE(long_text().starts_with(cut.text));
+  expect_consistent(cut);
+}
+
+TEST(Document, AQuestionOfMoreThanHalfTheContextIsNoReasonToDropTheText) {
+  const std::string question = "\nQuestion: " + long_text();
+  const Document cut = make_document("note", long_text() + question, *demo_tokenizer(), {64, false});
+  EXPECT_EQ(cut.tokens(), 64);
+  EXPECT_EQ(cut.question_tokens, 0);
+  EXPECT_TRUE(long_text().starts_with(cut.text));
+}
+
+TEST(Document, AllowLongKeepsAllAndSaysSo) {
+  const Document document = make_document("note", long_text(), *demo_tokenizer(), {64, true});
+  EXPECT_EQ(document.text, long_text());
+  EXPECT_EQ(document.tokens(), document.whole_tokens);
+  ASSERT_EQ(document.notes.size(), 1U);
+}
+
+TEST(Document, RefusesNothing) {
+  EXPECT_THROW(static_cast<void>(make_document("note", "", *demo_tokenizer(), {64, false})), Error);
+  EXPECT_THROW(static_cast<void>(make_document("note", "\xef\xbb\xbf", *demo_tokenizer(), {64, false})), Error);
+}
+
+TEST(Document, ExcerptsAreOneLine) {
+  const Document document = make_document("note", "First\nline and\ta second one.", *demo_tokenizer(), {0, false});
+  EXPECT_EQ(excerpt(document, 0, document.tokens(), 100), "First line and a second one.");
+  const std::string cut = excerpt(document, 0, document.tokens(), 15);
+  EXPECT_EQ(characters(cut), 15U);
+  EXPECT_TRUE(cut.starts_with("First"));
+  EXPECT_TRUE(cut.ends_with("one."));
+  EXPECT_EQ(excerpt(document, 2, 2, 100), "");
+}
+
+TEST(Vocabulary, MustFitTheModel) {
+  Gemma2Config config;
+  config.vocab_size = demo_tokenizer()->size();
+  config.bos_token = demo_tokenizer()->bos();
+  EXPECT_NO_THROW(check_vocabulary(config, *demo_tokenizer()));
+  config.vocab_size += 64;  // padded embeddings are usual
+  EXPECT_NO_THROW(check_vocabulary(config, *demo_tokenizer()));
+  config.vocab_size = demo_tokenizer()->size() - 1;
+  EXPECT_THROW(check_vocabulary(config, *demo_tokenizer()), Error);
+  config.vocab_size = demo_tokenizer()->size();
+  config.bos_token += 1;
+  EXPECT_THROW(check_vocabulary(config, *demo_tokenizer()), Error);
+}
+
+}  // namespace
+}  // namespace dhsa

@@ -1,0 +1,1 @@
+// A target that only carries precompiled headers still needs a source.
