@@ -136,7 +136,8 @@ class NeedleRun {
   }
 
   // Dense decode would look the number up by itself. So prompt and right answer are one sparse prefill, and the answer
-  // is the likeliest token at each of its places: greedy decode gives the right one exactly if all of these are right.
+  // is the likeliest token at each of its places: greedy decode gives the right one exactly if all of these are right
+  // and what follows does not lengthen the number.
   NeedleAnswer forced(const NeedlePrompt& prompt, Planner& planner, Follower& follower, double& seconds) const {
     std::vector<std::int32_t> ids = prompt.encoding.ids;
     PrefillOptions options = prefill_options(follower);
@@ -144,18 +145,19 @@ class NeedleRun {
       options.logit_positions.push_back(static_cast<std::int32_t>(ids.size()) - 1);
       ids.push_back(id);
     }
+    options.logit_positions.push_back(static_cast<std::int32_t>(ids.size()) - 1);
     const PrefillResult prefill = model_.prefill(ids, planner, options);
     seconds = prefill.seconds;
     const auto vocab = static_cast<std::size_t>(model_.config().vocab_size);
     std::vector<std::int32_t> likeliest;
     double sum = 0;
-    for (std::size_t i = 0; i < prompt.answer_ids.size(); ++i) {
+    for (std::size_t i = 0; i <= prompt.answer_ids.size(); ++i) {
       const std::span<const float> logits = std::span(prefill.logits).subspan(i * vocab, vocab);
       likeliest.push_back(static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
-      sum += log_probability(logits, prompt.answer_ids[i]);
+      if (i < prompt.answer_ids.size()) sum += log_probability(logits, prompt.answer_ids[i]);
     }
     NeedleAnswer answer = score_answer(tokenizer_.decode(likeliest), prompt.values);
-    answer.exact = likeliest == prompt.answer_ids;
+    answer.exact = answer.exact && std::equal(prompt.answer_ids.begin(), prompt.answer_ids.end(), likeliest.begin());
     answer.log_probability = sum / static_cast<double>(prompt.answer_ids.size());
     return answer;
   }
