@@ -1,10 +1,12 @@
-// dhsa verify: the forward pass against stored Hugging Face outputs, and the method against its reference's outputs.
+// dhsa verify: the forward pass against stored Hugging Face outputs, the method against its reference's outputs, scores
+// against those of the official scripts.
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "app/cli/common.h"
 #include "app/cli/table.h"
+#include "app/cli/verify_scores.h"
 #include "core/verify/gemma2.h"
 #include "core/verify/reference_parity.h"
 
@@ -102,7 +104,7 @@ int verify_method(const DhsaOptions& options) {
 }  // namespace
 
 void add_verify(CLI::App& app, Action& action) {
-  CLI::App* verify = app.add_subcommand("verify", "Check the model or the method against reference outputs");
+  CLI::App* verify = app.add_subcommand("verify", "Check the model, the method or scores against reference outputs");
   verify->require_subcommand(1);
   verify->footer("Exit code 1 where something differs by more than it may.");
 
@@ -133,6 +135,7 @@ void add_verify(CLI::App& app, Action& action) {
       ->group("Check");
   method->output.add_to(*dhsa);
   dhsa->callback([method, &action] { action = [method] { return verify_method(*method); }; });
+  add_verify_scores(*verify, action);
 }
 
 }  // namespace dhsa::cli
