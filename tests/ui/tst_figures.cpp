@@ -3,11 +3,13 @@
 #include <QPainter>
 #include <QTest>
 #include <cmath>
+#include <set>
 
 #include "core/analysis/pyramid.h"
 #include "core/sparsity/key_mask.h"
 #include "ui/figures/figure_drawing.h"
 #include "ui/figures/figure_files.h"
+#include "ui/plot/curve_style.h"
 
 using namespace dhsa;
 
@@ -15,6 +17,40 @@ class TestFigures : public QObject {
   Q_OBJECT
 
  private Q_SLOTS:
+  void everyMethodHasAColourAndAMarkerOfItsOwn() {
+    std::vector<Method> methods = all_methods();
+    methods.push_back(static_cast<Method>(methods.size()));  // one to come: in no table yet
+    for (const bool dark : {false, true}) {
+      const Ground ground{dark ? QColor(Qt::white) : QColor(Qt::black), dark};
+      std::set<QRgb> colours;
+      std::set<int> markers;
+      for (const Method method : methods) {
+        colours.insert(curveStyle(method, 0, ground).colour.rgb());
+        markers.insert(curveStyle(method, 0, ground).marker);
+      }
+      QCOMPARE(colours.size(), methods.size());
+      QCOMPARE(markers.size(), methods.size());
+      QVERIFY(curveStyle(Method::kDense, 0, ground).colour == ground.ink);
+    }
+  }
+
+  void settingsOfAMethodKeepItsHueAndDifferInMarker() {
+    std::set<int> markers;
+    for (int setting = 0; setting < kMarkers; ++setting) {
+      const CurveStyle style = curveStyle(Method::kDhsa, setting, {});
+      markers.insert(style.marker);
+      QVERIFY(std::abs(style.colour.hsvHue() - curveStyle(Method::kDhsa, 0, {}).colour.hsvHue()) <= 2);
+    }
+    QCOMPARE(markers.size(), static_cast<std::size_t>(kMarkers));
+  }
+
+  void namesOfResultsStandForMethods() {
+    for (const Preset& preset : presets()) QVERIFY(methodNamed(preset.name) == preset.parameters.method);
+    for (const Method method : all_methods()) QVERIFY(methodNamed(name_of(method)) == method);
+    QVERIFY(methodNamed("vertical-slash+budget=1024") == Method::kVerticalSlash);
+    QVERIFY(!methodNamed("received"));
+  }
+
   // Every cell of the matrix is coloured as the mask says, with and without a window, whole and in part.
   void shapesCoverExactlyTheKeptCells_data() {
     QTest::addColumn<int>("window");

@@ -4,6 +4,7 @@
 #include <QTest>
 #include <QUndoStack>
 #include <atomic>
+#include <concepts>
 #include <set>
 #include <thread>
 
@@ -35,6 +36,12 @@ std::string errorOf(const std::function<void()>& act) {
   }
   return {};
 }
+
+// Work may run twice, so none is taken that could use itself up.
+constexpr auto kReads = [count = 1](const JobContext& /*job*/) { (void)count; };
+constexpr auto kUsesUp = [count = 1](const JobContext& /*job*/) mutable { --count; };
+static_assert(std::constructible_from<Engine::Work, decltype(kReads)>);
+static_assert(!std::constructible_from<Engine::Work, std::remove_const_t<decltype(kUsesUp)>>);
 
 }  // namespace
 

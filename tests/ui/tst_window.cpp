@@ -268,6 +268,27 @@ class TestWindow : public QObject {
     QVERIFY(m_shared->settle(1));
   }
 
+  void aWhatIfThatMadeWayForACancelIsDoneAgain() {
+    WindowUnderTest fresh(6000);
+    Explorer* explorer = fresh.explorer();
+    QStringList refused;
+    connect(explorer, &Explorer::message, this, [&](const QString& sentence, bool failed) {
+      if (failed) refused << sentence;
+    });
+    bool cancelled = false;
+    connect(explorer->engine(), &Engine::started, this, [&](JobKind kind, quint64) {
+      if (kind != JobKind::kLayer || cancelled) return;
+      cancelled = true;
+      explorer->cancel();
+    });
+    fresh->start();
+    QTRY_VERIFY_WITH_TIMEOUT(explorer->progress().running && explorer->layerInView(), 60000);
+    explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{640});
+    QTRY_VERIFY_WITH_TIMEOUT(cancelled && !explorer->engine()->isBusy(), 60000);
+    QVERIFY2(refused.isEmpty(), qPrintable(refused.join(u' ')));
+    QCOMPARE(explorer->layerInView()->parameters.budget, 640);
+  }
+
   void goingBackToAHeadKeepsItsAttention() {
     ViewState* view = m_shared->explorer()->view();
     const int head = view->head();

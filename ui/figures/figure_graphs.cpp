@@ -1,6 +1,7 @@
 // Plots with numbers on both axes: bars and curves, and the curves' legend.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "ui/figures/figure_drawing.h"
@@ -157,22 +158,35 @@ void FigureDrawing::drawBars(QPainter& painter, const Panel& panel) const {
 }
 
 std::vector<CurveStyle> FigureDrawing::curveStyles(const Panel& panel) const {
+  const std::vector<FigureSeries>& series = panel.data->series;
   std::vector<std::string> methods;
   std::vector<std::string> settings;
   const auto place = [](std::vector<std::string>& known, const std::string& name) {
     const auto found = std::find(known.begin(), known.end(), name);
-    if (found != known.end()) return static_cast<std::size_t>(found - known.begin());
+    if (found != known.end()) return found - known.begin();
     known.push_back(name);
-    return known.size() - 1;
+    return static_cast<std::ptrdiff_t>(known.size()) - 1;
   };
-  std::vector<CurveStyle> styles;
-  for (const FigureSeries& series : panel.data->series) {
-    const std::size_t method = place(methods, series.method);
-    styles.push_back(
-        curveStyle(method, series.setting.empty() ? -1 : static_cast<int>(place(settings, series.setting))));
+  for (const FigureSeries& each : series) {
+    place(methods, each.method);
+    if (!each.setting.empty()) place(settings, each.setting);
   }
-  if (methods.size() > 1 && settings.size() > 1) return styles;
-  for (std::size_t i = 0; i < styles.size(); ++i) styles[i] = curveStyle(i);
+  // Where curves are methods under several settings, the method gives colour and line, the setting the marker.
+  const bool apart = methods.size() > 1 && settings.size() > 1;
+  std::vector<CurveStyle> styles;
+  std::map<Method, std::vector<std::string>> told;  // what has to be told apart within a method
+  for (std::size_t i = 0; i < series.size(); ++i) {
+    const std::optional<Method> method = methodNamed(series[i].method);
+    CurveStyle style = curveStyle(i);
+    if (method) {
+      style = curveStyle(*method, static_cast<int>(place(told[*method], apart ? series[i].method : series[i].name)),
+                         {m_style.text, false});
+    }
+    if (apart) {
+      style.marker = series[i].setting.empty() ? -1 : static_cast<int>(place(settings, series[i].setting)) % kMarkers;
+    }
+    styles.push_back(style);
+  }
   return styles;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/figures/figure_spec.h"
+#include "ui/plot/curve_style.h"
 
 namespace dhsa {
 
@@ -55,16 +56,5 @@ void drawText(QPainter& painter, const QFont& font, const QColor& colour, QPoint
 // Of an axis of token or chunk numbers, `length` points long: round ones, as many as have room for their labels.
 [[nodiscard]] std::vector<double> fittingTicks(const FigureStyle& style, double low, double high, double length,
                                                bool upright);
-
-// Colour, line style and marker of a curve: each tells it apart alone.
-struct CurveStyle {
-  QColor colour;
-  Qt::PenStyle line = Qt::SolidLine;
-  int marker = 0;  // see drawMarker; negative: none
-};
-[[nodiscard]] CurveStyle curveStyle(std::size_t index);
-// Where curves are methods under several settings: the method gives colour and line, the setting the marker.
-[[nodiscard]] CurveStyle curveStyle(std::size_t method, int setting);
-void drawMarker(QPainter& painter, int marker, QPointF at, double size, const QColor& colour);
 
 }  // namespace dhsa

@@ -85,6 +85,7 @@ std::vector<SweepCurve> sweepCurves(const SweepResults& results, const SweepDime
     const QString rest = restOf(point, results, x);
     SweepCurve& curve = found[{point.method, rest}];
     curve.method = point.method;
+    curve.of = point.parameters.method;
     curve.name = methodTitle(results.methods[point.method]);
     if (!rest.isEmpty()) curve.name += QStringLiteral(", ") + rest;
     curve.flat = x.key != kLength && !varies_with(point.parameters.method, x.key.toStdString());

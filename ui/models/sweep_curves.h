@@ -27,7 +27,8 @@ struct SweepCurve {
     int samples = 0;
     std::size_t point = 0;  // of results.points
   };
-  std::size_t method = 0;
+  std::size_t method = 0;  // of results.methods
+  Method of = Method::kDense;
   QString name;
   bool flat = false;          // the method does not read what varies: one point that holds for all of x
   std::vector<Point> points;  // ascending in x, measured ones only

@@ -5,6 +5,7 @@
 #include <QObject>
 #include <QString>
 #include <array>
+#include <concepts>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -63,7 +64,18 @@ class Engine : public QObject {
   Q_OBJECT
 
  public:
-  using Work = std::function<void(const JobContext&)>;
+  // A job that made way runs again from its beginning, so it must not use up what it holds: only what can be called
+  // while const is taken, no lambda that is mutable.
+  class Work {
+   public:
+    template <class Call>
+    requires std::invocable<const Call&, const JobContext&>
+    explicit(false) Work(Call call) : m_call([call = std::move(call)](const JobContext& job) { call(job); }) {}
+    void operator()(const JobContext& job) const { m_call(job); }
+
+   private:
+    std::function<void(const JobContext&)> m_call;
+  };
 
   explicit Engine(QObject* parent = nullptr);
   ~Engine() override;  // cancels everything and joins the thread

@@ -248,16 +248,15 @@ void Explorer::requestLayer() {
   }
   const bool whatIf = m_parameters->values() != m_ranWith;
   m_planning = true;
-  m_engine->submit(
-      JobKind::kLayer, [this, sources = sources(), layer = m_view->layer(), whatIf, parameters = m_parameters->values(),
-                        model = m_model](const JobContext& job) mutable {
-        auto view = whatIfLayer(std::move(sources), *model, layer, parameters, whatIf, kLivePairs, job.cancel());
-        job.post([this, view] {
-          m_planning = false;
-          takeLayer(view);
-          if (!m_planning) requestRefinement();
-        });
-      });
+  m_engine->submit(JobKind::kLayer, [this, sources = sources(), layer = m_view->layer(), whatIf,
+                                     parameters = m_parameters->values(), model = m_model](const JobContext& job) {
+    auto view = whatIfLayer(sources, *model, layer, parameters, whatIf, kLivePairs, job.cancel());
+    job.post([this, view] {
+      m_planning = false;
+      takeLayer(view);
+      if (!m_planning) requestRefinement();
+    });
+  });
 }
 
 void Explorer::takeLayer(std::shared_ptr<const LayerView> view) {

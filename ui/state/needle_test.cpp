@@ -72,10 +72,11 @@ void NeedleTest::start(const NeedleSettings& settings, const std::vector<MethodC
     Q_EMIT explorer()->message(sentence, true);
     return;
   }
-  NeedleResults results = asked(settings, methods);
+  NeedleResults begin = asked(settings, methods);
   const bool same = goesOn(settings, methods);
-  if (same) results.cells = m_results.cells;
-  submit([this, model, results = std::move(results), file = fileFor(same)](const JobContext& job) mutable {
+  if (same) begin.cells = m_results.cells;
+  submit([this, model, begin = std::move(begin), file = fileFor(same)](const JobContext& job) {
+    NeedleResults results = begin;
     QElapsedTimer sinceProgress;
     NeedleOptions options;
     options.cancel = job.cancel();

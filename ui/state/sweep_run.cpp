@@ -73,10 +73,11 @@ void SweepRun::start(const SweepSettings& settings, const std::vector<MethodChoi
     Q_EMIT explorer()->message(sentence, true);
     return;
   }
-  SweepResults results = asked(settings, methods);
+  SweepResults begin = asked(settings, methods);
   const bool same = goesOn(settings, methods);
-  if (same) results.points = m_results.points;
-  submit([this, model, results = std::move(results), file = fileFor(same)](const JobContext& job) mutable {
+  if (same) begin.points = m_results.points;
+  submit([this, model, begin = std::move(begin), file = fileFor(same)](const JobContext& job) {
+    SweepResults results = begin;
     QElapsedTimer sinceProgress;
     bool shown = false;
     SweepOptions options;

@@ -16,6 +16,7 @@
 #include "ui/state/explorer.h"
 #include "ui/views/fitting_columns.h"
 #include "ui/views/qcp.h"
+#include "ui/views/scatter_style.h"
 #include "ui/views/theme.h"
 
 namespace dhsa {
@@ -183,22 +184,15 @@ void RunsPanel::updateChart() {
     most[1] = std::max(most[1], curve.seconds.back());
     most[2] = std::max(most[2], curve.mebibytes.back());
   }
-  // Shape as well as colour tells the methods apart.
-  const std::map<Method, std::pair<QColor, QCPScatterStyle::ScatterShape>> styles = {
-      {Method::kDense, {ink, QCPScatterStyle::ssSquare}},
-      {Method::kDhsa, {colours.kept, QCPScatterStyle::ssDisc}},
-      {Method::kBlockSparse, {QColor(0xe6, 0x9f, 0x00), QCPScatterStyle::ssTriangle}},
-      {Method::kWindowSinks, {QColor(0x00, 0x9e, 0x73), QCPScatterStyle::ssDiamond}},
-      {Method::kVerticalSlash, {QColor(0xcc, 0x79, 0xa7), QCPScatterStyle::ssCross}},
-      {Method::kTokenTopK, {colours.important, QCPScatterStyle::ssStar}}};
+  const Ground ground{ink, isDark(palette())};
   for (auto& [method, curve] : curves) {
-    const auto& [colour, shape] = styles.at(method);
+    const CurveStyle style = curveStyle(method, 0, ground);
     for (int i = 0; i < 2; ++i) {
       QCPGraph* graph =
           m_plot->addGraph(m_plot->axisRect(i)->axis(QCPAxis::atBottom), m_plot->axisRect(i)->axis(QCPAxis::atLeft));
       graph->setName(QString::fromUtf8(label_of(method)));
-      graph->setPen(QPen(colour, 1));
-      graph->setScatterStyle(QCPScatterStyle(shape, colour, colour, 7));
+      graph->setPen(QPen(style.colour, 1));
+      graph->setScatterStyle(scatterStyle(style, 7));
       graph->setData(curve.tokens, i == 0 ? curve.seconds : curve.mebibytes);
       if (i == 1) graph->removeFromLegend();
     }

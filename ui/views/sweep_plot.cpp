@@ -6,14 +6,15 @@
 #include <QToolTip>
 #include <QVBoxLayout>
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "ui/models/format.h"
 #include "ui/models/method_list.h"
 #include "ui/views/matrix_axes.h"
 #include "ui/views/qcp.h"
+#include "ui/views/scatter_style.h"
 #include "ui/views/spoken_value.h"
 #include "ui/views/theme.h"
 
@@ -23,32 +24,6 @@ namespace {
 constexpr double kReach = 24;  // pixels from a point within which the pointer means it
 // Room at the ends of an axis, as a share of it.
 constexpr double kMargin = 0.05;
-
-struct Style {
-  QColor colour;
-  Qt::PenStyle line;
-  QCPScatterStyle::ScatterShape marker;
-};
-
-// Of the n-th method; dense is the first and has the window's ink.
-Style styleOf(std::size_t method, const QPalette& palette) {
-  const bool dark = isDark(palette);
-  const std::array<QColor, 7> colours = {QColor::fromRgb(dark ? okabe_ito::skyBlue : okabe_ito::blue),
-                                         QColor::fromRgb(okabe_ito::vermilion),
-                                         QColor::fromRgb(okabe_ito::bluishGreen),
-                                         QColor::fromRgb(okabe_ito::reddishPurple),
-                                         QColor::fromRgb(okabe_ito::orange),
-                                         QColor::fromRgb(dark ? okabe_ito::yellow : 0xff8a7a00),
-                                         QColor::fromRgb(dark ? okabe_ito::blue : okabe_ito::skyBlue)};
-  constexpr std::array lines = {Qt::SolidLine, Qt::DashLine, Qt::DotLine, Qt::DashDotLine, Qt::DashDotDotLine};
-  constexpr std::array markers = {QCPScatterStyle::ssDisc,        QCPScatterStyle::ssTriangle,
-                                  QCPScatterStyle::ssDiamond,     QCPScatterStyle::ssTriangleInverted,
-                                  QCPScatterStyle::ssCrossCircle, QCPScatterStyle::ssStar,
-                                  QCPScatterStyle::ssPlusSquare};
-  if (method == 0) return {palette.color(QPalette::WindowText), Qt::SolidLine, QCPScatterStyle::ssSquare};
-  const std::size_t i = method - 1;
-  return {colours[i % colours.size()], lines[i % lines.size()], markers[i % markers.size()]};
-}
 
 QCPRange padded(double low, double high, bool logarithmic) {
   if (logarithmic) {
@@ -203,18 +178,16 @@ void SweepPlot::drawPart(std::size_t index) {
     y->setSubTickLength(0, 2);
   }
 
+  const Ground ground{palette().color(QPalette::WindowText), isDark(palette())};
+  std::map<Method, int> drawn;
   double low = std::numeric_limits<double>::infinity();
   double high = -low;
   for (const SweepCurve& curve : part.curves) {
-    const Style style = styleOf(curve.method, palette());
+    const CurveStyle style = curveStyle(curve.of, drawn[curve.of]++, ground);
     QCPGraph* graph = m_plot->addGraph(x, y);
     graph->setName(curve.name);
     graph->setPen(QPen(style.colour, 1.6, style.line));
-    QCPScatterStyle marker(style.marker, QPen(style.colour, 1.6), QBrush(style.colour), 8);
-    if (style.marker == QCPScatterStyle::ssCrossCircle || style.marker == QCPScatterStyle::ssPlusSquare) {
-      marker.setBrush(Qt::NoBrush);
-    }
-    graph->setScatterStyle(marker);
+    graph->setScatterStyle(scatterStyle(style, 8));
     graph->setAdaptiveSampling(false);
     if (index == 0) graph->addToLegend(m_plot->legend);
     auto* bars = m_samples > 1 ? new QCPErrorBars(x, y) : nullptr;
