@@ -6,7 +6,7 @@
 #include <QGuiApplication>
 
 #include "ui/figures/figure_files.h"
-#include "ui/state/session.h"
+#include "ui/state/session_file.h"
 #endif
 
 namespace dhsa::cli {
@@ -31,7 +31,7 @@ void start_qt() {
 }  // namespace
 
 SessionChoice read_session(const std::string& path) {
-  const Session session = Session::load(QString::fromStdString(path));
+  const SessionFile session = SessionFile::load(QString::fromStdString(path));
   SessionChoice choice;
   choice.text = session.documentPath.toStdString();
   choice.pasted = session.documentText.toStdString();

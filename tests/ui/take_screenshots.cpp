@@ -41,9 +41,9 @@ int makeIcons(const QString& folder) {
 bool settle(Explorer* explorer, int runs) {
   return QTest::qWaitFor(
       [&] {
-        const auto layer = explorer->layerInView();
-        return explorer->runs()->size() >= runs && !explorer->engine()->isBusy() && !explorer->isStale() && layer &&
-               layer->rowStep == 1 && explorer->attention();
+        const auto layer = explorer->whatIf()->layerInView();
+        return explorer->history()->runs()->size() >= runs && !explorer->engine()->isBusy() &&
+               !explorer->whatIf()->isStale() && layer && layer->rowStep == 1 && explorer->whatIf()->attention();
       },
       300000);
 }
@@ -82,18 +82,18 @@ int main(int argc, char** argv) {
   clock.start();
   window.start();
   Explorer* explorer = window.explorer();
-  if (!QTest::qWaitFor([&] { return explorer->layer(0) != nullptr; }, 60000)) qFatal("no layer came");
+  if (!QTest::qWaitFor([&] { return explorer->whatIf()->layer(0) != nullptr; }, 60000)) qFatal("no layer came");
   qInfo("first layer on the screen %lld ms after the window", static_cast<long long>(clock.elapsed()));
   shoot("running");
   if (!settle(explorer, 2)) qFatal("the run did not end");
   explorer->view()->setLayer(3);
   settle(explorer, 2);
   shoot("overview");
-  explorer->view()->selectRow(explorer->document()->tokens() - 8);
-  if (!QTest::qWaitFor([&] { return explorer->row() != nullptr; }, 10000)) qFatal("no row came");
+  explorer->view()->selectRow(explorer->session()->document()->tokens() - 8);
+  if (!QTest::qWaitFor([&] { return explorer->whatIf()->row() != nullptr; }, 10000)) qFatal("no row came");
   shoot("row");
   explorer->view()->selectRow(-1);
-  explorer->runs()->setPinned(explorer->runs()->at(0).id, true);
+  explorer->history()->runs()->setPinned(explorer->history()->runs()->at(0).id, true);
   explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{512});
   settle(explorer, 2);
   window.dock(QStringLiteral("runs"))->raise();

@@ -297,26 +297,27 @@ class TestExperiments : public QObject {
     NeedleMap* map = needlePanel()->map();
     Explorer* explorer = m_window->explorer();
     explorer->view()->setLayer(0);  // a local one
-    QVERIFY(explorer->model()->weights->config().window_of(0) > 0);
+    QVERIFY(explorer->session()->model()->weights->config().window_of(0) > 0);
     map->select({Side::Right, 0, 0});
     QTest::keyClick(map, Qt::Key_Return);
     const NeedlePrompt prompt =
-        make_needle_prompt(test()->results().settings, 700, 0, 0, *explorer->model()->tokenizer);
+        make_needle_prompt(test()->results().settings, 700, 0, 0, *explorer->session()->model()->tokenizer);
     // Strict mode: the answer is part of what the method read.
     std::vector<std::int32_t> ids = prompt.encoding.ids;
     ids.insert(ids.end(), prompt.answer_ids.begin(), prompt.answer_ids.end());
-    QTRY_VERIFY_WITH_TIMEOUT(explorer->document()->content.encoding.ids == ids, kTimeout);
+    QTRY_VERIFY_WITH_TIMEOUT(explorer->session()->document()->content.encoding.ids == ids, kTimeout);
     QCOMPARE(explorer->parameters()->values().method, Method::kWindowSinks);
     QCOMPARE(explorer->parameters()->values().budget, 64);
     const qint64 row = explorer->view()->row();
-    QCOMPARE(explorer->document()->tokenText(row + 1), QString::fromStdString(prompt.values[0]).left(1));
+    QCOMPARE(explorer->session()->document()->tokenText(row + 1), QString::fromStdString(prompt.values[0]).left(1));
     QCOMPARE(explorer->view()->keysBegin(), prompt.needles[0].first);
     QCOMPARE(explorer->view()->keysEnd(), prompt.needles[0].second);
-    QCOMPARE(explorer->model()->weights->config().window_of(explorer->view()->layer()), 0);
+    QCOMPARE(explorer->session()->model()->weights->config().window_of(explorer->view()->layer()), 0);
     QVERIFY(m_window->settle(2));
     // The row does not keep the needle: that is why it is lost.
-    QTRY_VERIFY(explorer->row() && explorer->row()->row == row);
-    QVERIFY(explorer->row()->state[static_cast<std::size_t>(prompt.needles[0].second) - 1] != KeyState::kKept);
+    QTRY_VERIFY(explorer->whatIf()->row() && explorer->whatIf()->row()->row == row);
+    QVERIFY(explorer->whatIf()->row()->state[static_cast<std::size_t>(prompt.needles[0].second) - 1] !=
+            KeyState::kKept);
     QTRY_VERIFY(!m_window->window()->dock(QStringLiteral("matrix"))->visibleRegion().isEmpty());
   }
 
@@ -327,19 +328,19 @@ class TestExperiments : public QObject {
     Explorer* explorer = m_window->explorer();
     const Heartbeat heart;
     explorer->view()->selectRow(100);
-    QTRY_VERIFY_WITH_TIMEOUT(explorer->row() && explorer->row()->row == 100, kTimeout);
+    QTRY_VERIFY_WITH_TIMEOUT(explorer->whatIf()->row() && explorer->whatIf()->row()->row == 100, kTimeout);
     QVERIFY(test()->isRunning());
     // A changed parameter is planned between two stages of a prompt, not after the test.
     explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{512});
-    QTRY_VERIFY_WITH_TIMEOUT(explorer->layerInView()->parameters.budget == 512, kTimeout);
+    QTRY_VERIFY_WITH_TIMEOUT(explorer->whatIf()->layerInView()->parameters.budget == 512, kTimeout);
     QVERIFY(test()->isRunning());
-    explorer->run();
-    QTRY_VERIFY_WITH_TIMEOUT(explorer->runs()->size() == 2, kTimeout);
+    explorer->history()->run();
+    QTRY_VERIFY_WITH_TIMEOUT(explorer->history()->runs()->size() == 2, kTimeout);
     QVERIFY(test()->isRunning());
     QTRY_VERIFY_WITH_TIMEOUT(test()->results().cells.size() >= 5, kTimeout);
     heart.say("a needle test with a row, a changed parameter and a run in front of it");
     // Cancel means the run in front first, then what goes on behind it.
-    explorer->run();
+    explorer->history()->run();
     explorer->cancel();
     QVERIFY(test()->isRunning());
     QTRY_VERIFY_WITH_TIMEOUT(!explorer->engine()->isBusy(JobKind::kPrefill), kTimeout);

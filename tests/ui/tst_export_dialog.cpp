@@ -111,7 +111,7 @@ class TestExportDialog : public QObject {
     window.explorer()->parameters()->set(QStringLiteral("local-tokens"), std::int64_t{16});
     QVERIFY(QTest::qWaitFor(
         [&] {
-          const auto layer = window.explorer()->layerInView();
+          const auto layer = window.explorer()->whatIf()->layerInView();
           return layer && layer->parameters == window.explorer()->parameters()->values();
         },
         60000));
@@ -145,11 +145,11 @@ class TestExportDialog : public QObject {
     write_file(window.textPath().toStdString(), text.toStdString());
 
     // So does a pasted text; its question is sparse where the window says so.
-    const int runs = window.explorer()->runs()->size();
-    window.explorer()->openDocument(
+    const int runs = window.explorer()->history()->runs()->size();
+    window.explorer()->session()->openDocument(
         {{}, WindowUnderTest::proseOf(120) + "\nQuestion: Which river ran past the mills?\nAnswer:", {}, false});
     QVERIFY(window.settle(runs + 1));
-    QVERIFY(window.explorer()->document()->content.question_tokens > 0);
+    QVERIFY(window.explorer()->session()->document()->content.question_tokens > 0);
     window.explorer()->parameters()->set(QStringLiteral("instruction-tokens"), std::int64_t{0});
     QVERIFY(window.settle(runs + 1));
     save(dialog, window.filePath(QStringLiteral("pasted.pdf")));

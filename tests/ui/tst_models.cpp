@@ -20,8 +20,8 @@ class TestModels : public QObject {
     const QAbstractItemModelTester tester(&model, QAbstractItemModelTester::FailureReportingMode::QtTest);
     Run sparse;
     sparse.label = QStringLiteral("DHSA 1024");
-    sparse.documentSha = QStringLiteral("x");
-    sparse.tokens = 100;
+    sparse.input.documentSha = QStringLiteral("x");
+    sparse.input.tokens = 100;
     sparse.seconds = 2;
     const int id = runs.add(sparse);
     QCOMPARE(model.rowCount(), 1);
@@ -52,15 +52,15 @@ class TestModels : public QObject {
     QVERIFY(window.startAndSettle());
     const Explorer* explorer = window.explorer();
 
-    QCOMPARE(layers.rowCount(), explorer->layers());
-    QCOMPARE(layers.rowCount(layers.index(2, 0)), explorer->heads());
-    const auto layer = explorer->layer(2);
+    QCOMPARE(layers.rowCount(), explorer->whatIf()->layers());
+    QCOMPARE(layers.rowCount(layers.index(2, 0)), explorer->session()->heads());
+    const auto layer = explorer->whatIf()->layer(2);
     QCOMPARE(layers.index(2, LayerModel::kRetained).data().toString(), formatPercent(layer->metrics->retained_mass));
     QCOMPARE(layers.index(1, LayerModel::kRetained, layers.index(2, 0)).data().toString(),
              formatPercent(layer->metrics->head_mass[1]));
-    QCOMPARE(layers.tabSeparated().count(u'\n'), explorer->layers() + 1);
+    QCOMPARE(layers.tabSeparated().count(u'\n'), explorer->whatIf()->layers() + 1);
 
-    chunks.setLayer(explorer->document(), layer);
+    chunks.setLayer(explorer->session()->document(), layer);
     const auto& boundaries = layer->plan->trace.boundaries;
     QCOMPARE(chunks.rowCount(), static_cast<int>(boundaries.size()) - 1);
     int length = 0;
@@ -69,8 +69,8 @@ class TestModels : public QObject {
       QCOMPARE(chunks.rowOf(chunks.beginOf(row)), row);
       QCOMPARE(chunks.rowOf(chunks.endOf(row) - 1), row);
     }
-    QCOMPARE(length, static_cast<int>(explorer->document()->tokens()));
-    chunks.setLayer(explorer->document(), nullptr);
+    QCOMPARE(length, static_cast<int>(explorer->session()->document()->tokens()));
+    chunks.setLayer(explorer->session()->document(), nullptr);
     QCOMPARE(chunks.rowCount(), 0);
   }
 

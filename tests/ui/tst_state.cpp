@@ -14,7 +14,7 @@
 #include "ui/state/engine.h"
 #include "ui/state/parameter_set.h"
 #include "ui/state/run.h"
-#include "ui/state/session.h"
+#include "ui/state/session_file.h"
 
 using namespace dhsa;
 
@@ -143,7 +143,7 @@ class TestState : public QObject {
     RunList runs;
     Run run;
     run.label = QStringLiteral("=SUM(A1), \"quoted\"");
-    run.tokens = 42;
+    run.input.tokens = 42;
     runs.add(run);
     const QStringList lines = runs.csv().split(QStringLiteral("\r\n"));
     QCOMPARE(lines.size(), 3);
@@ -155,7 +155,7 @@ class TestState : public QObject {
     const QTemporaryDir folder;
     const QString text = folder.filePath(QStringLiteral("a.txt"));
     write_file(text.toStdString(), "words");
-    Session session;
+    SessionFile session;
     session.documentPath = text;
     session.documentSha = QStringLiteral("abc");
     session.parameters.budget = 777;
@@ -170,7 +170,7 @@ class TestState : public QObject {
     const QString path = folder.filePath(QStringLiteral("s.dhsa-session"));
     session.save(path);
 
-    const Session back = Session::load(path);
+    const SessionFile back = SessionFile::load(path);
     QCOMPARE(back.documentPath, text);
     QCOMPARE(back.parameters, session.parameters);
     QCOMPARE(back.runParameters, SparsityParameters{});
@@ -180,7 +180,7 @@ class TestState : public QObject {
     QCOMPARE(back.zoom, session.zoom);
     QCOMPARE(back.windowState, session.windowState);
     back.save(path);
-    QCOMPARE(Session::load(path).file["future"]["x"].get<int>(), 1);
+    QCOMPARE(SessionFile::load(path).file["future"]["x"].get<int>(), 1);
   }
 
   void aMovedFolderIsFoundByItsRelativePath() {
@@ -188,11 +188,11 @@ class TestState : public QObject {
     const QDir dir(folder.path());
     QVERIFY(dir.mkdir(QStringLiteral("old")));
     write_file(dir.filePath(QStringLiteral("old/a.txt")).toStdString(), "words");
-    Session session;
+    SessionFile session;
     session.documentPath = dir.filePath(QStringLiteral("old/a.txt"));
     session.save(dir.filePath(QStringLiteral("old/s.dhsa-session")));
     QVERIFY(QDir().rename(dir.filePath(QStringLiteral("old")), dir.filePath(QStringLiteral("new"))));
-    QCOMPARE(Session::load(dir.filePath(QStringLiteral("new/s.dhsa-session"))).documentPath,
+    QCOMPARE(SessionFile::load(dir.filePath(QStringLiteral("new/s.dhsa-session"))).documentPath,
              dir.filePath(QStringLiteral("new/a.txt")));
   }
 
@@ -217,7 +217,7 @@ class TestState : public QObject {
     const QTemporaryDir folder;
     const QString path = folder.filePath(QStringLiteral("bad.dhsa-session"));
     write_file(path.toStdString(), content.toStdString());
-    const QString sentence = QString::fromStdString(errorOf([&] { (void)Session::load(path); }));
+    const QString sentence = QString::fromStdString(errorOf([&] { (void)SessionFile::load(path); }));
     QVERIFY2(sentence.contains(says), qPrintable(sentence));
     QVERIFY2(sentence.contains(QStringLiteral("bad.dhsa-session")), qPrintable(sentence));
   }

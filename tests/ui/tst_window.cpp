@@ -23,7 +23,7 @@
 #include "tests/ui/window_under_test.h"
 #include "ui/models/layer_model.h"
 #include "ui/state/commands.h"
-#include "ui/state/session.h"
+#include "ui/state/session_file.h"
 #include "ui/views/head_map.h"
 #include "ui/views/importance_strip.h"
 #include "ui/views/matrix_panel.h"
@@ -81,13 +81,13 @@ class TestWindow : public QObject {
     }
     const Explorer* explorer = m_shared->explorer();
     QVERIFY(m_shared->child<TextView>("textView")->isLaidOut());
-    QVERIFY(m_shared->child<MatrixView>("matrixView")->tokens() == explorer->document()->tokens());
-    QVERIFY(m_shared->child<ImportanceStrip>("importanceStrip")->tokens() == explorer->document()->tokens());
+    QVERIFY(m_shared->child<MatrixView>("matrixView")->tokens() == explorer->session()->document()->tokens());
+    QVERIFY(m_shared->child<ImportanceStrip>("importanceStrip")->tokens() == explorer->session()->document()->tokens());
     const auto* metrics = m_shared->child<MetricTile>("metric-retained");
     QVERIFY(metrics->value().contains(u'%'));
     QVERIFY(m_shared->child<QTreeView>("chunkTable")->model()->rowCount() > 5);
     QCOMPARE(m_shared->child<QTableView>("runTable")->model()->rowCount(), 1);
-    for (int layer = 0; layer < explorer->layers(); ++layer) {
+    for (int layer = 0; layer < explorer->whatIf()->layers(); ++layer) {
       QVERIFY(m_shared->child<StageBars>("stageBars")->layerSeconds(layer) > 0);
     }
     window->dock(QStringLiteral("text"))->raise();
@@ -161,15 +161,15 @@ class TestWindow : public QObject {
     QVERIFY(!token.isEmpty());
     QTest::mouseClick(text->viewport(), Qt::LeftButton, {}, token.center());
     QCOMPARE(matrix->selectedRow(), 40);
-    QTRY_VERIFY(m_shared->explorer()->row() && m_shared->explorer()->row()->row == 40);
+    QTRY_VERIFY(m_shared->explorer()->whatIf()->row() && m_shared->explorer()->whatIf()->row()->row == 40);
 
-    const qint64 row = m_shared->explorer()->document()->tokens() * 2 / 3;
+    const qint64 row = m_shared->explorer()->session()->document()->tokens() * 2 / 3;
     const QPoint cell = matrix->cellRect({row, row / 2}).center().toPoint();
     const auto hit = matrix->cellAt(cell);
     QVERIFY(hit.has_value());
     QTest::mouseClick(matrix, Qt::LeftButton, {}, cell);
     QCOMPARE(m_shared->explorer()->view()->row(), hit->row);
-    QTRY_VERIFY(m_shared->explorer()->row() && m_shared->explorer()->row()->row == hit->row);
+    QTRY_VERIFY(m_shared->explorer()->whatIf()->row() && m_shared->explorer()->whatIf()->row()->row == hit->row);
     // The text has scrolled to it.
     QVERIFY(text->viewport()->rect().intersects(text->tokenRect(hit->row)));
     m_shared->window()->action("view.clear-selection")->trigger();
@@ -180,15 +180,16 @@ class TestWindow : public QObject {
     Explorer* explorer = m_shared->explorer();
     explorer->view()->setLayer(1);  // global
     QVERIFY(m_shared->settle(1));
-    const qint64 row = explorer->document()->tokens() - 2;
+    const qint64 row = explorer->session()->document()->tokens() - 2;
     explorer->view()->selectRow(row);
-    QTRY_VERIFY(explorer->row() && explorer->row()->row == row && explorer->row()->layer == 1);
-    const auto view = explorer->row();
-    const KeyMask& mask = explorer->layerInView()->plan->mask;
+    QTRY_VERIFY(explorer->whatIf()->row() && explorer->whatIf()->row()->row == row &&
+                explorer->whatIf()->row()->layer == 1);
+    const auto view = explorer->whatIf()->row();
+    const KeyMask& mask = explorer->whatIf()->layerInView()->plan->mask;
     std::int64_t kept = 0;
     double keptMass = 0;
     for (qint64 key = 0; key <= row; ++key) {
-      const bool isKept = mask.kept(mask.mask_head(0, explorer->heads()), row, key);
+      const bool isKept = mask.kept(mask.mask_head(0, explorer->session()->heads()), row, key);
       QCOMPARE(view->state[static_cast<std::size_t>(key)] == KeyState::kKept, isKept);
       kept += isKept ? 1 : 0;
       keptMass += isKept ? static_cast<double>(view->mass[static_cast<std::size_t>(key)]) : 0;
@@ -217,7 +218,7 @@ class TestWindow : public QObject {
     auto* slider = qobject_cast<QSlider*>(panel->slider(QStringLiteral("budget")));
     auto* box = qobject_cast<QSpinBox*>(panel->editor(QStringLiteral("budget")));
     QVERIFY(slider && box);
-    const auto before = explorer->layerInView();
+    const auto before = explorer->whatIf()->layerInView();
     const QString metric = m_shared->child<MetricTile>("metric-density")->value();
     const QImage picture = m_shared->child<MatrixView>("matrixView")->grab().toImage();
     const int steps = explorer->parameters()->undoStack()->count();
@@ -227,9 +228,9 @@ class TestWindow : public QObject {
     QVERIFY(explorer->parameters()->values().budget < budget);
     QCOMPARE(static_cast<std::int64_t>(box->value()), explorer->parameters()->values().budget);
     QCOMPARE(explorer->parameters()->undoStack()->count(), steps + 1);
-    QVERIFY(explorer->isStale());
+    QVERIFY(explorer->whatIf()->isStale());
     QVERIFY(m_shared->settle(1));
-    const auto after = explorer->layerInView();
+    const auto after = explorer->whatIf()->layerInView();
     QVERIFY(after->whatIf);
     QVERIFY(after->plan->mask.density() < before->plan->mask.density());
     QVERIFY(after->metrics->retained_mass < before->metrics->retained_mass);
@@ -239,8 +240,8 @@ class TestWindow : public QObject {
     m_shared->window()->action("edit.undo")->trigger();
     QCOMPARE(explorer->parameters()->values().budget, budget);
     QVERIFY(m_shared->settle(1));
-    QVERIFY(explorer->layerInView()->plan->mask.same_pairs(before->plan->mask));
-    QVERIFY(!explorer->layerInView()->whatIf);
+    QVERIFY(explorer->whatIf()->layerInView()->plan->mask.same_pairs(before->plan->mask));
+    QVERIFY(!explorer->whatIf()->layerInView()->whatIf);
     QCOMPARE(m_shared->child<MetricTile>("metric-density")->value(), metric);
     explorer->view()->setLayer(0);
     QVERIFY(m_shared->settle(1));
@@ -263,7 +264,7 @@ class TestWindow : public QObject {
     QVERIFY(started);
     for (const std::int64_t next : {480, 560, 640}) explorer->parameters()->set(QStringLiteral("budget"), next);
     QVERIFY(m_shared->settle(1));
-    QCOMPARE(explorer->layerInView()->parameters.budget, 640);
+    QCOMPARE(explorer->whatIf()->layerInView()->parameters.budget, 640);
     explorer->parameters()->set(QStringLiteral("budget"), budget);
     QVERIFY(m_shared->settle(1));
   }
@@ -282,11 +283,11 @@ class TestWindow : public QObject {
       explorer->cancel();
     });
     fresh->start();
-    QTRY_VERIFY_WITH_TIMEOUT(explorer->progress().running && explorer->layerInView(), 60000);
+    QTRY_VERIFY_WITH_TIMEOUT(explorer->history()->progress().running && explorer->whatIf()->layerInView(), 60000);
     explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{640});
     QTRY_VERIFY_WITH_TIMEOUT(cancelled && !explorer->engine()->isBusy(), 60000);
     QVERIFY2(refused.isEmpty(), qPrintable(refused.join(u' ')));
-    QCOMPARE(explorer->layerInView()->parameters.budget, 640);
+    QCOMPARE(explorer->whatIf()->layerInView()->parameters.budget, 640);
   }
 
   void goingBackToAHeadKeepsItsAttention() {
@@ -295,7 +296,7 @@ class TestWindow : public QObject {
     view->setHead(head + 1);
     view->setHead(head);
     QVERIFY(m_shared->settle(1));
-    QCOMPARE(static_cast<int>(m_shared->explorer()->attention()->input().heads.front()), head);
+    QCOMPARE(static_cast<int>(m_shared->explorer()->whatIf()->attention()->input().heads.front()), head);
   }
 
   void whatIfEqualsARunForTheFirstLayer() {
@@ -306,11 +307,11 @@ class TestWindow : public QObject {
     QVERIFY(fresh.settle(1));
     fresh.explorer()->parameters()->set(QStringLiteral("budget"), std::int64_t{320});
     QVERIFY(fresh.settle(1));
-    const auto whatIf = fresh.explorer()->layer(0);
+    const auto whatIf = fresh.explorer()->whatIf()->layer(0);
     QVERIFY(whatIf->whatIf);
-    fresh.explorer()->run();
+    fresh.explorer()->history()->run();
     QVERIFY(fresh.settle(2));
-    const auto ran = fresh.explorer()->layer(0);
+    const auto ran = fresh.explorer()->whatIf()->layer(0);
     QVERIFY(!ran->whatIf);
     QVERIFY(ran->plan->mask.same_pairs(whatIf->plan->mask));
     QCOMPARE(ran->metrics->retained_mass, whatIf->metrics->retained_mass);
@@ -331,13 +332,13 @@ class TestWindow : public QObject {
 
   void aContradictionIsShownAndNothingIsLost() {
     Explorer* explorer = m_shared->explorer();
-    const auto before = explorer->layerInView();
+    const auto before = explorer->whatIf()->layerInView();
     explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{100});
     auto* problem = m_shared->child<QLabel>("problem");
     QVERIFY(problem->isVisibleTo(m_shared->window()));
     QVERIFY(!problem->text().isEmpty());
     QVERIFY(!m_shared->child<QPushButton>("run")->isEnabled());
-    QCOMPARE(explorer->layerInView(), before);
+    QCOMPARE(explorer->whatIf()->layerInView(), before);
     explorer->parameters()->undoStack()->undo();
     QVERIFY(!problem->isVisibleTo(m_shared->window()));
     QVERIFY(m_shared->settle(1));
@@ -345,8 +346,8 @@ class TestWindow : public QObject {
 
   void aBadModelFolderLeavesTheOldOne() {
     Explorer* explorer = m_shared->explorer();
-    const auto model = explorer->model();
-    const auto layer = explorer->layerInView();
+    const auto model = explorer->session()->model();
+    const auto layer = explorer->whatIf()->layerInView();
     const QString folder = m_shared->filePath(QStringLiteral("no-model"));
     QVERIFY(QDir().mkpath(folder));
     m_shared->window()->openModelFolder(folder);
@@ -357,31 +358,31 @@ class TestWindow : public QObject {
     write_file(folder.toStdString() + "/config.json",
                read_file(std::string(DHSA_RESOURCES) + "/models/demo/config.json"));
     messages->hide();
-    explorer->openModel(folder);
+    explorer->session()->openModel(folder);
     QTRY_VERIFY(messages->isVisible() && messages->isError());
     QTRY_VERIFY(!explorer->engine()->isBusy());
-    QCOMPARE(explorer->model(), model);
-    QCOMPARE(explorer->layerInView(), layer);
+    QCOMPARE(explorer->session()->model(), model);
+    QCOMPARE(explorer->whatIf()->layerInView(), layer);
     messages->hide();
   }
 
   void aMissingTextLeavesTheOldOne() {
     Explorer* explorer = m_shared->explorer();
-    const auto document = explorer->document();
+    const auto document = explorer->session()->document();
     m_shared->window()->openText(m_shared->filePath(QStringLiteral("absent.txt")));
     QTRY_VERIFY(m_shared->window()->messageBar()->isError() && m_shared->window()->messageBar()->isVisible());
-    QCOMPARE(explorer->document(), document);
+    QCOMPARE(explorer->session()->document(), document);
     m_shared->window()->messageBar()->hide();
   }
 
   void aDamagedSessionLeavesEverything() {
     Explorer* explorer = m_shared->explorer();
-    const auto layer = explorer->layerInView();
+    const auto layer = explorer->whatIf()->layerInView();
     const QString path = m_shared->filePath(QStringLiteral("bad.dhsa-session"));
     write_file(path.toStdString(), "{\"application\": \"dhsa-expl");
     QVERIFY(!m_shared->window()->openSession(path));
     QVERIFY(m_shared->window()->messageBar()->isError());
-    QCOMPARE(explorer->layerInView(), layer);
+    QCOMPARE(explorer->whatIf()->layerInView(), layer);
     m_shared->window()->messageBar()->hide();
   }
 
@@ -392,17 +393,18 @@ class TestWindow : public QObject {
     QSignalSpy cancelled(explorer->engine(), &Engine::cancelled);
     QElapsedTimer clock;
     // By the signal: on a busy machine a poll may find the run over.
-    connect(explorer, &Explorer::progressChanged, this, [&] {
-      if (clock.isValid() || !explorer->progress().running || explorer->progress().layer < 1) return;
+    connect(explorer->history(), &RunHistory::progressChanged, this, [&] {
+      if (clock.isValid() || !explorer->history()->progress().running || explorer->history()->progress().layer < 1)
+        return;
       clock.start();
       fresh.child<QPushButton>("cancel")->click();
     });
-    explorer->run();
+    explorer->history()->run();
     QTRY_COMPARE_WITH_TIMEOUT(cancelled.count(), 1, 20000);
     qInfo("cancelled after %lld ms", static_cast<long long>(clock.elapsed()));
-    QVERIFY(!explorer->progress().running);
-    QCOMPARE(explorer->runs()->size(), 1);
-    QVERIFY(explorer->layerInView() != nullptr);
+    QVERIFY(!explorer->history()->progress().running);
+    QCOMPARE(explorer->history()->runs()->size(), 1);
+    QVERIFY(explorer->whatIf()->layerInView() != nullptr);
     QVERIFY(fresh.settle(1));
   }
 
@@ -418,8 +420,10 @@ class TestWindow : public QObject {
     for (int layers = 0; layers < 3; ++layers) {
       WindowUnderTest fresh(3000);
       bool reached = false;
-      connect(fresh.explorer(), &Explorer::progressChanged, this,
-              [&] { reached |= fresh.explorer()->progress().running && fresh.explorer()->progress().layer >= layers; });
+      connect(fresh.explorer()->history(), &RunHistory::progressChanged, this, [&] {
+        reached |=
+            fresh.explorer()->history()->progress().running && fresh.explorer()->history()->progress().layer >= layers;
+      });
       fresh->start();
       QTRY_VERIFY_WITH_TIMEOUT(reached, 60000);
       fresh->close();
@@ -433,16 +437,16 @@ class TestWindow : public QObject {
 
   void theWindowNeverWaitsForTheEngine() {
     WindowUnderTest fresh(5000);
-    fresh.explorer()->setCompareAfterRun(true);
+    fresh.explorer()->history()->setCompareAfterRun(true);
     fresh->start();
-    QTRY_VERIFY_WITH_TIMEOUT(fresh.explorer()->document() != nullptr, 60000);
-    QVERIFY(fresh.explorer()->document()->tokens() > 6000);
+    QTRY_VERIFY_WITH_TIMEOUT(fresh.explorer()->session()->document() != nullptr, 60000);
+    QVERIFY(fresh.explorer()->session()->document()->tokens() > 6000);
     const Heartbeat heart;
     QVERIFY(fresh.settle(2));
     heart.say("run, comparison and refinement");
     QVERIFY(heart.beats() > 50);
     // The comparison came in: a dense run and logits.
-    const Run* run = fresh.explorer()->runs()->find(fresh.explorer()->currentRunId());
+    const Run* run = fresh.explorer()->history()->current();
     QVERIFY(run && run->logits && run->logits->positions > 100);
     QVERIFY(run->logits->meanKl >= 0 && run->logits->sameTop > 0.5);
   }
@@ -450,12 +454,12 @@ class TestWindow : public QObject {
   // After a comparison the bars belong to the run in view, not to the dense one that came last.
   void theStageBarsShowTheRunInView() {
     WindowUnderTest fresh(600);
-    fresh.explorer()->setCompareAfterRun(true);
+    fresh.explorer()->history()->setCompareAfterRun(true);
     fresh->start();
     QVERIFY(fresh.settle(2));
-    const Run* run = fresh.explorer()->runs()->find(fresh.explorer()->currentRunId());
-    QVERIFY(run && run->parameters.method == Method::kDhsa && fresh.explorer()->progress().dense);
-    for (int layer = 0; layer < fresh.explorer()->layers(); ++layer) {
+    const Run* run = fresh.explorer()->history()->current();
+    QVERIFY(run && run->parameters.method == Method::kDhsa && fresh.explorer()->history()->progress().dense);
+    for (int layer = 0; layer < fresh.explorer()->whatIf()->layers(); ++layer) {
       double seconds = 0;
       for (const Stage stage : {Stage::kQkv, Stage::kPlan, Stage::kAttend, Stage::kOutput, Stage::kMlp})
         seconds += run->trace->stage_seconds(stage, layer);
@@ -470,7 +474,7 @@ class TestWindow : public QObject {
     const QRectF first = matrix->plotRect(0);
     const QRectF second = matrix->plotRect(1);
     explorer->view()->setLayer(explorer->view()->layer() == 3 ? 5 : 3);
-    QVERIFY(explorer->attention() == nullptr);
+    QVERIFY(explorer->whatIf()->attention() == nullptr);
     QCOMPARE(matrix->plotRect(0), first);
     QCOMPARE(matrix->plotRect(1), second);
     QVERIFY(m_shared->settle(1));
@@ -513,13 +517,13 @@ class TestWindow : public QObject {
     fresh.child<QComboBox>("compareMode")->setCurrentIndex(static_cast<int>(CompareMode::Split));
     fresh.child<QComboBox>("shading")->setCurrentIndex(1);
     QVERIFY(fresh.settle(1));
-    QTRY_VERIFY(explorer->row() && explorer->row()->layer == 3);
+    QTRY_VERIFY(explorer->whatIf()->row() && explorer->whatIf()->row()->layer == 3);
     static_cast<void>(matrix->grab());
     QTRY_VERIFY_WITH_TIMEOUT(matrix->isAtRest(), 60000);
     QTest::qWait(100);  // mouse-over effects come by timers
     const QImage picture = matrix->grab().toImage();
     const QImage text = fresh.child<TextView>("textView")->grab().toImage();
-    const double mass = explorer->layerInView()->metrics->retained_mass;
+    const double mass = explorer->whatIf()->layerInView()->metrics->retained_mass;
     const QByteArray layout = fresh->saveState();
     QVERIFY(fresh->saveSession(path));
 
@@ -529,7 +533,7 @@ class TestWindow : public QObject {
     explorer = fresh.explorer();
     QTRY_VERIFY(explorer->parameters()->values().budget == 288);
     QVERIFY(fresh.settle(1));
-    QTRY_VERIFY(explorer->row() && explorer->row()->layer == 3);
+    QTRY_VERIFY(explorer->whatIf()->row() && explorer->whatIf()->row()->layer == 3);
     matrix = fresh.child<MatrixView>("matrixView");
     static_cast<void>(matrix->grab());
     QTRY_VERIFY_WITH_TIMEOUT(matrix->isAtRest(), 60000);
@@ -538,8 +542,8 @@ class TestWindow : public QObject {
     QCOMPARE(explorer->view()->head(), 2);
     QCOMPARE(explorer->view()->row(), 200);
     QCOMPARE(matrix->view(), QRectF(20, 30, 300, 300));
-    QCOMPARE(explorer->layerInView()->metrics->retained_mass, mass);
-    QVERIFY(explorer->layerInView()->whatIf);
+    QCOMPARE(explorer->whatIf()->layerInView()->metrics->retained_mass, mass);
+    QVERIFY(explorer->whatIf()->layerInView()->whatIf);
     fresh->messageBar()->hide();
     QTRY_COMPARE(matrix->grab().toImage().size(), picture.size());
     const QImage again = matrix->grab().toImage();
@@ -557,7 +561,7 @@ class TestWindow : public QObject {
     QVERIFY(fresh.startAndSettle());
     QGuiApplication::clipboard()->setText(QString::fromUtf8(WindowUnderTest::proseOf(250)));
     fresh->action("file.paste")->trigger();
-    QTRY_COMPARE_WITH_TIMEOUT(fresh.explorer()->document()->title, QStringLiteral("Pasted text"), 30000);
+    QTRY_COMPARE_WITH_TIMEOUT(fresh.explorer()->session()->document()->title, QStringLiteral("Pasted text"), 30000);
     QVERIFY(fresh.settle(2));
 
     QMimeData mime;
@@ -567,7 +571,7 @@ class TestWindow : public QObject {
     QVERIFY(enter.isAccepted());
     QDropEvent drop(QPointF(100, 100), Qt::CopyAction, &mime, Qt::LeftButton, Qt::NoModifier);
     QCoreApplication::sendEvent(fresh.window(), &drop);
-    QTRY_COMPARE_WITH_TIMEOUT(fresh.explorer()->document()->title, QStringLiteral("prose.txt"), 30000);
+    QTRY_COMPARE_WITH_TIMEOUT(fresh.explorer()->session()->document()->title, QStringLiteral("prose.txt"), 30000);
     QVERIFY(fresh.settle(3));
   }
 

@@ -78,7 +78,7 @@ class WindowUnderTest {
     options.text = m_text;
     m_window = std::make_unique<MainWindow>(options);
     m_window->resize(1280, 800);
-    m_window->explorer()->setCompareAfterRun(false);
+    m_window->explorer()->history()->setCompareAfterRun(false);
     m_window->action("run.compare-after")->setChecked(false);
     m_window->show();
   }
@@ -93,9 +93,9 @@ class WindowUnderTest {
     return QTest::qWaitFor(
         [&] {
           Explorer* explorer = m_window->explorer();
-          const auto layer = explorer->layerInView();
-          return explorer->runs()->size() >= runs && !explorer->engine()->isBusy() && !explorer->isStale() && layer &&
-                 layer->rowStep == 1 && explorer->attention();
+          const auto layer = explorer->whatIf()->layerInView();
+          return explorer->history()->runs()->size() >= runs && !explorer->engine()->isBusy() &&
+                 !explorer->whatIf()->isStale() && layer && layer->rowStep == 1 && explorer->whatIf()->attention();
         },
         120000);
   }

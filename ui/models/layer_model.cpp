@@ -15,14 +15,14 @@ constexpr quintptr kTop = 0;
 }  // namespace
 
 LayerModel::LayerModel(const Explorer* explorer, QObject* parent) : QAbstractItemModel(parent), m_explorer(explorer) {
-  connect(explorer, &Explorer::layersReset, this, &LayerModel::reset);
-  connect(explorer, &Explorer::layerChanged, this, [this](int layer) {
+  connect(explorer->whatIf(), &WhatIf::layersReset, this, &LayerModel::reset);
+  connect(explorer->whatIf(), &WhatIf::layerChanged, this, [this](int layer) {
     if (layer >= m_layers) return;
     const QModelIndex top = index(layer, 0);
     Q_EMIT dataChanged(top, index(layer, kColumns - 1));
     if (m_heads > 0) Q_EMIT dataChanged(index(0, 0, top), index(m_heads - 1, kColumns - 1, top));
   });
-  connect(explorer, &Explorer::runFinished, this, [this] {
+  connect(explorer->history(), &RunHistory::runFinished, this, [this] {
     if (m_layers > 0) Q_EMIT dataChanged(index(0, 0), index(m_layers - 1, kColumns - 1));
   });
   reset();
@@ -30,8 +30,8 @@ LayerModel::LayerModel(const Explorer* explorer, QObject* parent) : QAbstractIte
 
 void LayerModel::reset() {
   beginResetModel();
-  m_layers = m_explorer->layers();
-  m_heads = m_explorer->heads();
+  m_layers = m_explorer->whatIf()->layers();
+  m_heads = m_explorer->session()->heads();
   endResetModel();
 }
 
@@ -56,7 +56,7 @@ double LayerModel::value(const QModelIndex& index) const {
   const bool isHead = index.internalId() != kTop;
   const int layerIndex = isHead ? static_cast<int>(index.internalId()) - 1 : index.row();
   const double unknown = std::nan("");
-  const auto layer = m_explorer->layer(layerIndex);
+  const auto layer = m_explorer->whatIf()->layer(layerIndex);
   if (!layer || !layer->metrics) return unknown;
   const MaskMetrics& metrics = *layer->metrics;
   if (isHead) {
@@ -65,7 +65,7 @@ double LayerModel::value(const QModelIndex& index) const {
     if (index.column() == kError && head < metrics.head_error.size()) return metrics.head_error[head];
     return unknown;
   }
-  const Run* run = m_explorer->runs()->find(m_explorer->currentRunId());
+  const Run* run = m_explorer->history()->current();
   switch (index.column()) {
     case kDensity:
       return metrics.density;
@@ -101,7 +101,7 @@ QVariant LayerModel::data(const QModelIndex& index, int role) const {
   switch (index.column()) {
     case kName:
       if (isHead) return tr("Head %1").arg(index.row());
-      if (const auto model = m_explorer->model(); model && index.row() < model->weights->config().layers) {
+      if (const auto model = m_explorer->session()->model(); model && index.row() < model->weights->config().layers) {
         return model->weights->config().window_of(index.row()) > 0 ? tr("%1 local").arg(index.row())
                                                                    : tr("%1 global").arg(index.row());
       }
@@ -169,7 +169,7 @@ QString LayerModel::tabSeparated() const {
       QStringLiteral("layer\tkind\tdensity\tretained_mass\tworst_head_mass\tworst_rows_mass\tof_oracle\tiou"
                      "\toutput_error\trow_step")};
   for (int i = 0; i < m_layers; ++i) {
-    const auto layer = m_explorer->layer(i);
+    const auto layer = m_explorer->whatIf()->layer(i);
     if (!layer || !layer->metrics) continue;
     const MaskMetrics& m = *layer->metrics;
     QStringList cells{QString::number(i),

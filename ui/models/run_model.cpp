@@ -45,7 +45,7 @@ QVariant RunModel::data(const QModelIndex& index, int role) const {
   if (role == Qt::ToolTipRole) {
     return tr("%1, %2 tokens, %3, %4. Peak of the process %5, before the run %6.")
         .arg(run.documentTitle)
-        .arg(run.tokens)
+        .arg(run.input.tokens)
         .arg(run.modelName, QLocale().toString(run.when, QLocale::ShortFormat), formatBytes(run.peakBytes),
              formatBytes(run.startBytes));
   }
@@ -56,12 +56,12 @@ QVariant RunModel::data(const QModelIndex& index, int role) const {
     case kMethod:
       return QString::fromUtf8(label_of(run.parameters.method));
     case kTokens:
-      return formatCount(run.tokens);
+      return formatCount(run.input.tokens);
     case kSeconds:
       return formatSeconds(run.seconds);
     case kSpeed: {
-      const Run* dense = m_runs->dense(run.documentSha, run.modelName);
-      if (!dense || dense->tokens != run.tokens || run.seconds <= 0) return QStringLiteral("–");
+      const Run* dense = m_runs->dense(run.input);
+      if (!dense || run.seconds <= 0) return QStringLiteral("–");
       return tr("%1×").arg(QLocale().toString(dense->seconds / run.seconds, 'f', 2));
     }
     case kMemory:

@@ -6,7 +6,7 @@
 
 #include "core/files/atomic_write.h"
 #include "core/run/run.h"
-#include "ui/state/explorer_internal.h"
+#include "ui/state/explorer.h"
 
 namespace dhsa {
 namespace {
@@ -55,7 +55,7 @@ Experiment::Experiment(Explorer* explorer, JobKind kind) : QObject(explorer), m_
     this->ended();
   });
   // What was found on one model does not go on on another.
-  connect(explorer, &Explorer::modelChanged, this, &Experiment::cancel);
+  connect(explorer->session(), &Session::modelChanged, this, &Experiment::cancel);
 }
 
 double Experiment::elapsed() const {

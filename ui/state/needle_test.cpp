@@ -16,7 +16,7 @@ constexpr qint64 kTellEveryMs = 30;
 }  // namespace
 
 NeedleTest::NeedleTest(Explorer* explorer) : Experiment(explorer, JobKind::kNeedle) {
-  connect(explorer, &Explorer::documentChanged, this, &NeedleTest::showPrompt);
+  connect(explorer->session(), &Session::documentChanged, this, &NeedleTest::showPrompt);
   connect(this, &Experiment::runningChanged, this, [this] { m_now = {}; });
 }
 
@@ -24,7 +24,7 @@ NeedleResults NeedleTest::asked(const NeedleSettings& settings, const std::vecto
   NeedleResults results;
   results.settings = settings;
   results.methods = methods;
-  if (const auto model = explorer()->model()) {
+  if (const auto model = explorer()->session()->model()) {
     results.model = model->name.toStdString();
     results.fingerprint = model->weights->fingerprint();
   }
@@ -32,7 +32,7 @@ NeedleResults NeedleTest::asked(const NeedleSettings& settings, const std::vecto
 }
 
 QString NeedleTest::problem(const NeedleSettings& settings, const std::vector<MethodChoice>& methods) const {
-  const auto model = explorer()->model();
+  const auto model = explorer()->session()->model();
   try {
     check_settings(settings);
     if (methods.size() < 2) throw Error(tr("Choose a method to stand beside dense.").toStdString());
@@ -66,7 +66,7 @@ bool NeedleTest::goesOn(const NeedleSettings& settings, const std::vector<Method
 }
 
 void NeedleTest::start(const NeedleSettings& settings, const std::vector<MethodChoice>& methods) {
-  const auto model = explorer()->model();
+  const auto model = explorer()->session()->model();
   if (!model || isRunning()) return;
   if (const QString sentence = problem(settings, methods); !sentence.isEmpty()) {
     Q_EMIT explorer()->message(sentence, true);
@@ -117,7 +117,7 @@ void NeedleTest::takeCell(std::size_t index, const NeedleCell& cell) {
 }
 
 void NeedleTest::openPrompt(std::int64_t length, std::int64_t depth, std::int64_t prompt, std::size_t method) {
-  const auto model = explorer()->model();
+  const auto model = explorer()->session()->model();
   if (!model || method >= m_results.methods.size()) return;
   explorer()->engine()->submit(JobKind::kLoadDocument, [this, model, settings = m_results.settings,
                                                         choice = m_results.methods[method], length, depth,
@@ -138,19 +138,19 @@ void NeedleTest::openPrompt(std::int64_t length, std::int64_t depth, std::int64_
     job.post([this, request, parameters, row, needle = made.needles.front(), name = choice.name] {
       m_opening = std::make_unique<Opening>(Opening{request.text, needle, row});
       explorer()->parameters()->apply(parameters, tr("Parameters of “%1”").arg(QString::fromStdString(name)));
-      explorer()->openDocument(request);
+      explorer()->session()->openDocument(request);
     });
   });
 }
 
 void NeedleTest::showPrompt() {
-  if (!m_opening || explorer()->document()->source != m_opening->text) return;
+  if (!m_opening || explorer()->session()->document()->source != m_opening->text) return;
   const std::unique_ptr<Opening> opened = std::move(m_opening);
   ViewState* view = explorer()->view();
   // A needle can only be lost where the whole prompt is seen.
-  const Gemma2Config& config = explorer()->model()->weights->config();
+  const Gemma2Config& config = explorer()->session()->model()->weights->config();
   if (config.window_of(view->layer()) > 0) {
-    for (int layer = 0; layer < explorer()->layers(); ++layer) {
+    for (int layer = 0; layer < explorer()->whatIf()->layers(); ++layer) {
       if (config.window_of(layer) > 0) continue;
       view->setLayer(layer);
       break;

@@ -29,6 +29,10 @@ QString number(double value) { return value == value ? QString::number(value, 'g
 
 }  // namespace
 
+RunInput inputOf(const OpenDocument& document, const LoadedModel& model) {
+  return {document.sha256, model.fingerprint, document.tokens()};
+}
+
 double Run::meanDensity() const { return meanOverLayers(*this, &MaskMetrics::density); }
 double Run::meanRetainedMass() const { return meanOverLayers(*this, &MaskMetrics::retained_mass); }
 
@@ -47,9 +51,9 @@ const Run* RunList::pinned() const {
   return found == m_runs.end() ? nullptr : &*found;
 }
 
-const Run* RunList::dense(const QString& documentSha, const QString& modelName) const {
+const Run* RunList::dense(const RunInput& input) const {
   const auto found = std::find_if(m_runs.rbegin(), m_runs.rend(), [&](const Run& run) {
-    return run.parameters.method == Method::kDense && run.documentSha == documentSha && run.modelName == modelName;
+    return run.parameters.method == Method::kDense && run.input == input;
   });
   return found == m_runs.rend() ? nullptr : &*found;
 }
@@ -118,11 +122,11 @@ QString RunList::csv() const {
     QStringList cells{QString::number(run.id),
                       quoted(run.label),
                       quoted(run.documentTitle),
-                      run.documentSha,
+                      run.input.documentSha,
                       quoted(run.modelName),
                       QString::fromLatin1(name_of(run.parameters.method)),
                       QString::number(run.parameters.budget),
-                      QString::number(run.tokens),
+                      QString::number(run.input.tokens),
                       number(run.seconds),
                       run.trace ? number(run.trace->stage_seconds(Stage::kPlan)) : QString(),
                       run.trace ? number(run.trace->stage_seconds(Stage::kAttend)) : QString(),

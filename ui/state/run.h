@@ -10,7 +10,7 @@
 
 #include "core/analysis/metrics.h"
 #include "core/run/trace.h"
-#include "ui/state/document.h"
+#include "ui/state/session.h"
 
 namespace dhsa {
 
@@ -20,21 +20,29 @@ struct LogitComparison {
   std::int64_t positions = 0;
 };
 
+// What a run read. Only runs of the same are compared in time and memory.
+struct RunInput {
+  QString documentSha;
+  QString model;  // fingerprint
+  std::int64_t tokens = 0;
+  bool operator==(const RunInput&) const = default;
+};
+[[nodiscard]] RunInput inputOf(const OpenDocument& document, const LoadedModel& model);
+
 struct Run {
   int id = 0;
   QString label;
   bool pinned = false;
   QDateTime when;
   QString documentTitle;
-  QString documentSha;
   QString modelName;
-  std::int64_t tokens = 0;
+  RunInput input;
   SparsityParameters parameters;
   std::shared_ptr<const RunTrace> trace;            // plans and times; q, k, v only of the run in view
   std::vector<std::optional<MaskMetrics>> metrics;  // [layers]
   std::vector<std::int64_t> rowSteps;               // [layers] metrics look at every n-th row
   std::optional<LogitComparison> logits;            // against dense, once compared
-  QString answer;                                   // next token, as a person reads it
+  QString answer;                                   // first line of the greedy answer; empty: no question
   double seconds = 0;
   std::int64_t peakBytes = 0;
   std::int64_t startBytes = 0;  // resident before the run: weights and libraries
@@ -55,8 +63,8 @@ class RunList : public QObject {
   [[nodiscard]] const Run* find(int id) const;
   // The pinned run that others are compared with, null without one. At most one is pinned.
   [[nodiscard]] const Run* pinned() const;
-  // Newest dense run of the same document and model, for memory and time to compare with.
-  [[nodiscard]] const Run* dense(const QString& documentSha, const QString& modelName) const;
+  // Newest dense run of the same input, for memory and time to compare with.
+  [[nodiscard]] const Run* dense(const RunInput& input) const;
 
   int add(Run run);  // returns its id
   void rename(int id, const QString& label);

@@ -1,147 +1,149 @@
 #include "ui/state/session.h"
 
-#include <QCoreApplication>
 #include <QDir>
 #include <QFileInfo>
-#include <initializer_list>
+#include <QStringList>
+#include <algorithm>
+#include <filesystem>
 
-#include "core/base/error.h"
+#include "core/base/memory.h"
+#include "core/base/resources.h"
 #include "core/files/atomic_write.h"
+#include "core/run/open_model.h"
+#include "core/sparsity/boundary_predictor.h"
+#include "core/sparsity/planner.h"
+#include "core/text/document.h"
 
 namespace dhsa {
 namespace {
 
-constexpr std::size_t kLargestFile = std::size_t{256} << 20U;
+constexpr std::int64_t kWarmUpTokens = 256;
 
-QString text(const nlohmann::json& json, const char* key) {
-  return QString::fromStdString(json.value(key, std::string()));
+std::filesystem::path pathOf(const QString& path) { return {path.toStdU16String()}; }
+
+// Threads start and weights come into memory before the first run, which would look slower than dense otherwise.
+void warmUp(const Gemma2& model, const CancelToken* cancel) {
+  const std::vector<std::int32_t> few(static_cast<std::size_t>(std::min(kWarmUpTokens, model.config().context)), 0);
+  SparsityParameters dense;
+  dense.method = Method::kDense;
+  PrefillOptions options;
+  options.cancel = cancel;
+  static_cast<void>(model.prefill(few, *make_planner(dense, {static_cast<std::int64_t>(few.size()), {}}), options));
 }
 
-nlohmann::json section(const nlohmann::json& json, const char* key) {
-  const auto found = json.find(key);
-  if (found == json.end()) return nlohmann::json::object();
-  if (!found->is_object()) throw Error(std::string("\"") + key + "\" is not an object");
-  return *found;
-}
-
-// The path as stored relative to the session if something is there, else the absolute one.
-QString located(const nlohmann::json& json, const QDir& folder) {
-  const QString relative = text(json, "relative");
-  if (!relative.isEmpty() && QFileInfo::exists(folder.filePath(relative))) {
-    return QDir::cleanPath(folder.absoluteFilePath(relative));
+std::shared_ptr<const OpenDocument> loadDocument(const DocumentRequest& request, const LoadedModel& model) {
+  OpenDocument origin;
+  origin.allowLong = request.allowLong;
+  if (!request.text.isEmpty()) {
+    origin.title = request.title.isEmpty() ? Session::tr("Pasted text") : request.title;
+    origin.source = request.text;
+  } else {
+    const auto file = request.path.isEmpty() ? resource_path("documents/sample.txt") : pathOf(request.path);
+    origin.sample = request.path.isEmpty();
+    if (!origin.sample) origin.path = QFileInfo(request.path).absoluteFilePath();
+    origin.title = origin.sample ? Session::tr("Sample") : QFileInfo(request.path).fileName();
+    origin.source = QByteArray::fromStdString(read_text(file));
   }
-  return text(json, "path");
+  return openDocument(std::move(origin), *model.tokenizer, model.weights->config().context);
 }
 
-QByteArray decoded(const nlohmann::json& json, const char* key) {
-  return QByteArray::fromBase64(QByteArray::fromStdString(json.value(key, std::string())));
+std::shared_ptr<const LoadedModel> loadModel(const QString& folder, const CancelToken* cancel) {
+  auto model = std::make_shared<LoadedModel>();
+  const auto embedded = resource_path("models/demo");
+  const auto path = folder.isEmpty() ? embedded : pathOf(folder);
+  std::error_code ignored;
+  model->embedded = folder.isEmpty() || std::filesystem::equivalent(path, embedded, ignored);
+  model->folder = QString::fromStdU16String(std::filesystem::absolute(path).lexically_normal().u16string());
+  model->name = model->embedded ? Session::tr("Demo model") : QFileInfo(QDir(model->folder).absolutePath()).fileName();
+  model->weights = Gemma2::load(path, {}, cancel);
+  model->fingerprint = QString::fromStdString(model->weights->fingerprint());
+  model->tokenizer = Tokenizer::load(path / "tokenizer.model");
+  check_vocabulary(model->weights->config(), *model->tokenizer);
+  warmUp(*model->weights, cancel);
+  return model;
 }
 
 }  // namespace
 
-Session Session::load(const QString& path) { return parse(read_file(path.toStdU16String(), kLargestFile), path); }
-
-Session Session::parse(const std::string& raw, const QString& path) {
-  const std::string where = "The session \"" + path.toStdString() + "\" ";
-  Session session;
-  try {
-    session.file = nlohmann::json::parse(raw);
-    if (!session.file.is_object() || session.file.value("application", std::string()) != "dhsa-explorer") {
-      throw Error("it is not a session of DHSA Explorer");
-    }
-    const int schema = session.file.value("schema", 0);
-    if (schema < 1) throw Error("\"schema\" is missing");
-    if (schema > kSchema) {
-      throw Error("it was written by a newer version (schema " + std::to_string(schema) + "); update the program");
-    }
-    const QDir folder = QFileInfo(path).absoluteDir();
-    const auto document = section(session.file, "document");
-    session.documentPath = located(document, folder);
-    session.documentText = QByteArray::fromStdString(document.value("text", std::string()));
-    session.documentSha = text(document, "sha256");
-    session.allowLong = document.value("allow_long", false);
-    const auto model = section(session.file, "model");
-    session.modelFolder = located(model, folder);
-    session.modelFingerprint = text(model, "fingerprint");
-    from_json(section(session.file, "parameters"), session.parameters);
-    session.runParameters = session.parameters;
-    if (session.file.contains("run_parameters")) {
-      session.runParameters = {};
-      from_json(section(session.file, "run_parameters"), session.runParameters);
-    }
-    const auto view = section(session.file, "view");
-    session.layer = view.value("layer", 0);
-    session.head = view.value("head", 0);
-    session.row = view.value("row", std::int64_t{-1});
-    session.shading = view.value("text_shading", 0);
-    if (view.contains("keys")) {
-      const auto keys = view.at("keys").get<std::array<std::int64_t, 2>>();
-      session.keysBegin = keys[0];
-      session.keysEnd = keys[1];
-    }
-    if (view.contains("zoom")) {
-      const auto zoom = view.at("zoom").get<std::array<double, 4>>();
-      session.zoom = QRectF(zoom[0], zoom[1], zoom[2], zoom[3]);
-    }
-    session.matrix = section(view, "matrix");
-    const auto window = section(session.file, "window");
-    session.geometry = decoded(window, "geometry");
-    session.windowState = decoded(window, "state");
-  } catch (const Error& error) {
-    const std::string said = error.what();
-    throw Error(where + "cannot be opened: " + said + (said.ends_with('.') ? "" : "."));
-  } catch (const nlohmann::json::exception&) {
-    throw Error(where + "cannot be opened: it is damaged or no session file.");
+std::shared_ptr<const BoundaryPredictor> loadPredictor(const SparsityParameters& parameters, const LoadedModel& model) {
+  const bool wanted = parameters.boundaries == BoundarySource::kAuto;
+  if (parameters.method != Method::kDhsa || (!wanted && parameters.boundaries != BoundarySource::kLearned)) {
+    return nullptr;
   }
-  return session;
+  const std::filesystem::path path = parameters.predictor.empty() ? pathOf(model.folder) / "predictor.safetensors"
+                                                                  : std::filesystem::path(parameters.predictor);
+  if (parameters.predictor.empty() && !std::filesystem::exists(path)) {
+    if (wanted) return nullptr;
+    throw Error("The model \"" + model.name.toStdString() +
+                "\" has no predictor.safetensors for learned boundaries; choose a predictor file or another boundary "
+                "source.");
+  }
+  // A slider asks for the same file many times. Only the engine thread comes here.
+  thread_local std::filesystem::path known;
+  thread_local std::shared_ptr<const BoundaryPredictor> predictor;
+  if (!predictor || known != path) {
+    predictor = BoundaryPredictor::load(path);
+    known = path;
+  }
+  return predictor;
 }
 
-void Session::save(const QString& path) const {
-  const QDir folder = QFileInfo(path).absoluteDir();
-  nlohmann::json json = file;
-  const auto at = [&json](const char* key) -> nlohmann::json& {
-    nlohmann::json& part = json[key];
-    if (!part.is_object()) part = nlohmann::json::object();
-    return part;
-  };
-  json["application"] = "dhsa-explorer";
-  json["schema"] = kSchema;
-  json["version"] = QCoreApplication::applicationVersion().toStdString();
+Session::Session(Engine* engine, QObject* parent) : QObject(parent), m_engine(engine) {}
 
-  const auto place = [&folder](nlohmann::json& part, const QString& target) {
-    part.erase("path");
-    part.erase("relative");
-    if (target.isEmpty()) return;
-    part["path"] = target.toStdString();
-    part["relative"] = folder.relativeFilePath(target).toStdString();
-  };
-  nlohmann::json& document = at("document");
-  place(document, documentPath);
-  document.erase("text");
-  if (!documentText.isEmpty()) document["text"] = documentText.toStdString();
-  document["sample"] = documentPath.isEmpty() && documentText.isEmpty();
-  document["sha256"] = documentSha.toStdString();
-  document["allow_long"] = allowLong;
-  nlohmann::json& model = at("model");
-  place(model, modelFolder);
-  model["embedded"] = modelFolder.isEmpty();
-  model["fingerprint"] = modelFingerprint.toStdString();
-  json["parameters"] = parameters;
-  json["run_parameters"] = runParameters;
+int Session::heads() const noexcept { return m_model ? static_cast<int>(m_model->weights->config().heads) : 0; }
 
-  nlohmann::json& view = at("view");
-  view["layer"] = layer;
-  view["head"] = head;
-  view["row"] = row;
-  view["keys"] = {keysBegin, keysEnd};
-  view["text_shading"] = shading;
-  view["zoom"] = {zoom.x(), zoom.y(), zoom.width(), zoom.height()};
-  view["matrix"] = matrix;
-  nlohmann::json& window = at("window");
-  window["geometry"] = geometry.toBase64().toStdString();
-  window["state"] = windowState.toBase64().toStdString();
-  // Pasted text may hold bytes that are not UTF-8: they are written as U+FFFD, as the model reads them.
-  write_file(path.toStdU16String(), json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+void Session::start(const QString& modelFolder, const DocumentRequest& document) {
+  m_request = document;
+  openModel(modelFolder);
+}
+
+void Session::openDocument(const DocumentRequest& request) {
+  if (!m_model) {
+    m_request = request;
+    return;
+  }
+  Q_EMIT opening();
+  m_engine->submit(JobKind::kLoadDocument, [this, request, model = m_model](const JobContext& job) {
+    auto document = loadDocument(request, *model);
+    job.cancel()->check();
+    job.post([this, request, document] {
+      m_request = request;
+      takeDocument(document);
+    });
+  });
+}
+
+void Session::inspectModel(const QString& folder) {
+  m_engine->submit(JobKind::kInspectModel, [this, folder](const JobContext& job) {
+    const std::int64_t bytes = weight_bytes(folder.toStdString(), {});
+    const std::int64_t available = available_bytes();
+    job.post([this, folder, bytes, available] { Q_EMIT modelInspected(folder, bytes, available); });
+  });
+}
+
+void Session::openModel(const QString& folder) {
+  Q_EMIT opening();
+  m_engine->submit(JobKind::kLoadModel, [this, folder](const JobContext& job) {
+    auto model = loadModel(folder, job.cancel());
+    job.post([this, model] {
+      m_model = model;
+      Q_EMIT modelChanged();
+      openDocument(m_request);
+    });
+  });
+}
+
+void Session::takeDocument(std::shared_ptr<const OpenDocument> document) {
+  m_document = std::move(document);
+  Q_EMIT documentChanged();
+  QStringList notes;
+  for (const std::string& note : m_document->content.notes) notes << QString::fromStdString(note);
+  if (m_document->tokens() < m_document->content.whole_tokens) {
+    Q_EMIT documentCut(notes.join(u' '));
+  } else if (!notes.isEmpty()) {
+    Q_EMIT message(notes.join(u' '), false);
+  }
+  Q_EMIT opened();
 }
 
 }  // namespace dhsa

@@ -1,46 +1,72 @@
-// A saved session: which document and model, with which parameters, and what was looked at. JSON with a schema version;
-// keys that this program does not know survive a load and save.
+// What is looked at: the model and the document, and how they are opened.
 #pragma once
 
-#include <QByteArray>
-#include <QRectF>
-#include <QString>
-#include <nlohmann/json.hpp>
+#include <QObject>
+#include <memory>
 
+#include "core/model/gemma2.h"
 #include "core/sparsity/parameters.h"
+#include "ui/state/document.h"
+#include "ui/state/engine.h"
 
 namespace dhsa {
 
-struct Session {
-  static constexpr int kSchema = 1;
+class BoundaryPredictor;
 
-  QString documentPath;     // absolute; empty: sample or pasted text
-  QByteArray documentText;  // pasted text
-  QString documentSha;
+struct LoadedModel {
+  QString folder;
+  QString name;
+  QString fingerprint;
+  bool embedded = false;
+  std::shared_ptr<const Gemma2> weights;
+  std::shared_ptr<const Tokenizer> tokenizer;
+};
+
+// Null where the parameters read none. Throws Error where they need one and there is none.
+[[nodiscard]] std::shared_ptr<const BoundaryPredictor> loadPredictor(const SparsityParameters& parameters,
+                                                                     const LoadedModel& model);
+
+struct DocumentRequest {
+  QString path;     // a file, or
+  QByteArray text;  // pasted text, or neither: the sample
+  QString title;    // of a text that is not a file; empty: "Pasted text"
   bool allowLong = false;
-  QString modelFolder;  // empty: the embedded model
-  QString modelFingerprint;
-  SparsityParameters parameters;     // as set in the window
-  SparsityParameters runParameters;  // of the run that what-if worked on
-  int layer = 0;
-  int head = 0;
-  qint64 row = -1;
-  qint64 keysBegin = 0;
-  qint64 keysEnd = 0;
-  QRectF zoom;
-  int shading = 0;
-  nlohmann::json matrix = nlohmann::json::object();  // settings of the matrix view
-  QByteArray geometry;
-  QByteArray windowState;
+};
 
-  nlohmann::json file = nlohmann::json::object();  // as it was loaded
+class Session : public QObject {
+  Q_OBJECT
 
-  // Throws Error naming the file and what is wrong with it. Relative paths are tried first, so that a folder with
-  // session, document and model can be moved.
-  [[nodiscard]] static Session load(const QString& path);
-  [[nodiscard]] static Session parse(const std::string& raw, const QString& path);  // as if read from there
-  // Whole or not at all. Throws Error.
-  void save(const QString& path) const;
+ public:
+  explicit Session(Engine* engine, QObject* parent = nullptr);
+
+  [[nodiscard]] const std::shared_ptr<const LoadedModel>& model() const noexcept { return m_model; }
+  [[nodiscard]] const std::shared_ptr<const OpenDocument>& document() const noexcept { return m_document; }
+  // Of the document that is shown or being loaded.
+  [[nodiscard]] const DocumentRequest& request() const noexcept { return m_request; }
+  [[nodiscard]] int heads() const noexcept;  // query heads; 0 without a model
+
+  void start(const QString& modelFolder, const DocumentRequest& document);
+  // Says the memory a model will take (modelInspected) before anything is loaded.
+  void inspectModel(const QString& folder);
+  void openModel(const QString& folder);  // empty: the embedded one; the document is read again with its tokenizer
+  void openDocument(const DocumentRequest& request);
+
+ Q_SIGNALS:
+  void opening();  // another model or document has been asked for
+  void modelChanged();
+  void documentChanged();  // the model may be another one too
+  void opened();           // after everyone has heard of the document
+  void modelInspected(const QString& folder, qint64 bytes, qint64 available);
+  void documentCut(const QString& sentence);  // the text is longer than the model's context
+  void message(const QString& sentence, bool failed);
+
+ private:
+  void takeDocument(std::shared_ptr<const OpenDocument> document);
+
+  Engine* m_engine;
+  std::shared_ptr<const LoadedModel> m_model;
+  std::shared_ptr<const OpenDocument> m_document;
+  DocumentRequest m_request;
 };
 
 }  // namespace dhsa

@@ -20,7 +20,7 @@ SweepResults SweepRun::asked(const SweepSettings& settings, const std::vector<Me
   results.settings = settings;
   results.methods = with_dense_first(methods);
   for (MethodChoice& method : results.methods) method.parameters.instruction_tokens = 0;
-  if (const auto model = explorer()->model()) {
+  if (const auto model = explorer()->session()->model()) {
     results.model = model->name.toStdString();
     results.fingerprint = model->weights->fingerprint();
   }
@@ -28,7 +28,7 @@ SweepResults SweepRun::asked(const SweepSettings& settings, const std::vector<Me
 }
 
 QString SweepRun::problem(const SweepSettings& settings, const std::vector<MethodChoice>& methods) const {
-  const auto model = explorer()->model();
+  const auto model = explorer()->session()->model();
   try {
     check_settings(settings);
     const std::int64_t longest = settings.lengths.back();
@@ -67,7 +67,7 @@ bool SweepRun::goesOn(const SweepSettings& settings, const std::vector<MethodCho
 }
 
 void SweepRun::start(const SweepSettings& settings, const std::vector<MethodChoice>& methods) {
-  const auto model = explorer()->model();
+  const auto model = explorer()->session()->model();
   if (!model || isRunning()) return;
   if (const QString sentence = problem(settings, methods); !sentence.isEmpty()) {
     Q_EMIT explorer()->message(sentence, true);

@@ -54,16 +54,16 @@ ChunkPanel::ChunkPanel(Explorer* explorer, QWidget* parent)
     m_explorer->view()->selectKeys(m_model->beginOf(row), m_model->endOf(row));
     Q_EMIT tokenWanted(m_model->beginOf(row));
   });
-  connect(explorer, &Explorer::layersReset, this, &ChunkPanel::refresh);
-  connect(explorer, &Explorer::layerChanged, this, [this](int layer) {
+  connect(explorer->whatIf(), &WhatIf::layersReset, this, &ChunkPanel::refresh);
+  connect(explorer->whatIf(), &WhatIf::layerChanged, this, [this](int layer) {
     if (layer == m_explorer->view()->layer()) refresh();
   });
   connect(explorer->view(), &ViewState::layerChanged, this, &ChunkPanel::refresh);
 }
 
 void ChunkPanel::refresh() {
-  m_model->setLayer(m_explorer->document(), m_explorer->layerInView());
-  const bool none = m_explorer->layerInView() && m_model->rowCount() == 0;
+  m_model->setLayer(m_explorer->session()->document(), m_explorer->whatIf()->layerInView());
+  const bool none = m_explorer->whatIf()->layerInView() && m_model->rowCount() == 0;
   m_table->setVisible(!none);
   m_empty->setVisible(none);
 }

@@ -23,7 +23,6 @@
 #include "core/files/sha256.h"
 #include "ui/figures/figure_files.h"
 #include "ui/state/explorer.h"
-#include "ui/state/explorer_internal.h"
 
 namespace dhsa {
 namespace {
@@ -171,9 +170,9 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent)
   connect(m_explorer->view(), &ViewState::zoomChanged, this, [this] {
     if (m_part->currentData().toString() == QStringLiteral("zoom")) m_soon.start();
   });
-  connect(m_explorer, &Explorer::layersReset, &m_soon, qOverload<>(&QTimer::start));
-  connect(m_explorer, &Explorer::runFinished, &m_soon, qOverload<>(&QTimer::start));
-  connect(m_explorer, &Explorer::layerChanged, this, [this](int layer) {
+  connect(m_explorer->whatIf(), &WhatIf::layersReset, &m_soon, qOverload<>(&QTimer::start));
+  connect(m_explorer->history(), &RunHistory::runFinished, &m_soon, qOverload<>(&QTimer::start));
+  connect(m_explorer->whatIf(), &WhatIf::layerChanged, this, [this](int layer) {
     if (layer == m_layerInView) m_soon.start();
   });
   m_soon.stop();  // filling the lists started it
@@ -201,8 +200,9 @@ FigureSpec ExportDialog::spec() const {
   spec.scale = m_scale->currentData().toString().toStdString();
   spec.dpi = m_dpi->value();
   const QRectF zoom = m_explorer->view()->zoom();  // keys by rows
-  if (m_part->currentData().toString() == QStringLiteral("zoom") && !zoom.isEmpty() && m_explorer->document()) {
-    const auto tokens = static_cast<double>(m_explorer->document()->tokens());
+  if (m_part->currentData().toString() == QStringLiteral("zoom") && !zoom.isEmpty() &&
+      m_explorer->session()->document()) {
+    const auto tokens = static_cast<double>(m_explorer->session()->document()->tokens());
     const auto whole = [&](double value) { return static_cast<std::int64_t>(std::clamp(value, 0.0, tokens)); };
     spec.row_begin = whole(std::floor(zoom.top()));
     spec.row_end = whole(std::ceil(zoom.bottom()));
@@ -230,29 +230,29 @@ std::shared_ptr<ExportDialog::Sources> ExportDialog::sources(QString& why) const
     }
     return sources;
   }
-  const auto inView = m_explorer->layer(m_layerInView);
-  if (!m_explorer->document() || !m_explorer->model() || !inView) {
+  const auto inView = m_explorer->whatIf()->layer(m_layerInView);
+  if (!m_explorer->session()->document() || !m_explorer->session()->model() || !inView) {
     why = tr("Nothing has run yet; run a text first.");
     return nullptr;
   }
-  const Run* finished = m_explorer->runs()->find(m_explorer->currentRunId());
-  if (finished != nullptr && finished->parameters != m_explorer->ranWith()) {
+  const Run* finished = m_explorer->history()->current();
+  if (finished != nullptr && finished->parameters != m_explorer->whatIf()->ranWith()) {
     why = tr("The layers come from two runs with different parameters; let the run finish or run again (F5).");
     return nullptr;
   }
   auto sources = std::make_shared<Sources>();
-  sources->document = m_explorer->document();
-  sources->model = m_explorer->model();
+  sources->document = m_explorer->session()->document();
+  sources->model = m_explorer->session()->model();
   sources->parameters = inView->parameters;
-  sources->ranWith = m_explorer->ranWith();
+  sources->ranWith = m_explorer->whatIf()->ranWith();
   FigureMaterial& material = sources->material;
   material.document = &sources->document->content;
   const Gemma2Config& config = sources->model->weights->config();
   material.query_heads = config.heads;
   material.local = config.local_layer;
-  for (int layer = 0; layer < m_explorer->layers(); ++layer) {
+  for (int layer = 0; layer < m_explorer->whatIf()->layers(); ++layer) {
     FigureMaterial::Layer one;
-    const auto view = m_explorer->layer(layer);
+    const auto view = m_explorer->whatIf()->layer(layer);
     if (view) {
       one.plan = view->plan;
       one.captured = view->captured;
@@ -406,9 +406,9 @@ std::vector<ExportDialog::Job> ExportDialog::jobs(const QString& path) const {
   const bool byHead = m_head->currentData().toString() == QStringLiteral("all") &&
                       any([](const FigurePanel& panel) { return figure_kind(panel.what).per_head; });
   const QFileInfo info(path);
-  const int heads = m_explorer->heads();
+  const int heads = m_explorer->session()->heads();
   std::vector<Job> all;
-  for (int layer = 0; layer < (byLayer ? m_explorer->layers() : 1); ++layer) {
+  for (int layer = 0; layer < (byLayer ? m_explorer->whatIf()->layers() : 1); ++layer) {
     for (int head = 0; head < (byHead ? heads : 1); ++head) {
       FigureSpec one = shown;
       for (FigurePanel& panel : one.panels) {

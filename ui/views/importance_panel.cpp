@@ -32,7 +32,7 @@ ImportancePanel::ImportancePanel(Explorer* explorer, QWidget* parent)
   connect(m_strip, &ImportanceStrip::statusText, this, &ImportancePanel::statusText);
   // The strip looks at the same keys as the matrix; the rows stay as they are.
   connect(m_strip, &ImportanceStrip::viewChanged, view, [this, view](double begin, double end) {
-    const auto document = m_explorer->document();
+    const auto document = m_explorer->session()->document();
     if (!document) return;
     const auto all = static_cast<double>(document->tokens());
     QRectF zoom = view->zoom().isEmpty() ? QRectF(0, 0, all, all) : view->zoom();
@@ -41,7 +41,7 @@ ImportancePanel::ImportancePanel(Explorer* explorer, QWidget* parent)
     view->setZoom(zoom);
   });
   connect(view, &ViewState::zoomChanged, m_strip, [this](const QRectF& zoom) {
-    const auto document = m_explorer->document();
+    const auto document = m_explorer->session()->document();
     if (!document) return;
     m_strip->setView(zoom.isEmpty() ? 0 : zoom.left(),
                      zoom.isEmpty() ? static_cast<double>(document->tokens()) : zoom.right());
@@ -59,33 +59,34 @@ ImportancePanel::ImportancePanel(Explorer* explorer, QWidget* parent)
   connect(view, &ViewState::layerChanged, this, current);
   connect(view, &ViewState::headChanged, this, current);
 
-  connect(explorer, &Explorer::layersReset, this, [this] {
+  connect(explorer->whatIf(), &WhatIf::layersReset, this, [this] {
     resetHeads();
     showLayer();
   });
-  connect(explorer, &Explorer::documentChanged, this, [this] {
-    m_strip->setTokenText([document = m_explorer->document()](qint64 token) { return document->tokenLabel(token); });
+  connect(explorer->session(), &Session::documentChanged, this, [this] {
+    m_strip->setTokenText(
+        [document = m_explorer->session()->document()](qint64 token) { return document->tokenLabel(token); });
   });
-  connect(explorer, &Explorer::layerChanged, this, [this](int layer) {
+  connect(explorer->whatIf(), &WhatIf::layerChanged, this, [this](int layer) {
     showHeads(layer);
     if (layer == m_explorer->view()->layer()) showLayer();
   });
   connect(view, &ViewState::layerChanged, this, &ImportancePanel::showLayer);
-  connect(explorer, &Explorer::staleChanged, m_strip, &ImportanceStrip::setBusy);
+  connect(explorer->whatIf(), &WhatIf::staleChanged, m_strip, &ImportanceStrip::setBusy);
 }
 
 void ImportancePanel::resetHeads() {
-  const int layers = m_explorer->layers();
-  const int heads = m_explorer->heads();
+  const int layers = m_explorer->whatIf()->layers();
+  const int heads = m_explorer->session()->heads();
   m_heads->setValues(
       layers, heads,
       std::vector<float>(static_cast<std::size_t>(layers * heads), std::numeric_limits<float>::quiet_NaN()));
-  if (const auto model = m_explorer->model()) m_heads->setLocalLayers(model->weights->config().local_layer);
+  if (const auto model = m_explorer->session()->model()) m_heads->setLocalLayers(model->weights->config().local_layer);
   m_heads->setCurrent(m_explorer->view()->layer(), m_explorer->view()->head());
 }
 
 void ImportancePanel::showHeads(int index) {
-  const auto layer = m_explorer->layer(index);
+  const auto layer = m_explorer->whatIf()->layer(index);
   if (!layer || !layer->metrics) return;
   for (std::size_t head = 0; head < layer->metrics->head_mass.size(); ++head) {
     m_heads->setValue(index, static_cast<int>(head), static_cast<float>(layer->metrics->head_mass[head]));
@@ -93,7 +94,7 @@ void ImportancePanel::showHeads(int index) {
 }
 
 void ImportancePanel::showLayer() {
-  const auto layer = m_explorer->layerInView();
+  const auto layer = m_explorer->whatIf()->layerInView();
   if (!layer || !layer->plan) {
     m_strip->setLanes({});
     return;

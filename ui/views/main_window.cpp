@@ -224,7 +224,7 @@ void MainWindow::makeStatusBar() {
 
 void MainWindow::updateStatus() {
   m_memory->setText(tr("%1 used · %2 free").arg(formatBytes(resident_bytes()), formatBytes(available_bytes())));
-  const RunProgress& progress = m_explorer->progress();
+  const RunProgress& progress = m_explorer->history()->progress();
   if (m_matrix) m_reducer->setText(m_matrix->matrix()->reducerText());
   Engine* engine = m_explorer->engine();
   const bool loading = engine->isBusy(JobKind::kLoadModel) || engine->isBusy(JobKind::kLoadDocument);
@@ -245,71 +245,72 @@ void MainWindow::wire() {
       m_messages->showNews(sentence);
     }
   });
-  connect(m_explorer, &Explorer::documentCut, this, [this](const QString& sentence) {
+  connect(m_explorer->session(), &Session::documentCut, this, [this](const QString& sentence) {
     m_messages->ask(sentence, tr("Use the whole text"), [this] {
-      DocumentRequest request = m_explorer->request();
+      DocumentRequest request = m_explorer->session()->request();
       request.allowLong = true;
-      m_explorer->openDocument(request);
+      m_explorer->session()->openDocument(request);
     });
   });
-  connect(m_explorer, &Explorer::modelInspected, this, [this](const QString& folder, qint64 bytes, qint64 available) {
-    const QString name = QFileInfo(folder).fileName();
-    if (bytes > available) {
-      m_messages->showError(
-          tr("The model \"%1\" takes %2 in memory, but only %3 are free; close other programs or take a "
-             "smaller model.")
-              .arg(name, formatBytes(bytes), formatBytes(available)));
-    } else if (bytes > kAskAboveBytes) {
-      m_messages->ask(
-          tr("The model \"%1\" will take %2 of %3 free memory.").arg(name, formatBytes(bytes), formatBytes(available)),
-          tr("Load it"), [this, folder] { m_explorer->openModel(folder); });
-    } else {
-      m_messages->showNews(
-          tr("Loading the model \"%1\": %2 of %3 free memory.").arg(name, formatBytes(bytes), formatBytes(available)));
-      m_explorer->openModel(folder);
-    }
-  });
-  connect(m_explorer, &Explorer::modelChanged, this, [this] {
-    const auto model = m_explorer->model();
+  connect(m_explorer->session(), &Session::modelInspected, this,
+          [this](const QString& folder, qint64 bytes, qint64 available) {
+            const QString name = QFileInfo(folder).fileName();
+            if (bytes > available) {
+              m_messages->showError(
+                  tr("The model \"%1\" takes %2 in memory, but only %3 are free; close other programs or take a "
+                     "smaller model.")
+                      .arg(name, formatBytes(bytes), formatBytes(available)));
+            } else if (bytes > kAskAboveBytes) {
+              m_messages->ask(tr("The model \"%1\" will take %2 of %3 free memory.")
+                                  .arg(name, formatBytes(bytes), formatBytes(available)),
+                              tr("Load it"), [this, folder] { m_explorer->session()->openModel(folder); });
+            } else {
+              m_messages->showNews(tr("Loading the model \"%1\": %2 of %3 free memory.")
+                                       .arg(name, formatBytes(bytes), formatBytes(available)));
+              m_explorer->session()->openModel(folder);
+            }
+          });
+  connect(m_explorer->session(), &Session::modelChanged, this, [this] {
+    const auto model = m_explorer->session()->model();
     if (!model->embedded) remember("recentModels", model->folder);
     updateTitle();
   });
-  connect(m_explorer, &Explorer::documentChanged, this, [this] {
+  connect(m_explorer->session(), &Session::documentChanged, this, [this] {
     m_messages->clear();  // what was said of the text before
-    const auto document = m_explorer->document();
+    const auto document = m_explorer->session()->document();
     if (!document->path.isEmpty()) remember("recentTexts", document->path);
     m_parameters->setTokens(document->tokens());
     updateTitle();
     applyPending();
   });
-  connect(m_explorer, &Explorer::runFinished, this, [this] {
+  connect(m_explorer->history(), &RunHistory::runFinished, this, [this] {
     if (m_whatIfAfterRun) {
       const auto parameters = std::move(m_whatIfAfterRun);
       m_explorer->parameters()->restore(*parameters);
     }
   });
-  connect(m_explorer, &Explorer::layerChanged, this, [this](int layer) {
+  connect(m_explorer->whatIf(), &WhatIf::layerChanged, this, [this](int layer) {
     if (m_zoomAfterLayer.isEmpty() || layer != m_explorer->view()->layer()) return;
     m_explorer->view()->setZoom(std::exchange(m_zoomAfterLayer, {}));
   });
-  connect(m_explorer, &Explorer::layerChanged, this, &MainWindow::logFirstPicture,
+  connect(m_explorer->whatIf(), &WhatIf::layerChanged, this, &MainWindow::logFirstPicture,
           static_cast<Qt::ConnectionType>(Qt::QueuedConnection | Qt::SingleShotConnection));
   const auto whatIf = [this] {
-    const auto layer = m_explorer->layerInView();
-    m_parameters->setWhatIf(layer && m_explorer->parameters()->values() != m_explorer->ranWith());
+    const auto layer = m_explorer->whatIf()->layerInView();
+    m_parameters->setWhatIf(layer && m_explorer->parameters()->values() != m_explorer->whatIf()->ranWith());
   };
-  connect(m_explorer, &Explorer::layerChanged, this, whatIf);
+  connect(m_explorer->whatIf(), &WhatIf::layerChanged, this, whatIf);
   connect(m_explorer->parameters(), &ParameterSet::changed, this, whatIf);
-  connect(m_explorer, &Explorer::progressChanged, this, [this] {
-    m_parameters->setRunning(m_explorer->progress().running && !m_explorer->progress().dense);
+  connect(m_explorer->history(), &RunHistory::progressChanged, this, [this] {
+    m_parameters->setRunning(m_explorer->history()->progress().running && !m_explorer->history()->progress().dense);
     updateStatus();
   });
   connect(m_explorer, &Explorer::busyChanged, this, [this] {
     updateActions();
     updateStatus();
   });
-  connect(m_explorer->runs(), &RunList::added, this, &MainWindow::updateActions);
-  connect(m_parameters, &ParametersPanel::runRequested, m_explorer, &Explorer::run);
+  connect(m_explorer->history()->runs(), &RunList::added, this, &MainWindow::updateActions);
+  connect(m_parameters, &ParametersPanel::runRequested, m_explorer->history(), &RunHistory::run);
   connect(m_parameters, &ParametersPanel::cancelRequested, m_explorer, &Explorer::cancel);
   connect(m_runs, &RunsPanel::message, m_explorer, &Explorer::message);
   connect(m_text, &TextPanel::described, m_cell, &QLabel::setText);
@@ -349,7 +350,7 @@ void MainWindow::start() {
   if (!m_options.session.isEmpty() && openSession(m_options.session)) return;
   DocumentRequest request;
   request.path = m_options.text;
-  m_explorer->start(m_options.model, request);
+  m_explorer->session()->start(m_options.model, request);
 }
 
 void MainWindow::openPath(const QString& path) {
@@ -366,10 +367,10 @@ void MainWindow::openPath(const QString& path) {
 void MainWindow::openText(const QString& path) {
   DocumentRequest request;
   request.path = path;
-  m_explorer->openDocument(request);
+  m_explorer->session()->openDocument(request);
 }
 
-void MainWindow::openModelFolder(const QString& folder) { m_explorer->inspectModel(folder); }
+void MainWindow::openModelFolder(const QString& folder) { m_explorer->session()->inspectModel(folder); }
 
 void MainWindow::closeEvent(QCloseEvent* event) {
   if (!m_closeAnyway && !(m_needle->isSaved() && m_sweep->isSaved())) {
@@ -385,7 +386,7 @@ void MainWindow::closeEvent(QCloseEvent* event) {
   QSettings settings;
   settings.setValue(QStringLiteral("geometry"), saveGeometry());
   settings.setValue(QStringLiteral("state"), saveState(kLayoutVersion));
-  settings.setValue(QStringLiteral("compareAfterRun"), m_explorer->compareAfterRun());
+  settings.setValue(QStringLiteral("compareAfterRun"), m_explorer->history()->compareAfterRun());
   QMainWindow::closeEvent(event);
 }
 
@@ -403,34 +404,34 @@ void MainWindow::dropEvent(QDropEvent* event) {
   } else {
     DocumentRequest request;
     request.text = mime->text().toUtf8();
-    m_explorer->openDocument(request);
+    m_explorer->session()->openDocument(request);
   }
 }
 
 void MainWindow::updateTitle() {
-  const auto document = m_explorer->document();
-  const auto model = m_explorer->model();
+  const auto document = m_explorer->session()->document();
+  const auto model = m_explorer->session()->model();
   setWindowTitle(document && model ? tr("%1 – %2 – DHSA Explorer").arg(document->title, model->name)
                                    : tr("DHSA Explorer"));
 }
 
 bool MainWindow::saveSession(const QString& path) {
-  const auto document = m_explorer->document();
-  const auto model = m_explorer->model();
+  const auto document = m_explorer->session()->document();
+  const auto model = m_explorer->session()->model();
   if (!document || !model) {
     m_messages->showError(tr("There is nothing to save yet; wait until the text is open."));
     return false;
   }
-  Session session;
+  SessionFile session;
   session.file = m_sessionFile;
   session.documentPath = document->path;
   if (document->path.isEmpty() && !document->sample) session.documentText = document->source;
   session.documentSha = document->sha256;
   session.allowLong = document->allowLong;
   session.modelFolder = model->embedded ? QString() : model->folder;
-  session.modelFingerprint = QString::fromStdString(model->weights->fingerprint());
+  session.modelFingerprint = model->fingerprint;
   session.parameters = m_explorer->parameters()->values();
-  session.runParameters = m_explorer->ranWith();
+  session.runParameters = m_explorer->whatIf()->ranWith();
   const ViewState* view = m_explorer->view();
   session.layer = view->layer();
   session.head = view->head();
@@ -456,7 +457,7 @@ bool MainWindow::saveSession(const QString& path) {
 
 bool MainWindow::openSession(const QString& path) {
   try {
-    m_pending = std::make_unique<Session>(Session::load(path));
+    m_pending = std::make_unique<SessionFile>(SessionFile::load(path));
   } catch (const Error& error) {
     m_messages->showError(QString::fromStdString(error.what()));
     return false;
@@ -467,37 +468,37 @@ bool MainWindow::openSession(const QString& path) {
   request.text = m_pending->documentText;
   request.allowLong = m_pending->allowLong;
   remember("recentSessions", path);
-  const auto model = m_explorer->model();
+  const auto model = m_explorer->session()->model();
   const bool sameModel =
       model && (m_pending->modelFolder.isEmpty() ? model->embedded : model->folder == m_pending->modelFolder);
   if (sameModel) {
-    m_explorer->openDocument(request);
+    m_explorer->session()->openDocument(request);
   } else {
-    m_explorer->start(m_pending->modelFolder, request);
+    m_explorer->session()->start(m_pending->modelFolder, request);
   }
   return true;
 }
 
 void MainWindow::applyPending() {
   if (!m_pending) return;
-  const std::unique_ptr<Session> session = std::move(m_pending);
+  const std::unique_ptr<SessionFile> session = std::move(m_pending);
   m_sessionFile = session->file;
-  const auto document = m_explorer->document();
+  const auto document = m_explorer->session()->document();
   if (!session->documentSha.isEmpty() && session->documentSha != document->sha256) {
     m_messages->showError(
         tr("\"%1\" has changed since the session was saved; the selection may not fit.").arg(document->title));
   } else if (!session->modelFingerprint.isEmpty() &&
-             session->modelFingerprint.toStdString() != m_explorer->model()->weights->fingerprint()) {
+             session->modelFingerprint != m_explorer->session()->model()->fingerprint) {
     m_messages->showError(tr("The model in \"%1\" is not the one the session was saved with; figures will differ.")
-                              .arg(m_explorer->model()->folder));
+                              .arg(m_explorer->session()->model()->folder));
   }
   m_explorer->parameters()->restore(session->runParameters);
   if (session->parameters != session->runParameters) {
     m_whatIfAfterRun = std::make_unique<SparsityParameters>(session->parameters);
   }
   ViewState* view = m_explorer->view();
-  if (session->layer < m_explorer->layers()) view->setLayer(session->layer);
-  if (session->head < m_explorer->heads()) view->setHead(session->head);
+  if (session->layer < m_explorer->whatIf()->layers()) view->setLayer(session->layer);
+  if (session->head < m_explorer->session()->heads()) view->setHead(session->head);
   const qint64 tokens = document->tokens();
   view->selectRow(session->row < tokens ? session->row : -1);
   if (session->keysEnd <= tokens) view->selectKeys(session->keysBegin, session->keysEnd);

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "ui/state/explorer.h"
-#include "ui/state/session.h"
+#include "ui/state/session_file.h"
 #include "ui/views/theme.h"
 
 class QActionGroup;
@@ -117,7 +117,7 @@ class MainWindow : public QMainWindow {
   QTimer m_statusTimer;
   QString m_sessionPath;
   nlohmann::json m_sessionFile = nlohmann::json::object();  // keys of the loaded session that are not ours
-  std::unique_ptr<Session> m_pending;
+  std::unique_ptr<SessionFile> m_pending;
   std::unique_ptr<SparsityParameters> m_whatIfAfterRun;
   QRectF m_zoomAfterLayer;
   bool m_layoutRestored = false;

@@ -98,18 +98,18 @@ void MainWindow::makeActions() {
   connect(action("edit.find-next"), &QAction::triggered, m_text, &TextPanel::findNext);
   connect(action("edit.find-previous"), &QAction::triggered, m_text, &TextPanel::findPrevious);
 
-  connect(action("run.start"), &QAction::triggered, m_explorer, &Explorer::run);
-  connect(action("run.compare"), &QAction::triggered, m_explorer, &Explorer::compareWithDense);
+  connect(action("run.start"), &QAction::triggered, m_explorer->history(), &RunHistory::run);
+  connect(action("run.compare"), &QAction::triggered, m_explorer->history(), &RunHistory::compareWithDense);
   connect(action("run.cancel"), &QAction::triggered, m_explorer, &Explorer::cancel);
   connectAction("run.pin", &MainWindow::pinLastRun);
   action("run.compare-after")->setCheckable(true);
-  connect(action("run.compare-after"), &QAction::toggled, m_explorer, &Explorer::setCompareAfterRun);
+  connect(action("run.compare-after"), &QAction::toggled, m_explorer->history(), &RunHistory::setCompareAfterRun);
 
   ViewState* view = m_explorer->view();
   const auto step = [this, view](const char* id, int layers, int heads) {
     connect(action(id), &QAction::triggered, this, [this, view, layers, heads] {
-      view->setLayer(std::clamp(view->layer() + layers, 0, std::max(0, m_explorer->layers() - 1)));
-      view->setHead(std::clamp(view->head() + heads, 0, std::max(0, m_explorer->heads() - 1)));
+      view->setLayer(std::clamp(view->layer() + layers, 0, std::max(0, m_explorer->whatIf()->layers() - 1)));
+      view->setHead(std::clamp(view->head() + heads, 0, std::max(0, m_explorer->session()->heads() - 1)));
     });
   };
   step("view.next-layer", 1, 0);
@@ -179,8 +179,8 @@ void MainWindow::updateActions() {
                     engine->isBusy(JobKind::kLoadModel) || engine->isBusy(JobKind::kLoadDocument) ||
                     engine->isBusy(JobKind::kNeedle) || engine->isBusy(JobKind::kSweep);
   action("run.cancel")->setEnabled(busy);
-  action("run.compare")->setEnabled(m_explorer->currentRunId() != 0);
-  action("run.pin")->setEnabled(m_explorer->runs()->find(m_explorer->currentRunId()) != nullptr);
+  action("run.compare")->setEnabled(m_explorer->history()->current() != nullptr);
+  action("run.pin")->setEnabled(m_explorer->history()->current() != nullptr);
 }
 
 void MainWindow::chooseText() {
@@ -205,11 +205,11 @@ void MainWindow::pasteText() {
   }
   DocumentRequest request;
   request.text = mime->text().toUtf8();
-  m_explorer->openDocument(request);
+  m_explorer->session()->openDocument(request);
 }
 
-void MainWindow::openSample() { m_explorer->openDocument({}); }
-void MainWindow::openDemo() { m_explorer->openModel({}); }
+void MainWindow::openSample() { m_explorer->session()->openDocument({}); }
+void MainWindow::openDemo() { m_explorer->session()->openModel({}); }
 
 void MainWindow::chooseSession() {
   const QString path = QFileDialog::getOpenFileName(this, tr("Open session"), folderOf(m_sessionPath),
@@ -238,7 +238,7 @@ void MainWindow::copyMetrics() {
 }
 
 void MainWindow::copyRanges() {
-  const auto layer = m_explorer->layerInView();
+  const auto layer = m_explorer->whatIf()->layerInView();
   const qint64 row = m_explorer->view()->row();
   if (!layer || !layer->plan || row < 0 || row >= layer->plan->mask.rows()) {
     m_messages->showError(tr("Select a row first: click a token in the text or a row of the matrix."));
@@ -246,7 +246,7 @@ void MainWindow::copyRanges() {
   }
   const KeyMask& mask = layer->plan->mask;
   std::vector<KeyRange> ranges;
-  mask.row_ranges(mask.mask_head(m_explorer->view()->head(), m_explorer->heads()), row, ranges);
+  mask.row_ranges(mask.mask_head(m_explorer->view()->head(), m_explorer->session()->heads()), row, ranges);
   QString text = QStringLiteral("begin\tend\n");
   for (const KeyRange& range : ranges) text += QStringLiteral("%1\t%2\n").arg(range.begin).arg(range.end);
   QApplication::clipboard()->setText(text);
@@ -255,7 +255,10 @@ void MainWindow::copyRanges() {
           .arg(row));
 }
 
-void MainWindow::pinLastRun() { m_explorer->runs()->setPinned(m_explorer->currentRunId(), true); }
+void MainWindow::pinLastRun() {
+  const Run* run = m_explorer->history()->current();
+  if (run) m_explorer->history()->runs()->setPinned(run->id, true);
+}
 
 void MainWindow::showShortcuts() {
   if (auto* open = findChild<ShortcutsDialog*>()) {

@@ -197,21 +197,22 @@ MatrixPanel::MatrixPanel(Explorer* explorer, QWidget* parent)
   });
   connect(view, &ViewState::layerChanged, this, &MatrixPanel::refresh);
   connect(view, &ViewState::headChanged, this, &MatrixPanel::refresh);
-  connect(explorer, &Explorer::modelChanged, this, &MatrixPanel::fillPickers);
-  connect(explorer, &Explorer::layersReset, this, [this] {
+  connect(explorer->session(), &Session::modelChanged, this, &MatrixPanel::fillPickers);
+  connect(explorer->whatIf(), &WhatIf::layersReset, this, [this] {
     fillPickers();
     refresh();
   });
-  connect(explorer, &Explorer::documentChanged, this, [this] {
-    m_matrix->setTokenText([document = m_explorer->document()](qint64 token) { return document->tokenLabel(token); });
+  connect(explorer->session(), &Session::documentChanged, this, [this] {
+    m_matrix->setTokenText(
+        [document = m_explorer->session()->document()](qint64 token) { return document->tokenLabel(token); });
   });
-  connect(explorer, &Explorer::layerChanged, this, [this](int layer) {
+  connect(explorer->whatIf(), &WhatIf::layerChanged, this, [this](int layer) {
     if (layer == m_explorer->view()->layer()) refresh();
   });
-  connect(explorer, &Explorer::attentionChanged, this, &MatrixPanel::refresh);
-  connect(explorer, &Explorer::staleChanged, this, &MatrixPanel::refreshDimming);
+  connect(explorer->whatIf(), &WhatIf::attentionChanged, this, &MatrixPanel::refresh);
+  connect(explorer->whatIf(), &WhatIf::staleChanged, this, &MatrixPanel::refreshDimming);
   connect(explorer, &Explorer::busyChanged, this, &MatrixPanel::refreshDimming);
-  connect(explorer->runs(), &RunList::pinnedChanged, this, &MatrixPanel::refresh);
+  connect(explorer->history()->runs(), &RunList::pinnedChanged, this, &MatrixPanel::refresh);
   m_mode->setCurrentIndex(static_cast<int>(CompareMode::SideBySide));
 }
 
@@ -300,7 +301,7 @@ void MatrixPanel::setContent(int side, MatrixContent content) {
 void MatrixPanel::setMode(CompareMode mode) { m_mode->setCurrentIndex(static_cast<int>(mode)); }
 
 void MatrixPanel::fillPickers() {
-  const auto model = m_explorer->model();
+  const auto model = m_explorer->session()->model();
   if (!model) return;
   const Gemma2Config& config = model->weights->config();
   const QSignalBlocker layers(m_layer);
@@ -318,15 +319,16 @@ void MatrixPanel::fillPickers() {
 MatrixLayer MatrixPanel::make(MatrixContent content) {
   MatrixLayer made;
   made.title = contentName(content);
-  const auto layer = m_explorer->layerInView();
+  const auto layer = m_explorer->whatIf()->layerInView();
   const int head = m_explorer->view()->head();
   if (!layer || !layer->plan) return made;
   switch (content) {
     case MatrixContent::kMask:
-      made.source = layer->masks[static_cast<std::size_t>(layer->plan->mask.mask_head(head, m_explorer->heads()))];
+      made.source =
+          layer->masks[static_cast<std::size_t>(layer->plan->mask.mask_head(head, m_explorer->session()->heads()))];
       break;
     case MatrixContent::kPinnedMask: {
-      const Run* pinned = m_explorer->comparison();
+      const Run* pinned = m_explorer->history()->comparison();
       const auto index = static_cast<std::size_t>(layer->layer);
       if (pinned && index < pinned->trace->plans.size() && pinned->trace->plans[index]) {
         const auto& plan = pinned->trace->plans[index];
@@ -334,7 +336,8 @@ MatrixLayer MatrixPanel::make(MatrixContent content) {
           m_pinnedPlan = plan;
           m_pinnedMasks = maskSources(plan);
         }
-        made.source = m_pinnedMasks[static_cast<std::size_t>(plan->mask.mask_head(head, m_explorer->heads()))];
+        made.source =
+            m_pinnedMasks[static_cast<std::size_t>(plan->mask.mask_head(head, m_explorer->session()->heads()))];
         made.title = tr("Mask of “%1”").arg(pinned->label);
       } else {
         made.title = tr("No run is pinned");
@@ -346,13 +349,13 @@ MatrixLayer MatrixPanel::make(MatrixContent content) {
       if (layer->plan->trace.chunk_scores.empty()) {
         made.title = tr("%1: this method has none").arg(made.title);
       } else {
-        made.source = score_source(*layer->plan, layer->plan->mask.mask_head(head, m_explorer->heads()),
+        made.source = score_source(*layer->plan, layer->plan->mask.mask_head(head, m_explorer->session()->heads()),
                                    content == MatrixContent::kTokenScores);
         made.unit = tr("similarity");
       }
       break;
     default:
-      if (const auto levels = m_explorer->attention();
+      if (const auto levels = m_explorer->whatIf()->attention();
           levels && levels->input().heads.front() == head && levels->input().layer.index == layer->layer) {
         if (levels != m_levels) {
           m_levels = levels;
@@ -404,7 +407,7 @@ void MatrixPanel::showColours() {
 }
 
 void MatrixPanel::refresh() {
-  const auto layer = m_explorer->layerInView();
+  const auto layer = m_explorer->whatIf()->layerInView();
   m_layer->setCurrentIndex(m_explorer->view()->layer());
   m_head->setCurrentIndex(m_explorer->view()->head());
   const auto kind = colourKind();
@@ -425,11 +428,11 @@ void MatrixPanel::refresh() {
 }
 
 void MatrixPanel::refreshDimming() {
-  const auto layer = m_explorer->layerInView();
+  const auto layer = m_explorer->whatIf()->layerInView();
   const auto mode = static_cast<CompareMode>(m_mode->currentIndex());
   // Attention that is shown belongs to another mask: only what is made with the mask is out of date.
   const auto outdated = [&](MatrixContent shown) {
-    const auto levels = m_explorer->attention();
+    const auto levels = m_explorer->whatIf()->attention();
     if (!layer || !layer->captured || !needsAttention(shown)) return false;
     if (!levels) return mode == CompareMode::A || mode == CompareMode::B;
     return shown != MatrixContent::kDense && levels->input().mask.get() != &layer->plan->mask;
@@ -440,7 +443,7 @@ void MatrixPanel::refreshDimming() {
     m_matrix->setBusy(true, m_explorer->engine()->isBusy()
                                 ? tr("Waiting for layer %1…").arg(m_explorer->view()->layer())
                                 : QString());
-  } else if (m_explorer->isStale()) {
+  } else if (m_explorer->whatIf()->isStale()) {
     const bool contradicting = !m_explorer->parameters()->problem().isEmpty();
     m_matrix->setBusy(true, contradicting ? tr("These parameters cannot be planned with") : tr("Planning…"));
   } else {

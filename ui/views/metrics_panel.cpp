@@ -204,11 +204,11 @@ MetricsPanel::MetricsPanel(Explorer* explorer, QWidget* parent)
     m_explorer->view()->setLayer(top.isValid() ? top.row() : index.row());
     if (top.isValid()) m_explorer->view()->setHead(index.row());
   });
-  connect(explorer, &Explorer::layersReset, this, &MetricsPanel::refresh);
-  connect(explorer, &Explorer::layerChanged, this, [this](int layer) {
+  connect(explorer->whatIf(), &WhatIf::layersReset, this, &MetricsPanel::refresh);
+  connect(explorer->whatIf(), &WhatIf::layerChanged, this, [this](int layer) {
     if (layer == m_explorer->view()->layer()) refresh();
   });
-  connect(explorer, &Explorer::staleChanged, this, [this](bool stale) {
+  connect(explorer->whatIf(), &WhatIf::staleChanged, this, [this](bool stale) {
     for (MetricTile* tile : m_tiles) tile->setDimmed(stale);
   });
   connect(explorer->view(), &ViewState::layerChanged, this, [this](int layer) {
@@ -217,9 +217,9 @@ MetricsPanel::MetricsPanel(Explorer* explorer, QWidget* parent)
     if (shown != layer) m_table->setCurrentIndex(m_model->index(layer, 0));
     refresh();
   });
-  connect(explorer->runs(), &RunList::pinnedChanged, this, &MetricsPanel::refresh);
-  connect(explorer->runs(), &RunList::changed, this, &MetricsPanel::refreshLogits);
-  connect(explorer, &Explorer::runFinished, this, &MetricsPanel::refreshLogits);
+  connect(explorer->history()->runs(), &RunList::pinnedChanged, this, &MetricsPanel::refresh);
+  connect(explorer->history()->runs(), &RunList::changed, this, &MetricsPanel::refreshLogits);
+  connect(explorer->history(), &RunHistory::runFinished, this, &MetricsPanel::refreshLogits);
   connect(explorer, &Explorer::busyChanged, this, &MetricsPanel::refreshLogits);
   connect(explorer->parameters(), &ParameterSet::changed, this, &MetricsPanel::refreshLogits);
   refresh();
@@ -227,7 +227,7 @@ MetricsPanel::MetricsPanel(Explorer* explorer, QWidget* parent)
 }
 
 void MetricsPanel::refresh() {
-  const auto layer = m_explorer->layerInView();
+  const auto layer = m_explorer->whatIf()->layerInView();
   const int index = m_explorer->view()->layer();
   QString heading = tr("<b>Layer %1</b>").arg(index);
   if (layer && layer->plan) {
@@ -245,7 +245,7 @@ void MetricsPanel::refresh() {
                "layers act on those after them.")
           : tr("Figures of the layer in view; they follow every change of a parameter."));
 
-  const Run* pinned = m_explorer->comparison();
+  const Run* pinned = m_explorer->history()->comparison();
   const MaskMetrics* against = nullptr;
   if (pinned && static_cast<std::size_t>(index) < pinned->metrics.size() &&
       pinned->metrics[static_cast<std::size_t>(index)]) {
@@ -272,7 +272,7 @@ void MetricsPanel::refresh() {
 }
 
 void MetricsPanel::refreshLogits() {
-  const Run* run = m_explorer->runs()->find(m_explorer->currentRunId());
+  const Run* run = m_explorer->history()->current();
   QString text;
   if (run && run->parameters.method == Method::kDense) {
     text = tr("Logits: this run is dense.");

@@ -104,7 +104,7 @@ NeedlePanel::NeedlePanel(NeedleTest* test, QWidget* parent)
     showCell(number);
   });
   connect(test, &Experiment::runningChanged, this, &NeedlePanel::plan);
-  connect(test->explorer(), &Explorer::modelChanged, this, &NeedlePanel::plan);
+  connect(test->explorer()->session(), &Session::modelChanged, this, &NeedlePanel::plan);
   connect(test, &Experiment::progressChanged, this, [this] {
     const NeedleProgress& now = m_test->now();
     const auto& lengths = m_test->results().settings.lengths;

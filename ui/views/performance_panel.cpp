@@ -53,23 +53,21 @@ StageBars::StageBars(const Explorer* explorer, QWidget* parent) : QWidget(parent
 
 int StageBars::legendHeight() const { return 2 * fontMetrics().height() + 4; }
 int StageBars::rowHeight() const {
-  const int layers = std::max(1, m_explorer->layers());
+  const int layers = std::max(1, m_explorer->whatIf()->layers());
   return std::clamp((height() - legendHeight()) / layers, 3, fontMetrics().height() + 5);
 }
 QSize StageBars::sizeHint() const {
-  return {260, legendHeight() + std::max(1, m_explorer->layers()) * (fontMetrics().height() + 2)};
+  return {260, legendHeight() + std::max(1, m_explorer->whatIf()->layers()) * (fontMetrics().height() + 2)};
 }
-QSize StageBars::minimumSizeHint() const { return {160, legendHeight() + std::max(1, m_explorer->layers()) * 6}; }
+QSize StageBars::minimumSizeHint() const {
+  return {160, legendHeight() + std::max(1, m_explorer->whatIf()->layers()) * 6};
+}
 
 // Of the run under way; afterwards of the run in view, not of the dense one it was compared with.
 std::span<const StageReport> StageBars::stages() const {
-  const RunProgress& progress = m_explorer->progress();
-  const Run* run = m_explorer->runs()->find(m_explorer->currentRunId());
-  const auto document = m_explorer->document();
-  if (progress.running || !run || !run->trace || !document || run->documentSha != document->sha256) {
-    return progress.stages;
-  }
-  return run->trace->stages;
+  const RunProgress& progress = m_explorer->history()->progress();
+  const Run* run = m_explorer->history()->current();
+  return progress.running || !run || !run->trace ? progress.stages : run->trace->stages;
 }
 
 double StageBars::layerSeconds(int layer) const {
@@ -83,18 +81,16 @@ double StageBars::layerSeconds(int layer) const {
 void StageBars::paintEvent(QPaintEvent* /*event*/) {
   QPainter painter(this);
   const Colours colours(palette());
-  const RunProgress& progress = m_explorer->progress();
+  const RunProgress& progress = m_explorer->history()->progress();
   const std::span<const StageReport> reports = stages();
-  const int layers = progress.layers > 0 ? progress.layers : m_explorer->layers();
+  const int layers = progress.layers > 0 ? progress.layers : m_explorer->whatIf()->layers();
   const QFontMetrics metrics(font());
   const int labels = metrics.horizontalAdvance(QStringLiteral("00")) + 8;
 
-  const auto document = m_explorer->document();
-  const auto model = m_explorer->model();
-  const Run* dense = document && model ? m_explorer->runs()->dense(document->sha256, model->name) : nullptr;
-  const Run* run = m_explorer->runs()->find(m_explorer->currentRunId());
+  const Run* dense = m_explorer->history()->dense();
+  const Run* run = m_explorer->history()->current();
   const bool isDense = progress.running ? progress.dense : run && run->parameters.method == Method::kDense;
-  if (isDense || (dense && (!dense->trace || dense->tokens != document->tokens()))) dense = nullptr;
+  if (isDense || (dense && !dense->trace)) dense = nullptr;
 
   std::vector<std::array<double, kStageCount>> seconds(static_cast<std::size_t>(layers));
   for (const StageReport& report : reports) {
@@ -177,7 +173,7 @@ bool StageBars::event(QEvent* event) {
   if (event->type() != QEvent::ToolTip) return QWidget::event(event);
   auto* help = static_cast<QHelpEvent*>(event);
   const int layer = help->pos().y() / rowHeight();
-  if (layer < 0 || layer >= m_explorer->layers()) {
+  if (layer < 0 || layer >= m_explorer->whatIf()->layers()) {
     QToolTip::hideText();
     return true;
   }
@@ -242,25 +238,22 @@ PerformancePanel::PerformancePanel(Explorer* explorer, QWidget* parent)
   m_peak->setObjectName(QStringLiteral("peak"));
 
   connect(m_cancel, &QPushButton::clicked, explorer, &Explorer::cancel);
-  connect(explorer, &Explorer::progressChanged, this, &PerformancePanel::refresh);
+  connect(explorer->history(), &RunHistory::progressChanged, this, &PerformancePanel::refresh);
   connect(explorer, &Explorer::busyChanged, this, &PerformancePanel::refresh);
-  connect(explorer, &Explorer::runFinished, this, &PerformancePanel::refresh);
-  connect(explorer, &Explorer::layersReset, m_bars, &QWidget::updateGeometry);
-  connect(explorer->runs(), &RunList::added, this, &PerformancePanel::refresh);
+  connect(explorer->history(), &RunHistory::runFinished, this, &PerformancePanel::refresh);
+  connect(explorer->whatIf(), &WhatIf::layersReset, m_bars, &QWidget::updateGeometry);
+  connect(explorer->history()->runs(), &RunList::added, this, &PerformancePanel::refresh);
   refresh();
 }
 
 void PerformancePanel::refresh() {
-  const RunProgress& progress = m_explorer->progress();
+  const RunProgress& progress = m_explorer->history()->progress();
   Engine* engine = m_explorer->engine();
   const bool loading = engine->isBusy(JobKind::kLoadModel) || engine->isBusy(JobKind::kLoadDocument);
   const bool comparing = engine->isBusy(JobKind::kCompare);
   m_cancel->setEnabled(progress.running || loading || comparing || engine->isBusy(JobKind::kPrefill));
-  const auto document = m_explorer->document();
-  const auto model = m_explorer->model();
-  const Run* dense = document && model ? m_explorer->runs()->dense(document->sha256, model->name) : nullptr;
-  const Run* run = m_explorer->runs()->find(m_explorer->currentRunId());
-  if (run && document && run->documentSha != document->sha256) run = nullptr;
+  const Run* dense = m_explorer->history()->dense();
+  const Run* run = m_explorer->history()->current();
 
   if (progress.running) {
     const QString what = progress.dense ? tr("Dense") : tr("Prefill");
@@ -279,7 +272,7 @@ void PerformancePanel::refresh() {
   } else if (comparing) {
     m_heading->setText(tr("<b>Comparing logits with dense</b>"));
   } else if (run) {
-    m_heading->setText(tr("<b>%1</b> · %2 tokens").arg(run->label.toHtmlEscaped(), formatCount(run->tokens)));
+    m_heading->setText(tr("<b>%1</b> · %2 tokens").arg(run->label.toHtmlEscaped(), formatCount(run->input.tokens)));
   } else {
     m_heading->setText(tr("<b>No run yet</b>"));
   }
@@ -296,8 +289,7 @@ void PerformancePanel::refresh() {
   m_time->setValue(progress.running || !run ? formatSeconds(progress.elapsed) : formatSeconds(run->seconds), -1, {});
   if (progress.running) {
     m_remaining->setValue(progress.remaining < 0 ? QStringLiteral("–") : formatSeconds(progress.remaining), -1, {});
-  } else if (run && dense && run->parameters.method != Method::kDense && dense->tokens == run->tokens &&
-             run->seconds > 0) {
+  } else if (run && dense && run->parameters.method != Method::kDense && run->seconds > 0) {
     m_remaining->setValue(tr("%1×").arg(QLocale().toString(dense->seconds / run->seconds, 'f', 2)), -1,
                           tr("dense %1").arg(formatSeconds(dense->seconds)));
   } else {
@@ -310,7 +302,7 @@ void PerformancePanel::refresh() {
   if (progress.running) {
     m_peak->setValue(formatBytes(std::max(progress.peakBytes, resident_bytes())), -1, {});
   } else if (run) {
-    const bool fits = dense && dense->tokens == run->tokens && dense->id != run->id;
+    const bool fits = dense && dense->id != run->id;
     m_peak->setValue(formatBytes(run->peakBytes), -1,
                      fits ? tr("dense %1").arg(formatBytes(dense->peakBytes)) : QString());
   } else {

@@ -24,7 +24,7 @@ namespace dhsa {
 RunsPanel::RunsPanel(Explorer* explorer, QWidget* parent)
     : QWidget(parent),
       m_explorer(explorer),
-      m_model(new RunModel(explorer->runs(), this)),
+      m_model(new RunModel(explorer->history()->runs(), this)),
       m_table(new QTableView(this)),
       m_plot(new QCustomPlot(this)) {
   setObjectName(QStringLiteral("runsPanel"));
@@ -46,20 +46,21 @@ RunsPanel::RunsPanel(Explorer* explorer, QWidget* parent)
     return made;
   };
   m_pin = button("pinRun", tr("Pin"), tr("Compare masks and metrics with this run; click again to let go"), [this] {
-    if (const Run* run = m_explorer->runs()->find(selectedRun())) m_explorer->runs()->setPinned(run->id, !run->pinned);
+    if (const Run* run = m_explorer->history()->runs()->find(selectedRun()))
+      m_explorer->history()->runs()->setPinned(run->id, !run->pinned);
   });
   m_compare = button("compareRun", tr("Compare"), tr("Run dense once and compare the logits of the last run (F6)"),
-                     [this] { m_explorer->compareWithDense(); });
+                     [this] { m_explorer->history()->compareWithDense(); });
   m_restore =
       button("restoreRun", tr("Use parameters"), tr("Set the parameters to those of this run; one undo step"), [this] {
-        if (const Run* run = m_explorer->runs()->find(selectedRun())) {
+        if (const Run* run = m_explorer->history()->runs()->find(selectedRun())) {
           m_explorer->parameters()->apply(run->parameters, tr("Parameters of “%1”").arg(run->label));
         }
       });
   m_rename = button("renameRun", tr("Rename"), tr("Give this run another name (F2)"),
                     [this] { m_table->edit(m_model->index(m_table->currentIndex().row(), RunModel::kLabel)); });
   m_delete = button("deleteRun", tr("Delete"), tr("Remove this run from the list"),
-                    [this] { m_explorer->runs()->remove(selectedRun()); });
+                    [this] { m_explorer->history()->runs()->remove(selectedRun()); });
   bar->addStretch(1);
   m_export = button("exportRuns", tr("CSV…"), tr("Write all runs to a comma-separated file"), [this] {
     const QString path =
@@ -95,12 +96,12 @@ RunsPanel::RunsPanel(Explorer* explorer, QWidget* parent)
 
   connect(m_table->selectionModel(), &QItemSelectionModel::currentRowChanged, this, &RunsPanel::updateButtons);
   for (auto signal : {&RunList::added, &RunList::removed, &RunList::changed}) {
-    connect(explorer->runs(), signal, this, &RunsPanel::updateChart);
-    connect(explorer->runs(), signal, this, &RunsPanel::updateButtons);
+    connect(explorer->history()->runs(), signal, this, &RunsPanel::updateChart);
+    connect(explorer->history()->runs(), signal, this, &RunsPanel::updateButtons);
   }
-  connect(explorer->runs(), &RunList::added, this, [this](int index) {
+  connect(explorer->history()->runs(), &RunList::added, this, [this](int index) {
     // The dense run of a comparison comes by itself: what a person looks at stays.
-    const bool asked = m_explorer->runs()->at(index).parameters.method != Method::kDense;
+    const bool asked = m_explorer->history()->runs()->at(index).parameters.method != Method::kDense;
     if (asked || selectedRun() == 0) m_table->selectRow(index);
   });
   updateButtons();
@@ -174,10 +175,10 @@ void RunsPanel::updateChart() {
   };
   std::map<Method, Curve> curves;
   double most[3] = {1, 1e-3, 1};
-  for (int i = 0; i < m_explorer->runs()->size(); ++i) {
-    const Run& run = m_explorer->runs()->at(i);
+  for (int i = 0; i < m_explorer->history()->runs()->size(); ++i) {
+    const Run& run = m_explorer->history()->runs()->at(i);
     Curve& curve = curves[run.parameters.method];
-    curve.tokens << static_cast<double>(run.tokens);
+    curve.tokens << static_cast<double>(run.input.tokens);
     curve.seconds << run.seconds;
     curve.mebibytes << static_cast<double>(run.peakBytes) / 1048576.0;
     most[0] = std::max(most[0], curve.tokens.back());
@@ -215,7 +216,7 @@ void RunsPanel::updateChart() {
 
 bool RunsPanel::exportCsv(const QString& path) {
   try {
-    write_file(path.toStdU16String(), m_explorer->runs()->csv().toStdString());
+    write_file(path.toStdU16String(), m_explorer->history()->runs()->csv().toStdString());
   } catch (const Error& error) {
     Q_EMIT message(QString::fromStdString(error.what()), true);
     return false;

@@ -86,7 +86,7 @@ SweepPanel::SweepPanel(SweepRun* sweep, QWidget* parent)
   connect(sweep, &Experiment::resultsReset, this, &SweepPanel::takeResults);
   connect(sweep, &Experiment::resultAdded, this, &SweepPanel::showCurves);
   connect(sweep, &Experiment::runningChanged, this, &SweepPanel::plan);
-  connect(sweep->explorer(), &Explorer::modelChanged, this, &SweepPanel::plan);
+  connect(sweep->explorer()->session(), &Session::modelChanged, this, &SweepPanel::plan);
   chooseQuestion(kQualityBudget);
 }
 
@@ -173,7 +173,7 @@ void SweepPanel::makeTools() {
 void SweepPanel::chooseQuestion(int question) {
   m_question->setCurrentIndex(question);
   if (question == kOwn) return;
-  const auto model = m_sweep->explorer()->model();
+  const auto model = m_sweep->explorer()->session()->model();
   const std::int64_t context = model ? model->weights->config().context : 16384;
   const auto show = [](QComboBox* box, const char* measure) {
     box->setCurrentIndex(std::max(0, box->findData(QString::fromLatin1(measure))));

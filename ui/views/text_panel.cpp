@@ -130,39 +130,39 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
   connect(m_needle, &QLineEdit::textChanged, this, [this] { find(false, true); });
   connect(m_needle, &QLineEdit::returnPressed, this, &TextPanel::findNext);
   connect(m_text, &TextView::tokenDescribed, this, &TextPanel::described);
-  connect(explorer, &Explorer::documentChanged, this, [this] {
-    m_text->setDocument(m_explorer->document());
+  connect(explorer->session(), &Session::documentChanged, this, [this] {
+    m_text->setDocument(m_explorer->session()->document());
     updateHeading();
   });
   const auto showLayer = [this] {
-    m_text->setLayer(m_explorer->layerInView());
+    m_text->setLayer(m_explorer->whatIf()->layerInView());
     updateHeading();
   };
-  connect(explorer, &Explorer::layersReset, this, showLayer);
-  connect(explorer, &Explorer::layerChanged, this, [this, showLayer](int layer) {
+  connect(explorer->whatIf(), &WhatIf::layersReset, this, showLayer);
+  connect(explorer->whatIf(), &WhatIf::layerChanged, this, [this, showLayer](int layer) {
     if (layer == m_explorer->view()->layer()) showLayer();
   });
   connect(explorer->view(), &ViewState::layerChanged, this, showLayer);
-  connect(explorer, &Explorer::rowChanged, this, [this] {
-    m_text->setRow(m_explorer->row());
-    m_legend->setVisible(m_explorer->row() != nullptr);
+  connect(explorer->whatIf(), &WhatIf::rowChanged, this, [this] {
+    m_text->setRow(m_explorer->whatIf()->row());
+    m_legend->setVisible(m_explorer->whatIf()->row() != nullptr);
     updateHeading();
   });
-  connect(explorer, &Explorer::staleChanged, m_text, &TextView::setDimmed);
+  connect(explorer->whatIf(), &WhatIf::staleChanged, m_text, &TextView::setDimmed);
 }
 
 int TextPanel::shading() const { return m_shading->currentIndex(); }
 void TextPanel::setShading(int shading) { m_shading->setCurrentIndex(shading); }
 
 void TextPanel::updateHeading() {
-  const auto document = m_explorer->document();
+  const auto document = m_explorer->session()->document();
   if (!document) return;
   QString text = tr("%1 · %2 tokens").arg(document->title, formatCount(document->tokens()));
-  const auto layer = m_explorer->layerInView();
+  const auto layer = m_explorer->whatIf()->layerInView();
   if (layer && layer->plan && layer->plan->trace.boundaries.size() > 1) {
     text += tr(" · %1 chunks").arg(formatCount(static_cast<qint64>(layer->plan->trace.boundaries.size()) - 1));
   }
-  if (const auto row = m_explorer->row()) {
+  if (const auto row = m_explorer->whatIf()->row()) {
     text = tr("Row %1: %2 keys, %3 of mass")
                .arg(formatCount(row->row), formatCount(row->kept), formatPercent(row->keptMass));
     m_heading->setToolTip(tr("%n of the keys that hold 95 % of the row's dense attention are dropped", nullptr,
