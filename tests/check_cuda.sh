@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles every CUDA kernel for the two GPU generations it is written for. Needs nvcc, not a GPU; says so without it.
+# Compiles every CUDA source for the two GPU generations it is written for. Needs nvcc, not a GPU; says so without it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null || true)
@@ -9,7 +9,7 @@ if [[ -z $nvcc ]]; then
 fi
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-mapfile -t kernels < <(find core -name '*.cu' | sort)
+mapfile -t kernels < <(find core tests/cuda -name '*.cu' | sort)
 for kernel in "${kernels[@]}"; do
   for arch in sm_80 sm_90a; do
     printf '%s\0' -arch="$arch" "$kernel" -o "$out/${kernel//\//_}.$arch.o"

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "core/attention/cuda/attend_cuda.h"
+#include "core/attention/cuda/attend_sm90.h"
+#include "core/attention/cuda/kept_keys.cuh"
 #include "core/attention/cuda/mma.cuh"
 
 namespace dhsa::cuda {
@@ -13,7 +15,6 @@ constexpr int kKeys = 64;                      // keys per tile
 constexpr int kThreads = kTileRows / 16 * 32;  // a warp owns 16 query rows
 constexpr int kIndexRing = 4;
 constexpr float kLog2E = 1.4426950408889634F;
-constexpr int kNoKey = 0x7fffffff;
 constexpr float kMostCap = 60.0F;  // scores inside +-60: exp() of a float32 needs no running maximum
 
 // Offset, in bytes, of 16-byte column `column` of `row` in a tile of rows of D bfloat16: columns are permuted so that
@@ -22,40 +23,6 @@ template <int D>
 __device__ __forceinline__ std::uint32_t swizzled(int row, int column) {
   return static_cast<std::uint32_t>(row * D * 2 + ((column ^ (row & 7)) << 4));
 }
-
-// The keys of one (mask head, group), addressed by their position in ascending order.
-struct KeptKeys {
-  const int2* ranges;
-  const std::int32_t* offsets;
-  int count;
-
-  __device__ __forceinline__ int key_at(int position) const {
-    int low = 0, high = count - 1;  // last range with offset <= position
-    while (low < high) {
-      const int middle = (low + high + 1) >> 1;
-      if (__ldg(offsets + middle) <= position) {
-        low = middle;
-      } else {
-        high = middle - 1;
-      }
-    }
-    return ranges[low].x + position - __ldg(offsets + low);
-  }
-  // Number of kept keys below `key`.
-  __device__ __forceinline__ int below(int key) const {
-    int low = 0, high = count;  // first range with end > key
-    while (low < high) {
-      const int middle = (low + high) >> 1;
-      if (ranges[middle].y > key) {
-        high = middle;
-      } else {
-        low = middle + 1;
-      }
-    }
-    if (low < count) return __ldg(offsets + low) + max(0, key - ranges[low].x);
-    return count == 0 ? 0 : __ldg(offsets + count - 1) + ranges[count - 1].y - ranges[count - 1].x;
-  }
-};
 
 template <int D>
 struct SharedTiles {
@@ -93,9 +60,7 @@ __global__ void __launch_bounds__(kThreads, 1) attend_kernel(const AttendArgumen
   const QueryTile tile = a.tiles[a.tile_count - 1 - rest / ratio];
   const int head = kv_head * ratio + rest % ratio;
   const int slot = head * a.mask.heads / a.heads * a.mask.groups + tile.group;
-  const int first_range = a.mask.start[slot];
-  const KeptKeys kept{reinterpret_cast<const int2*>(a.mask.ranges) + first_range, a.mask.offsets + first_range,
-                      a.mask.count[slot]};
+  const KeptKeys kept(a.mask, slot);
   const int window = a.mask.window;
   const int from = window > 0 ? kept.below(tile.row_begin - window + 1) : 0;
   const int to = kept.below(tile.row_end);  // keys at or after the tile's end are seen by none of its rows
@@ -267,19 +232,28 @@ const char* choose(const AttendArguments& a, cudaStream_t stream) {
 
 bool attend_supports(int dim) noexcept { return dim == 64 || dim == 128 || dim == 256; }
 
-const char* attend(const AttendArguments& a, Stream stream) {
-  if (a.tile_count == 0) return nullptr;
-  const auto s = static_cast<cudaStream_t>(stream);
-  switch (a.dim) {
-    case 64:
-      return choose<64>(a, s);
-    case 128:
-      return choose<128>(a, s);
-    case 256:
-      return choose<256>(a, s);
-    default:
-      return "head dimension is not 64, 128 or 256";
+DeviceKernel best_device_kernel() {
+#ifdef DHSA_SM90A
+  int device = 0, major = 0, minor = 0;
+  if (cudaGetDevice(&device) == cudaSuccess &&
+      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
+      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) == cudaSuccess && major == 9 &&
+      minor == 0) {
+    return DeviceKernel::kHopper;
   }
+#endif
+  return DeviceKernel::kMma;
 }
+
+const char* attend_with(DeviceKernel kernel, const AttendArguments& a, Stream stream) {
+  if (!attend_supports(a.dim)) return "head dimension is not 64, 128 or 256";
+  if (a.tile_count == 0) return nullptr;
+  if (kernel == DeviceKernel::kHopper) return attend_sm90(a, stream);
+  const auto s = static_cast<cudaStream_t>(stream);
+  if (a.dim == 64) return choose<64>(a, s);
+  return a.dim == 128 ? choose<128>(a, s) : choose<256>(a, s);
+}
+
+const char* attend(const AttendArguments& a, Stream stream) { return attend_with(best_device_kernel(), a, stream); }
 
 }  // namespace dhsa::cuda

@@ -28,9 +28,17 @@ struct AttendArguments {
   int tile_count = 0;
 };
 
+enum class DeviceKernel : std::uint8_t {
+  kMma,     // mma.sync: compute capability 8.0 and later
+  kHopper,  // wgmma: compute capability 9.0, in builds for sm_90a
+};
+
 [[nodiscard]] bool attend_supports(int dim) noexcept;
+// The fastest kernel that the current device and this build have.
+[[nodiscard]] DeviceKernel best_device_kernel();
 // Enqueues on `stream`. Returns nullptr, or CUDA's words for what went wrong. float32 scores, softmax and sums;
 // probabilities are rounded to bfloat16 before they meet the values.
+[[nodiscard]] const char* attend_with(DeviceKernel kernel, const AttendArguments& arguments, Stream stream);
 [[nodiscard]] const char* attend(const AttendArguments& arguments, Stream stream);
 
 }  // namespace dhsa::cuda
