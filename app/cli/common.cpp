@@ -227,8 +227,9 @@ LoadedModel load_model(const ModelOptionsText& choice, ProgressLine& progress) {
         fmt::format("{} is not a folder; --model takes the folder of a Gemma 2 model.", loaded.folder.string()));
   }
   progress.show("loading the model", -1);
-  loaded.tokenizer = Tokenizer::load(loaded.folder / "tokenizer.model");
-  check_vocabulary(read_config(loaded.folder / "config.json"), *loaded.tokenizer);
+  const Gemma2Config config = read_config(loaded.folder / "config.json");
+  loaded.tokenizer = Tokenizer::of_model(loaded.folder, config.vocab_size);
+  check_vocabulary(config, *loaded.tokenizer);
   loaded.model = Gemma2::load(loaded.folder, options, &interrupt());
   return loaded;
 }

@@ -7,6 +7,7 @@
 #include "app/cli/common.h"
 #include "app/cli/table.h"
 #include "app/cli/verify_scores.h"
+#include "app/cli/verify_tokenizer.h"
 #include "core/verify/gemma2.h"
 #include "core/verify/reference_parity.h"
 
@@ -136,6 +137,7 @@ void add_verify(CLI::App& app, Action& action) {
   method->output.add_to(*dhsa);
   dhsa->callback([method, &action] { action = [method] { return verify_method(*method); }; });
   add_verify_scores(*verify, action);
+  add_verify_tokenizer(*verify, action);
 }
 
 }  // namespace dhsa::cli

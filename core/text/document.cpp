@@ -30,22 +30,118 @@ void keep_ends(Document& document, std::int64_t head, std::int64_t tail) {
   }
 }
 
-void cut_to_context(Document& document, std::int64_t context) {
+std::string whole_tokens_text(const Document& document) {
+  return fmt::format("{}{}", document.whole_tokens_estimated ? "about " : "", document.whole_tokens);
+}
+
+// `closing`: tokens at the end that stay whatever is cut.
+void cut_to_context(Document& document, std::int64_t context, std::int64_t closing) {
   const std::int64_t question = document.question_tokens;
   const bool keep_question = question > 0 && question <= context / 2;
-  keep_ends(document, context - (keep_question ? question : 0), keep_question ? question : 0);
+  const std::int64_t tail = keep_question ? question : closing;
+  if (context <= tail) throw Error(fmt::format("The model's context of {} has no room for a text.", context));
+  const std::string has =
+      fmt::format("The text has {} tokens, more than the model's context of {}", whole_tokens_text(document), context);
+  keep_ends(document, context - tail, tail);
   if (keep_question) {
     document.notes.push_back(
-        fmt::format("The text has {} tokens, more than the model's context of {}: its first {} tokens and the question "
-                    "at its end ({} tokens) are used, the {} in between are left out.",
-                    document.whole_tokens, context, context - question, question, document.whole_tokens - context));
+        fmt::format("{}: its first {} tokens and the question at its end ({} tokens) are used, the rest in between is "
+                    "left out.",
+                    has, context - question, question));
   } else {
     document.question_tokens = 0;
     document.notes.push_back(
-        fmt::format("The text has {} tokens, more than the model's context of {}: only its first {} tokens are used, "
-                    "the last {} are left out.",
-                    document.whole_tokens, context, context, document.whole_tokens - context));
+        fmt::format("{}: only its first {} tokens are used, the rest is left out.", has, context - tail));
   }
+}
+
+// How a text is read: plain, as a turn of the user, or as a conversation that is written out.
+enum class Reading : std::uint8_t { kPlain, kTurn, kWritten };
+
+Reading reading_of(const Document& document, const std::optional<TurnMarkers>& markers,
+                   const DocumentOptions& options) {
+  const bool asked = options.chat == ChatMode::kOn;
+  if (asked && !markers) {
+    throw Error(
+        "The model's vocabulary has no <start_of_turn> and <end_of_turn>, so no chat can be read: use --chat off.");
+  }
+  if (!asked && (options.chat == ChatMode::kOff || !options.instruction_tuned || !markers)) return Reading::kPlain;
+  return is_written_chat(document.text) ? Reading::kWritten : Reading::kTurn;
+}
+
+void say_reading(Document& document, Reading reading, const DocumentOptions& options) {
+  const char* model = options.instruction_tuned ? "an instruction-tuned model" : "asked for";
+  if (reading == Reading::kTurn) {
+    document.notes.push_back(fmt::format(
+        "The text is given to the model as one turn of the user ({}); --chat off gives it as it is.", model));
+  }
+  if (reading == Reading::kWritten) {
+    document.notes.push_back(fmt::format(
+        "The text is a chat written out with its markers and is read as one ({}); --chat off reads them as plain text.",
+        model));
+    return;
+  }
+  if (!holds_markers(document.text)) return;
+  document.notes.push_back(
+      fmt::format("Chat markers in the text ({} and {}) are read as plain text{}.", kTurnStart, kTurnEnd,
+                  is_written_chat(document.text) ? "; --chat on reads it as the chat that it is" : ""));
+}
+
+void trim(std::string& text) {
+  constexpr const char* kBlanks = " \t\r\n";
+  text.erase(text.find_last_not_of(kBlanks) + 1);
+  text.erase(0, text.find_first_not_of(kBlanks));
+}
+
+// Tokens of the beginning of `text`, as many as `encode` needs; and the closing ones.
+ChatEncoding encode_as(Reading reading, const Tokenizer& tokenizer, const std::optional<TurnMarkers>& markers,
+                       std::string_view text, const EncodeOptions& encode) {
+  if (reading == Reading::kTurn) return encode_user_turn(tokenizer, *markers, text, encode);
+  if (reading == Reading::kWritten) return encode_written_chat(tokenizer, *markers, text, encode);
+  return {tokenizer.encode(text, encode), 0};
+}
+
+// The question, if there is one near enough to the end.
+void find_question(Document& document, std::size_t start) {
+  if (start == std::string::npos) return;
+  const std::int64_t tokens = tokens_from(start, document.encoding);
+  if (tokens <= kMostQuestionTokens) {
+    document.question_tokens = tokens;
+    return;
+  }
+  const std::size_t colon = document.text.find_first_of(":\xef", start);
+  document.notes.push_back(fmt::format(
+      "A line that begins with \"{}:\" stands {} tokens before the end, more than the {} of a question at the end: it "
+      "is part of the text (--instruction-tokens says otherwise).",
+      document.text.substr(start, colon - start), tokens, kMostQuestionTokens));
+}
+
+// A text of which only the beginning was read: the question at its end follows what was read.
+void add_question_from_afar(Document& document, std::size_t start, std::int64_t context, std::int64_t closing,
+                            const Tokenizer& tokenizer) {
+  constexpr std::size_t kMostBytes = 64 * kMostQuestionTokens;
+  Encoding& encoding = document.encoding;
+  const auto read = static_cast<std::size_t>(encoding.spans.back().end);
+  const auto tokens = static_cast<std::int64_t>(encoding.ids.size());
+  document.whole_tokens_estimated = true;
+  document.whole_tokens = static_cast<std::int64_t>(
+      static_cast<double>(tokens) * static_cast<double>(document.text.size()) / static_cast<double>(read));
+  const bool near = start != std::string::npos && start >= read && document.text.size() - start <= kMostBytes;
+  const Encoding question = near ? tokenizer.encode(std::string_view(document.text).substr(start), false) : Encoding();
+  const auto length = static_cast<std::int64_t>(question.ids.size());
+  document.text.erase(read, (near ? start : document.text.size()) - read);
+  const std::size_t at = encoding.ids.size() - static_cast<std::size_t>(closing);
+  std::vector<TokenSpan> spans = question.spans;
+  for (TokenSpan& span : spans)
+    span = {span.begin + static_cast<std::int64_t>(read), span.end + static_cast<std::int64_t>(read)};
+  encoding.ids.insert(encoding.ids.begin() + static_cast<std::ptrdiff_t>(at), question.ids.begin(), question.ids.end());
+  encoding.spans.insert(encoding.spans.begin() + static_cast<std::ptrdiff_t>(at), spans.begin(), spans.end());
+  const auto size = static_cast<std::int64_t>(document.text.size());
+  for (std::size_t i = encoding.spans.size() - static_cast<std::size_t>(closing); i < encoding.spans.size(); ++i) {
+    encoding.spans[i] = {size, size};
+  }
+  if (length > 0 && length + closing <= kMostQuestionTokens) document.question_tokens = length + closing;
+  cut_to_context(document, context, closing);
 }
 
 }  // namespace
@@ -74,27 +170,35 @@ std::string_view last_characters(std::string_view text, std::size_t most) {
 Document make_document(std::string name, std::string text, const Tokenizer& tokenizer, const DocumentOptions& options) {
   Document document;
   document.name = std::move(name);
-  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);  // a byte order mark is not part of the text
-  if (text.empty()) throw Error(fmt::format("The text {} is empty; there is nothing to run.", document.name));
-  const std::int64_t replaced = replace_invalid_utf8(text);
-  if (replaced > 0) {
-    document.notes.push_back(fmt::format("{} {} of {} not valid UTF-8 and shown as U+FFFD.", replaced,
-                                         replaced == 1 ? "byte" : "bytes",
-                                         document.name + (replaced == 1 ? " is" : " are")));
-  }
-  document.text = std::move(text);
-  document.encoding = tokenizer.encode(document.text);
+  document.text = decode_text(document.name, std::move(text), document.notes);
+  const std::optional<TurnMarkers> markers = turn_markers(tokenizer);
+  const Reading reading = reading_of(document, markers, options);
+  if (reading == Reading::kTurn) trim(document.text);
+  if (document.text.empty()) throw Error(fmt::format("The text {} is empty; there is nothing to run.", document.name));
+  say_reading(document, reading, options);
+  document.chat = reading != Reading::kPlain;
+
+  EncodeOptions encode;
+  encode.most = options.allow_long ? 0 : options.context;
+  encode.progress = options.progress;
+  encode.cancel = options.cancel;
+  ChatEncoding encoded = encode_as(reading, tokenizer, markers, document.text, encode);
+  document.encoding = std::move(encoded.encoding);
   document.whole_tokens = document.tokens();
-  document.question_tokens = question_tokens(document.text, document.encoding);
-  if (options.context > 0 && document.whole_tokens > options.context) {
-    if (options.allow_long) {
-      document.notes.push_back(
-          fmt::format("The text has {} tokens, more than the model's context of {}: it is run whole "
-                      "as asked, and answers may suffer.",
-                      document.whole_tokens, options.context));
-    } else {
-      cut_to_context(document, options.context);
+  const std::size_t question = question_start(document.text, options.question_marks);
+  if (document.encoding.spans.back().end < static_cast<std::int64_t>(document.text.size())) {
+    add_question_from_afar(document, question, options.context, encoded.closing, tokenizer);
+  } else {
+    find_question(document, question);
+    if (options.context > 0 && document.whole_tokens > options.context && !options.allow_long) {
+      cut_to_context(document, options.context, encoded.closing);
     }
+  }
+  if (options.context > 0 && document.tokens() > options.context) {
+    document.notes.push_back(
+        fmt::format("The text has {} tokens, more than the model's context of {}: it is run whole "
+                    "as asked, and answers may suffer.",
+                    document.whole_tokens, options.context));
   }
   document.sentence_ends = sentence_ends(document.text, document.encoding);
   return document;

@@ -1,3 +1,6 @@
+#include <array>
+#include <bit>
+#include <cstring>
 #include <stdexcept>
 
 #include "core/text/sentencepiece_internal.h"
@@ -67,6 +70,22 @@ class Fields {
   std::size_t end_;
 };
 
+void append_varint(std::string& to, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7U) to += static_cast<char>((value & 0x7fU) | 0x80U);
+  to += static_cast<char>(value);
+}
+
+void append_number(std::string& to, unsigned field, std::uint64_t value) {
+  append_varint(to, std::uint64_t{field} << 3U);
+  append_varint(to, value);
+}
+
+void append_bytes(std::string& to, unsigned field, std::string_view bytes) {
+  append_varint(to, std::uint64_t{field} << 3U | 2U);
+  append_varint(to, bytes.size());
+  to += bytes;
+}
+
 }  // namespace
 
 // Field numbers of sentencepiece_model.proto: ModelProto {1 pieces, 3 normalizer_spec}, SentencePiece {1 piece, 3
@@ -83,6 +102,9 @@ SentencePieceFile parse_sentencepiece_file(std::string_view bytes) {
       SentencePieceFile::Piece piece;
       for (Fields field(bytes, model.offset, model.offset + model.size); field.next();) {
         if (field.number == 1) piece.text = std::string(field.bytes());
+        if (field.number == 2 && field.size == sizeof(float)) {
+          std::memcpy(&piece.score, bytes.data() + field.offset, sizeof(float));
+        }
         if (field.number == 3) {
           if (field.is_bytes || field.value < 1 || field.value > 6) throw std::invalid_argument("unknown piece type");
           piece.type = static_cast<PieceType>(field.value);
@@ -102,6 +124,41 @@ SentencePieceFile parse_sentencepiece_file(std::string_view bytes) {
   if (file.pieces.empty()) throw std::invalid_argument("no pieces");
   file.plain_normalizer = !charsmap && !dummy_prefix && !remove_whitespace && escape;
   return file;
+}
+
+void append_piece(std::string& model, const SentencePieceFile::Piece& piece) {
+  std::string message;
+  append_bytes(message, 1, piece.text);
+  append_varint(message, 2U << 3U | 5U);
+  const auto score = std::bit_cast<std::array<char, sizeof(float)>>(piece.score);
+  message.append(score.data(), score.size());
+  append_number(message, 3, static_cast<std::uint64_t>(piece.type));
+  append_bytes(model, 1, message);
+}
+
+// TrainerSpec {3 model_type (2: byte-pair encoding), 35 byte_fallback, 40 to 43 ids of unknown, begin, end, padding,
+// 45 to 48 their pieces}; without the latter the library takes others for them.
+std::string write_sentencepiece_file(const std::vector<SentencePieceFile::Piece>& pieces) {
+  std::string model;
+  std::string trainer;
+  append_number(trainer, 3, 2);
+  append_number(trainer, 35, 1);
+  const std::string_view roles[] = {"<unk>", "<bos>", "<eos>", "<pad>"};
+  for (unsigned role = 0; role < 4; ++role) {
+    for (std::size_t id = 0; id < pieces.size(); ++id) {
+      if (pieces[id].text == roles[role]) append_number(trainer, 40 + role, id);
+    }
+    append_bytes(trainer, 45 + role, roles[role]);
+  }
+  std::string normalizer;
+  append_bytes(normalizer, 1, "identity");
+  append_number(normalizer, 3, 0);
+  append_number(normalizer, 4, 0);
+  append_number(normalizer, 5, 1);
+  append_bytes(model, 2, trainer);
+  append_bytes(model, 3, normalizer);
+  for (const SentencePieceFile::Piece& piece : pieces) append_piece(model, piece);
+  return model;
 }
 
 }  // namespace dhsa

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/text/tokenizer_config.h"
+
 namespace dhsa {
 
 // libsentencepiece, in its module (or process). One model; may be called by several threads at once.
@@ -25,6 +27,7 @@ enum class PieceType : std::uint8_t { kNormal = 1, kUnknown, kControl, kUserDefi
 struct SentencePieceFile {
   struct Piece {
     std::string text;
+    float score = 0;
     PieceType type = PieceType::kNormal;
     std::size_t type_offset = 0;  // where the type is written in the file, 0 if left out
   };
@@ -35,5 +38,20 @@ struct SentencePieceFile {
 
 // Throws std::invalid_argument if `bytes` is no ModelProto.
 SentencePieceFile parse_sentencepiece_file(std::string_view bytes);
+
+// A ModelProto of these pieces in the order of their ids: byte-pair encoding with byte fallback and Gemma's normalizer.
+std::string write_sentencepiece_file(const std::vector<SentencePieceFile::Piece>& pieces);
+// The same for one piece more at the end of a ModelProto (messages of repeated fields may stand anywhere in it).
+void append_piece(std::string& model, const SentencePieceFile::Piece& piece);
+
+// The pieces of a Hugging Face tokenizer.json of Gemma 2, such that SentencePiece makes the same ids of every text.
+// Throws std::invalid_argument with the reason where it would not.
+std::vector<SentencePieceFile::Piece> parse_tokenizer_json(std::string_view text);
+
+// The pieces that the files beside a tokenizer put behind its own, up to a vocabulary of `vocabulary` tokens. Ids in
+// between that nobody names are pieces called "<8192>".
+std::vector<SentencePieceFile::Piece> added_pieces(const TokenizerConfig& config,
+                                                   const std::vector<SentencePieceFile::Piece>& pieces,
+                                                   std::int64_t vocabulary);
 
 }  // namespace dhsa

@@ -57,7 +57,7 @@ std::shared_ptr<const LoadedModel> loadModel(const QString& folder, const Cancel
   model->name = model->embedded ? Session::tr("Demo model") : QFileInfo(QDir(model->folder).absolutePath()).fileName();
   model->weights = Gemma2::load(path, {}, cancel);
   model->fingerprint = QString::fromStdString(model->weights->fingerprint());
-  model->tokenizer = Tokenizer::load(path / "tokenizer.model");
+  model->tokenizer = Tokenizer::of_model(path, model->weights->config().vocab_size);
   check_vocabulary(model->weights->config(), *model->tokenizer);
   warmUp(*model->weights, cancel);
   return model;

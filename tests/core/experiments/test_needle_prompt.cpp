@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/experiments/needle.h"
+#include "core/text/question.h"
 #include "tests/support/expect_error.h"
 
 namespace dhsa {
@@ -78,7 +79,7 @@ void expect_well_made(const NeedleSettings& settings, std::int64_t length, std::
   const std::string question = said(prompt, {tokens - prompt.question_tokens, tokens});
   EXPECT_TRUE(question.starts_with("Question: What ")) << question;
   EXPECT_TRUE(question.ends_with("?\nAnswer:")) << question;
-  EXPECT_EQ(prompt.question_tokens, question_tokens(prompt.text, prompt.encoding));
+  EXPECT_EQ(prompt.question_tokens, tokens_from(question_start(prompt.text, usual_question_marks()), prompt.encoding));
   const std::size_t of = question.find("of the ") + 7;
   const std::string key = question.substr(of, question.find('?') - of);
   for (const std::string& value : prompt.values) {

@@ -7,6 +7,7 @@
 #include <regex>
 #include <string>
 
+#include "core/text/question.h"
 #include "core/text/tokenizer.h"
 
 namespace {
@@ -41,7 +42,7 @@ TEST(SampleDocument, FitsTheDemoModelAndItsQuestionIsFound) {
   const dhsa::Encoding encoding = tokenizer->encode(sample());
   EXPECT_GE(encoding.ids.size(), 6500u);
   EXPECT_LE(encoding.ids.size(), 7800u);
-  const auto question = question_tokens(sample(), encoding);
+  const auto question = tokens_from(dhsa::question_start(sample(), dhsa::usual_question_marks()), encoding);
   const auto first = encoding.spans[encoding.spans.size() - static_cast<std::size_t>(question)].begin;
   EXPECT_EQ(sample().substr(static_cast<std::size_t>(first), 9), "Question:");
 }

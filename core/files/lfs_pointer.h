@@ -1,0 +1,19 @@
+// The small text that Git-LFS leaves in place of a large file that was not fetched.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "core/base/error.h"
+
+namespace dhsa {
+
+// Throws Error if a file that begins with `head` is one.
+inline void refuse_lfs_pointer(std::string_view head, const std::filesystem::path& path) {
+  if (!head.starts_with("version https://git-lfs")) return;
+  throw Error(path.string() +
+              ": is a Git-LFS pointer and not the file itself; run \"git lfs pull\" in its folder or download it.");
+}
+
+}  // namespace dhsa
