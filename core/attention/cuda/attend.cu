@@ -233,16 +233,8 @@ const char* choose(const AttendArguments& a, cudaStream_t stream) {
 bool attend_supports(int dim) noexcept { return dim == 64 || dim == 128 || dim == 256; }
 
 DeviceKernel best_device_kernel() {
-#ifdef DHSA_SM90A
-  int device = 0, major = 0, minor = 0;
-  if (cudaGetDevice(&device) == cudaSuccess &&
-      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
-      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) == cudaSuccess && major == 9 &&
-      minor == 0) {
-    return DeviceKernel::kHopper;
-  }
-#endif
-  return DeviceKernel::kMma;
+  static const bool hopper = has_sm90();
+  return hopper ? DeviceKernel::kHopper : DeviceKernel::kMma;
 }
 
 const char* attend_with(DeviceKernel kernel, const AttendArguments& a, Stream stream) {

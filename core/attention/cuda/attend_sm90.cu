@@ -570,6 +570,17 @@ const char* choose(const AttendArguments& a, cudaStream_t stream) {
 
 }  // namespace
 
+bool has_sm90() noexcept {
+  // Asked of the code that the device has loaded, since build systems name architectures in many ways: where it was not
+  // compiled for sm_90a the kernel is empty, and an empty kernel needs hardly a register.
+  cudaFuncAttributes loaded{};
+  if (cudaFuncGetAttributes(&loaded, attend_kernel<64, true>) != cudaSuccess) {
+    (void)cudaGetLastError();
+    return false;
+  }
+  return loaded.numRegs > 100;
+}
+
 const char* attend_sm90(const AttendArguments& a, Stream stream) {
   const auto s = static_cast<cudaStream_t>(stream);
   switch (a.dim) {

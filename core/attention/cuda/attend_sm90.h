@@ -5,6 +5,8 @@
 
 namespace dhsa::cuda {
 
+// Whether the current device runs it and this build holds it.
+[[nodiscard]] bool has_sm90() noexcept;
 // a.dim is one that attend_supports(), a.tile_count > 0. As attend() otherwise.
 [[nodiscard]] const char* attend_sm90(const AttendArguments& a, Stream stream);
 
