@@ -17,10 +17,7 @@ namespace dhsa::cli {
 namespace {
 
 struct AblateChoice {
-  ModelOptionsText model;
-  OutputOptions output;
-  ResultsFiles files;
-  AblationSettings settings;
+  ExperimentFlags flags;
   std::vector<std::string> texts;
   std::int64_t samples = 8;
   std::int64_t needles = 0;
@@ -28,7 +25,6 @@ struct AblateChoice {
   std::vector<std::string> only;
   std::vector<std::string> variants;
   std::string predictor;
-  bool allow_long = false;
   bool markdown = false;
 };
 
@@ -41,11 +37,10 @@ AblationVariant own_variant(const std::string& text, std::int64_t budget) {
     throw Error(fmt::format("--variant {}: write NAME=PRESET,parameter=value,...", in_quotes(text)));
   }
   AblationVariant variant{"own", text.substr(0, equals), {}};
-  variant.parameters = named_parameters(parts.front(), {});
-  variant.parameters.budget = variant.parameters.max_budget = budget;
+  variant.parameters = named_parameters(parts.front(), {}, {{"budget", budget}, {"max-budget", budget}});
   for (std::size_t i = 1; i < parts.size(); ++i) {
-    if (set_as_said(variant.parameters, parts[i])) continue;
-    throw Error(fmt::format("--variant {}: {} has no value.", in_quotes(text), parts[i]));
+    const auto [key, value] = assignment(parts[i], "--variant " + variant.name);
+    set_parameter(variant.parameters, key, value);
   }
   return variant;
 }
@@ -73,18 +68,18 @@ std::vector<AblationVariant> variants_of(const AblateChoice& options) {
   return variants;
 }
 
-std::vector<AblationText> texts_of(const AblateChoice& options, const Tokenizer& tokenizer) {
+std::vector<AblationText> texts_of(const AblateChoice& options, const AblationSettings& settings,
+                                   const Tokenizer& tokenizer) {
   std::vector<AblationText> texts;
   const auto files = static_cast<std::int64_t>(options.texts.size());
   for (std::int64_t f = 0; f < files; ++f) {
     const std::filesystem::path path = options.texts[static_cast<std::size_t>(f)];
     const std::int64_t samples = options.samples / files + (f < options.samples % files ? 1 : 0);
     std::vector<AblationText> excerpts =
-        held_out_excerpts(path.filename().string(), read_text(path), samples, options.settings.tokens, tokenizer);
+        held_out_excerpts(path.filename().string(), read_text(path), samples, settings.tokens, tokenizer);
     std::move(excerpts.begin(), excerpts.end(), std::back_inserter(texts));
   }
-  std::vector<AblationText> needles =
-      needle_documents(options.needles, options.settings.tokens, options.settings.seed, tokenizer);
+  std::vector<AblationText> needles = needle_documents(options.needles, settings.tokens, settings.seed, tokenizer);
   std::move(needles.begin(), needles.end(), std::back_inserter(texts));
   return texts;
 }
@@ -232,34 +227,27 @@ int ablate(const AblateChoice& options) {
     throw Error("There is nothing to measure on; name a file with --text, or ask for --needles.");
   }
   AblationResults results;
-  results.settings = options.settings;
-  check_settings(results.settings);
+  options.flags.settings.put(ablation_options(), results.settings);
   results.variants = variants_of(options);
-  options.files.check(options.output.json);
-  ProgressLine progress(options.output.style());
-  const LoadedModel loaded = load_model(options.model, progress);
-  results.model = describe(loaded);
-  results.fingerprint = loaded.model->fingerprint();
-  check_context(results.settings.tokens, loaded, options.allow_long);
-  std::vector<MethodChoice> choices;
-  for (const AblationVariant& variant : results.variants) choices.push_back({variant.name, variant.parameters});
-  const std::shared_ptr<const BoundaryPredictor> predictor = load_predictor(choices, loaded.folder);
-  progress.show("reading the texts", -1);
-  results.texts = texts_of(options, *loaded.tokenizer);
-  options.files.go_on(options.output.json, results, parse_ablation_results, &AblationResults::samples);
+  options.flags.files.check(options.flags.output.json);
 
-  AblationOptions run;
-  run.cancel = &interrupt();
-  run.progress = [&](const std::string& what, double fraction) { progress.show(what, fraction); };
-  run.updated = [&](const AblationResults& so_far) { options.files.write(options.output.json, so_far); };
-  progress.restart();
-  const bool whole = run_or_stop([&] { run_ablation(*loaded.model, results, run, predictor); });
-  progress.clear();
-  if (whole) options.files.write(options.output.json, results);
-  const auto done = static_cast<std::int64_t>(results.samples.size());
-  if (done > 0) fmt::print("{}", report(results, options));
-  const auto all = static_cast<std::int64_t>(results.variants.size() * results.texts.size());
-  return whole ? 0 : options.files.stopped(options.output.json, done, all, "measurements");
+  std::shared_ptr<const BoundaryPredictor> predictor;
+  ExperimentSteps<AblationResults, std::vector<AblationSample>> steps;
+  steps.longest = results.settings.tokens;
+  steps.counted = "measurements";
+  steps.part = &AblationResults::samples;
+  steps.parse = parse_ablation_results;
+  steps.prepare = [&](const LoadedModel& loaded, AblationResults& asked) {
+    std::vector<MethodChoice> choices;
+    for (const AblationVariant& variant : asked.variants) choices.push_back({variant.name, variant.parameters});
+    predictor = load_predictor(choices, loaded.folder);
+    asked.texts = texts_of(options, asked.settings, *loaded.tokenizer);
+  };
+  steps.run = [&](const LoadedModel& loaded, AblationResults& asked, const AblationOptions& how) {
+    run_ablation(*loaded.model, asked, how, predictor);
+  };
+  steps.report = [&](const AblationResults& measured) { return report(measured, options); };
+  return run_experiment(options.flags, std::move(results), steps);
 }
 
 }  // namespace
@@ -279,7 +267,6 @@ void add_ablate(CLI::App& app, Action& action) {
       "          dhsa ablate --needles 10 --only methods\n"
       "          dhsa ablate --text book.txt --only methods --variant \"mine=best,budget=512,score-rows=4\"",
       groups));
-  options->model.add_to(*command);
   const auto number_option = [&](const char* name, auto& value, const char* help) {
     command->add_option(name, value, help)->type_name("N")->group("Ablation");
   };
@@ -290,12 +277,7 @@ void add_ablate(CLI::App& app, Action& action) {
   number_option("--needles", options->needles,
                 "Needle documents of generated prose, one for each depth; rows of question and needle are measured "
                 "apart [default 0]");
-  number_option("--tokens", options->settings.tokens, "Tokens of a sample or needle document [default 8192]");
   number_option("--budget", options->budget, "Keys kept for a query row, by every variant [default 1024]");
-  number_option("--metrics-rows", options->settings.metrics_rows, "Measure masks on every N-th row [default 7]");
-  number_option("--logit-positions", options->settings.logit_positions,
-                "Compare logits at most at N positions; 0 leaves the variants' own prefills out [default 2048]");
-  number_option("--seed", options->settings.seed, "Seed of the needle documents [default 1]");
   command->add_option("--only", options->only, "Only groups whose name begins so, or the variant of this name")
       ->type_name("TEXT...")
       ->group("Ablation");
@@ -305,11 +287,8 @@ void add_ablate(CLI::App& app, Action& action) {
   command->add_option("--predictor", options->predictor, "Predictor of learned boundaries [default: the model's own]")
       ->type_name("FILE")
       ->group("Ablation");
-  command->add_flag("--allow-long", options->allow_long, "Allow texts longer than the model's context")
-      ->group("Ablation");
   command->add_flag("--markdown", options->markdown, "Print the tables as Markdown")->group("Output");
-  options->output.add_to(*command);
-  options->files.add_to(*command);
+  options->flags.add_to(*command, ablation_options());
   command->callback([options, &action] { action = [options] { return ablate(*options); }; });
 }
 

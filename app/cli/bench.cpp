@@ -46,14 +46,6 @@ std::vector<std::int64_t> lengths_of(const std::string& text) {
   return lengths;
 }
 
-std::vector<MethodChoice> choices_of(const BenchChoice& options) {
-  const SparsityParameters base = options.parameters.read(0);
-  std::vector<MethodChoice> choices;
-  for (const std::string& name : split_list(options.methods)) choices.push_back({name, named_parameters(name, base)});
-  if (choices.empty()) throw Error("--methods names no method.");
-  return choices;
-}
-
 void check_rounds(const BenchChoice& options) {
   if (options.repeats < 1 || options.repeats > 1000 || options.warm_up < 0 || options.warm_up > 1000) {
     throw Error("--repeats must be from 1 to 1000 and --warm-up from 0 to 1000.");
@@ -144,7 +136,7 @@ int attention(const BenchChoice& options) {
   options.model.use_threads();
   const DType type = options.model.options().compute;
   const std::vector<std::int64_t> lengths = lengths_of(options.lengths);
-  const std::vector<MethodChoice> choices = choices_of(options);
+  const std::vector<MethodChoice> choices = options.parameters.choices(options.methods);
   std::vector<AttentionShape> shapes;
   for (const std::string& name : split_list(options.shapes)) shapes.push_back(attention_shape(name));
   JsonFile json(options.output.json);
@@ -226,7 +218,7 @@ int prefill(const BenchChoice& options) {
   options.model.use_threads();
   const ModelOptions compute = options.model.options();
   const std::vector<std::int64_t> lengths = lengths_of(options.lengths);
-  const std::vector<MethodChoice> choices = choices_of(options);
+  const std::vector<MethodChoice> choices = options.parameters.choices(options.methods);
   JsonFile json(options.output.json);
   ProgressLine progress(options.output.style());
   const BenchOptions bench = bench_options(options, progress);
@@ -304,9 +296,7 @@ int prefill(const BenchChoice& options) {
 }
 
 void add_common(CLI::App& command, BenchChoice& options) {
-  command
-      .add_option("--methods", options.methods,
-                  fmt::format("Methods and presets to time beside dense [default {}]", options.methods))
+  command.add_option("--methods", options.methods, method_names_help("Methods to time beside dense", options.methods))
       ->type_name("NAMES")
       ->group("Benchmark");
   command.add_option("--lengths", options.lengths, fmt::format("Tokens [default {}]", options.lengths))

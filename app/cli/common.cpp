@@ -22,28 +22,6 @@ std::string joined(const std::vector<std::string>& parts, const char* between) {
   return fmt::format("{}", fmt::join(parts, between));
 }
 
-std::string number(double value) { return fmt::format("{:.10g}", value); }
-
-// Help of one parameter: what it does, unit, default and bounds.
-std::string parameter_help(const ParameterInfo& info, const SparsityParameters& defaults) {
-  std::string help = info.help.substr(0, info.help.find_last_not_of('.') + 1);
-  std::vector<std::string> facts;
-  if (info.kind == ParameterInfo::Kind::kChoice) facts.push_back(joined(info.choices, ", "));
-  if (!info.unit.empty()) facts.push_back(info.unit);
-  const ParameterValue value = get_parameter(defaults, info.key);
-  if (info.kind == ParameterInfo::Kind::kCount || info.kind == ParameterInfo::Kind::kReal) {
-    facts.push_back(fmt::format("{} to {}", number(info.minimum), number(info.maximum)));
-    facts.push_back("default " + (std::holds_alternative<double>(value)
-                                      ? number(std::get<double>(value))
-                                      : std::to_string(std::get<std::int64_t>(value))));
-  } else if (info.kind == ParameterInfo::Kind::kChoice) {
-    facts.push_back("default " + std::get<std::string>(value));
-  }
-  if (info.used_by.size() == 1) facts.push_back(fmt::format("{} only", dhsa::name_of(info.used_by.front())));
-  if (!facts.empty()) help += fmt::format(" [{}]", joined(facts, "; "));
-  return help;
-}
-
 std::string all_of_input() {
   std::string text;
   std::vector<char> buffer(std::size_t{1} << 16U);
@@ -137,84 +115,96 @@ void JsonFile::write(const nlohmann::json& json) {
   file_.reset();
 }
 
-void ParameterOptions::add_to(CLI::App& app, const SparsityParameters& defaults,
-                              const std::vector<std::string>& without) {
-  defaults_ = defaults;
+void OptionFlags::add(CLI::App& app, const OptionInfo& info, const std::string& help, const std::string& group) {
+  using Kind = OptionInfo::Kind;
+  Flag& flag = flags_.emplace_back(Flag{info.key, false, {}, nullptr});
+  CLI::Option* made = info.kind == Kind::kFlag ? app.add_flag(fmt::format("--{0},!--no-{0}", info.key), flag.on, help)
+                                               : app.add_option("--" + info.key, flag.text, help);
+  if (info.kind != Kind::kFlag) {
+    made->type_name(info.kind == Kind::kCount  ? "N"
+                    : info.kind == Kind::kReal ? "X"
+                    : info.kind == Kind::kFile ? "FILE"
+                                               : "NAME");
+  }
+  flag.option = made->group(group);
+}
+
+std::vector<std::pair<std::string, OptionValue>> OptionFlags::given() const {
+  std::vector<std::pair<std::string, OptionValue>> values;
+  for (const Flag& flag : flags_) {
+    if (flag.option->count() == 0) continue;
+    const bool takes_value = flag.option->get_expected_max() > 0;
+    values.emplace_back(flag.key, takes_value ? OptionValue(flag.text) : OptionValue(flag.on));
+  }
+  return values;
+}
+
+void ParameterOptions::add_to(CLI::App& app, const std::vector<std::string>& without) {
   std::vector<std::string> names;
   for (const Preset& preset : presets()) names.push_back(preset.name);
   app.add_option("--preset", preset_, fmt::format("Named settings; single options go on top [{}]", joined(names, ", ")))
       ->type_name("NAME")
       ->group("Method");
-  for (const ParameterInfo& info : parameter_table()) {
-    if (std::find(without.begin(), without.end(), info.key) != without.end()) continue;
-    const std::string help = parameter_help(info, defaults);
-    const std::string name = "--" + info.key;
-    CLI::Option* option = nullptr;
-    if (info.key == "instruction-tokens") {
-      option = app.add_option(name, instruction_,
-                              info.help +
-                                  " [tokens; default auto: from the start of the last line that begins with "
-                                  "\"Question:\"]")
-                   ->type_name("N|auto");
-    } else if (info.kind == ParameterInfo::Kind::kFlag) {
-      option = app.add_flag(fmt::format("{},!--no-{}", name, info.key), flags_[info.key], help);
-    } else {
-      option = app.add_option(name, values_[info.key], help);
-      option->type_name(info.kind == ParameterInfo::Kind::kChoice ? "NAME"
-                        : info.kind == ParameterInfo::Kind::kFile ? "FILE"
-                        : info.kind == ParameterInfo::Kind::kReal ? "X"
-                                                                  : "N");
-    }
-    option->group(info.group);
-    options_[info.key] = option;
-  }
+  std::vector<std::string> left_out = without;
+  left_out.emplace_back("instruction-tokens");
+  flags_.add_to(app, parameter_table(), SparsityParameters{}, {}, left_out);
+  if (std::find(without.begin(), without.end(), "instruction-tokens") != without.end()) return;
+  const OptionInfo& instruction = parameter_table().at("instruction-tokens");
+  app.add_option(
+         "--instruction-tokens", instruction_,
+         instruction.help + " [tokens; default auto: from the start of the last line that begins with \"Question:\"]")
+      ->type_name("N|auto")
+      ->group(instruction.group);
 }
 
-void ParameterOptions::put_single_options(SparsityParameters& parameters) const {
-  for (const auto& [key, option] : options_) {
-    if (option->count() == 0 || key == "instruction-tokens") continue;
-    if (const auto flag = flags_.find(key); flag != flags_.end()) {
-      set_parameter(parameters, key, flag->second);
-    } else {
-      set_parameter(parameters, key, values_.at(key));
-    }
-  }
+SparsityParameters ParameterOptions::base(SparsityParameters parameters) const {
+  if (!preset_.empty()) apply_preset(parameters, preset_);
+  if (instruction_ != "auto") set_parameter(parameters, "instruction-tokens", instruction_);
+  return parameters;
 }
 
 SparsityParameters ParameterOptions::read(std::int64_t question) const {
-  SparsityParameters parameters = defaults_;
+  SparsityParameters parameters;
   parameters.instruction_tokens = question;
   return read_onto(parameters);
 }
 
 SparsityParameters ParameterOptions::read_onto(SparsityParameters parameters) const {
-  if (!preset_.empty()) apply_preset(parameters, preset_);
-  if (instruction_ != "auto") set_parameter(parameters, "instruction-tokens", instruction_);
-  put_single_options(parameters);
+  parameters = base(parameters);
+  const auto given = flags_.given();
+  for (const auto& [key, value] : given) {
+    if (key != "method") continue;
+    SparsityParameters asked = parameters;
+    set_parameter(asked, key, value);
+    switch_method(parameters, asked.method);
+  }
+  flags_.put(parameter_table(), parameters);
   check_parameters(parameters);
   return parameters;
 }
 
-std::vector<MethodChoice> ParameterOptions::choices(const std::string& names) const {
-  SparsityParameters base = defaults_;
-  if (!preset_.empty()) apply_preset(base, preset_);
+std::vector<MethodChoice> ParameterOptions::choices(const std::string& names, std::int64_t question) const {
+  SparsityParameters parameters;
+  parameters.instruction_tokens = question;
+  parameters = base(parameters);
+  ParameterChanges changes = flags_.given();
+  std::erase_if(changes, [](const auto& change) { return change.first == "method"; });
   std::vector<MethodChoice> choices;
   for (const std::string& name : split_list(names)) {
-    const auto same = [&](const auto& other) { return other.name == name; };
-    if (std::any_of(choices.begin(), choices.end(), same)) {
+    if (std::any_of(choices.begin(), choices.end(), [&](const auto& other) { return other.name == name; })) {
       throw Error(fmt::format("{} is named twice among the methods; name it once.", name));
     }
-    SparsityParameters parameters = base;
-    if (std::any_of(presets().begin(), presets().end(), same)) {
-      apply_preset(parameters, name);
-    } else {
-      parameters = named_parameters(name, base);
-    }
-    put_single_options(parameters);
-    choices.push_back({name, parameters});
+    choices.push_back({name, named_parameters(name, parameters, changes)});
   }
   if (choices.empty()) throw Error("--methods names no method.");
   return choices;
+}
+
+std::string method_names_help(const std::string& what, const std::string& standard) {
+  return fmt::format(
+      "{}, separated by commas: a preset, or a method with the values of its preset; single options below hold for "
+      "all of them, and +PARAMETER=VALUE after a name changes it alone, as in best+score-rows=8 [default {}]",
+      what, standard);
 }
 
 LoadedModel load_model(const ModelOptionsText& choice, ProgressLine& progress) {
@@ -286,36 +276,6 @@ std::string describe(const LoadedModel& loaded) {
 }
 
 nlohmann::json model_json(const LoadedModel& loaded) { return dhsa::model_json(loaded.folder, *loaded.model); }
-
-bool set_as_said(SparsityParameters& parameters, const std::string& assignment) {
-  const std::size_t equals = assignment.find('=');
-  if (equals == std::string::npos) return false;
-  set_parameter(parameters, assignment.substr(0, equals), assignment.substr(equals + 1));
-  return true;
-}
-
-SparsityParameters named_parameters(const std::string& name, const SparsityParameters& base) {
-  if (const std::size_t plus = name.rfind('+'); plus != std::string::npos) {
-    SparsityParameters changed = named_parameters(name.substr(0, plus), base);
-    if (set_as_said(changed, name.substr(plus + 1))) return changed;
-    throw Error(fmt::format("{}: after \"+\" write parameter=value.", in_quotes(name)));
-  }
-  SparsityParameters parameters = base;
-  std::vector<std::string> names;
-  for (const Method method : all_methods()) {
-    names.emplace_back(dhsa::name_of(method));
-    parameters.method = method;
-    if (name == names.back()) return parameters;
-  }
-  parameters = base;
-  for (const Preset& preset : presets()) {
-    if (std::find(names.begin(), names.end(), preset.name) == names.end()) names.push_back(preset.name);
-    if (name != preset.name) continue;
-    apply_preset(parameters, name);
-    return parameters;
-  }
-  throw Error(fmt::format("There is no method or preset \"{}\"; there are {}.", name, joined(names, ", ")));
-}
 
 std::vector<std::string> split_list(const std::string& text) {
   std::vector<std::string> parts;

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <algorithm>
 #include <functional>
-#include <map>
+#include <list>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/cli/progress.h"
@@ -70,29 +72,59 @@ class JsonFile {
   std::optional<AtomicFile> file_;
 };
 
+// One option of the command line for each row of a table, and what was given of them.
+class OptionFlags {
+ public:
+  // In help under the option's group, after `prefix`; keys in `without` get none.
+  template <class Settings>
+  void add_to(CLI::App& app, const OptionTable<Settings>& table, const Settings& defaults,
+              const std::string& prefix = {}, const std::vector<std::string>& without = {}) {
+    for (const Option<Settings>& option : table) {
+      if (std::find(without.begin(), without.end(), option.key) != without.end()) continue;
+      add(app, option, help_of(option, option.get(defaults)), prefix + option.group);
+    }
+  }
+  void add(CLI::App& app, const OptionInfo& info, const std::string& help, const std::string& group);
+  // Keys and values in the order of the table; the value of a flag is a bool, others are as they were written.
+  [[nodiscard]] std::vector<std::pair<std::string, OptionValue>> given() const;
+  template <class Settings>
+  void put(const OptionTable<Settings>& table, Settings& settings) const {
+    for (const auto& [key, value] : given()) table.at(key).set(settings, value);
+  }
+
+ private:
+  struct Flag {
+    std::string key;
+    bool on = false;
+    std::string text;
+    const CLI::Option* option = nullptr;
+  };
+  std::list<Flag> flags_;  // CLI11 keeps their addresses
+};
+
 // One option per row of parameter_table(), and --preset. Instruction tokens also take "auto".
 class ParameterOptions {
  public:
-  // `defaults` hold without any option; parameters in `without` get none.
-  void add_to(CLI::App& app, const SparsityParameters& defaults = {}, const std::vector<std::string>& without = {});
-  // Defaults, then the preset, then single options. `question` replaces "auto".
+  void add_to(CLI::App& app, const std::vector<std::string>& without = {});
+  // Defaults, then the preset, then the method with its preset where it is another, then single options. `question`
+  // replaces "auto".
   [[nodiscard]] SparsityParameters read(std::int64_t question) const;
-  // For each name (at commas): the preset of that name, or the method with defaults and preset, then single
-  // options on top of either. Throws Error on other names, on none, and on one that comes twice.
-  [[nodiscard]] std::vector<MethodChoice> choices(const std::string& names) const;
   // The same on top of other values than the defaults; their instruction tokens hold unless the option is given.
   [[nodiscard]] SparsityParameters read_onto(SparsityParameters parameters) const;
+  // What each name (at commas) stands for, single options (but for --method) between a name's preset and what it says
+  // after "+". Throws Error on other names, on none, and on one that comes twice.
+  [[nodiscard]] std::vector<MethodChoice> choices(const std::string& names, std::int64_t question = 0) const;
 
  private:
-  void put_single_options(SparsityParameters& parameters) const;
+  // Defaults, preset and instruction tokens.
+  [[nodiscard]] SparsityParameters base(SparsityParameters parameters) const;
 
-  SparsityParameters defaults_;
   std::string preset_;
   std::string instruction_ = "auto";
-  std::map<std::string, std::string> values_;
-  std::map<std::string, bool> flags_;
-  std::map<std::string, const CLI::Option*> options_;
+  OptionFlags flags_;
 };
+// Help of an option that takes names of methods: `what` it is for, `standard` its default.
+[[nodiscard]] std::string method_names_help(const std::string& what, const std::string& standard);
 
 struct LoadedModel {
   std::filesystem::path folder;
@@ -111,11 +143,6 @@ void add_text_options(CLI::App& app, std::string& text, bool& allow_long);
 [[nodiscard]] std::string describe(const LoadedModel& loaded);
 [[nodiscard]] nlohmann::json model_json(const LoadedModel& loaded);
 
-// Parameters of a method with all else as in `base`, or of a preset; "best+score-rows=8+sink-tokens=4" changes single
-// ones. Throws Error on any other name.
-[[nodiscard]] SparsityParameters named_parameters(const std::string& name, const SparsityParameters& base);
-// Does what "parameter=value" says; false where it has no "=". Throws Error on what cannot be set.
-[[nodiscard]] bool set_as_said(SparsityParameters& parameters, const std::string& assignment);
 [[nodiscard]] std::vector<std::string> split_list(const std::string& text);  // at commas, empty parts dropped
 
 }  // namespace dhsa::cli

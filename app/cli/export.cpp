@@ -31,36 +31,12 @@ struct ExportOptions {
   std::string heads;
   std::vector<std::string> files;
   std::string out;
-  // One per row of figure_options(), as written; empty: not given.
-  std::map<std::string, std::string> values;
-  std::map<std::string, bool> flags;
-  std::map<std::string, const CLI::Option*> given;
+  OptionFlags looks;
 };
-
-ParameterValue value_of(const FigureOption& option, const std::string& text) {
-  if (std::holds_alternative<std::string FigureSpec::*>(option.member)) return text;
-  const auto number = [&](auto value) {
-    const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || fault != std::errc() || end != text.data() + text.size()) {
-      throw Error(fmt::format("--{}: \"{}\" is no {}number.", option.key, text,
-                              std::is_integral_v<decltype(value)> ? "whole " : ""));
-    }
-    return ParameterValue(value);
-  };
-  if (std::holds_alternative<double FigureSpec::*>(option.member)) return number(0.0);
-  return number(std::int64_t{0});
-}
 
 FigureSpec spec_of(const ExportOptions& options) {
   FigureSpec spec;
-  for (const FigureOption& option : figure_options()) {
-    if (options.given.at(option.key)->count() == 0) continue;
-    if (std::holds_alternative<bool FigureSpec::*>(option.member)) {
-      set_option(spec, option, options.flags.at(option.key));
-    } else {
-      set_option(spec, option, value_of(option, options.values.at(option.key)));
-    }
-  }
+  options.looks.put(figure_options(), spec);
   for (const std::string& panel : split_list(options.panels)) spec.panels.push_back(parse_panel(panel));
   check_figure(spec);
   return spec;
@@ -283,40 +259,6 @@ int export_all(const ExportOptions& options) {
   return 0;
 }
 
-void add_figure_options(CLI::App& command, ExportOptions& options) {
-  const FigureSpec defaults;
-  for (const FigureOption& option : figure_options()) {
-    std::string help = option.help;
-    std::vector<std::string> facts;
-    if (!option.choices.empty()) facts.push_back(fmt::format("{}", fmt::join(option.choices, ", ")));
-    if (*option.unit != '\0') facts.emplace_back(option.unit);
-    const ParameterValue value = get_option(defaults, option);
-    if (const auto* flag = std::get_if<bool>(&value)) {
-      facts.push_back(*flag ? fmt::format("on; --no-{} leaves it out", option.key) : "off");
-    } else {
-      std::visit(
-          [&](const auto& plain) {
-            const std::string text = fmt::format("{}", plain);
-            if (!text.empty()) facts.push_back("default " + text);
-          },
-          value);
-    }
-    if (!facts.empty()) help += fmt::format(" [{}]", fmt::join(facts, "; "));
-    CLI::Option* made = nullptr;
-    const std::string name = fmt::format("--{}", option.key);
-    if (std::holds_alternative<bool>(value)) {
-      made = command.add_flag(fmt::format("{},!--no-{}", name, option.key), options.flags[option.key], help);
-    } else {
-      made = command.add_option(name, options.values[option.key], help)
-                 ->type_name(std::holds_alternative<std::string>(value) ? "NAME"
-                             : std::holds_alternative<double>(value)    ? "X"
-                                                                        : "N");
-    }
-    made->group(fmt::format("Figure: {}", option.group));
-    options.given[option.key] = made;
-  }
-}
-
 }  // namespace
 
 void add_export(CLI::App& app, Action& action) {
@@ -363,7 +305,7 @@ void add_export(CLI::App& app, Action& action) {
                    "What-if: prefill with these changes to the parameters, KEY=VALUE,..., and plan without them")
       ->type_name("LIST")
       ->group("What");
-  add_figure_options(*command, *options);
+  options->looks.add_to(*command, figure_options(), FigureSpec{}, "Figure: ");
   options->model.add_to(*command);
   options->parameters.add_to(*command);
   command

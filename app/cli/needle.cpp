@@ -16,35 +16,12 @@ namespace {
 constexpr std::size_t kColumns = 100;
 
 struct NeedleChoice {
-  ModelOptionsText model;
-  OutputOptions output;
+  ExperimentFlags flags;
   ParameterOptions parameters;
-  ResultsFiles files;
   std::string methods = "dense,dhsa,best,block-sparse,window-sinks";
   std::string lengths = "1K,2K,4K,8K,16K";
-  std::string task = "single";
-  std::string mode = "reference";
   std::string haystack;
-  bool allow_long = false;
-  NeedleSettings settings;
 };
-
-NeedleResults asked_for(const NeedleChoice& options) {
-  NeedleResults asked;
-  asked.settings = options.settings;
-  asked.settings.task = needle_task(options.task);
-  asked.settings.mode = needle_mode(options.mode);
-  asked.settings.lengths = token_counts(options.lengths, "--lengths");
-  asked.methods = options.parameters.choices(options.methods);
-  check_settings(asked.settings);
-  return asked;
-}
-
-std::string shown(const NeedleProgress& at, const NeedleSettings& settings) {
-  std::string text = fmt::format("{} tokens, depth {:.0f} %", count(at.length), 100 * settings.depth(at.depth));
-  if (settings.prompts > 1) text += fmt::format(", prompt {} of {}", at.prompt + 1, settings.prompts);
-  return text + ", " + at.method;
-}
 
 std::string score_table(const NeedleResults& results) {
   Table table({"method", "tokens", "budget", "prompts", "exact", "found", "log-prob.", "density", "prefill"});
@@ -134,37 +111,25 @@ std::string report(const NeedleResults& results) {
          "\n";
 }
 
-std::int64_t prompts_of(const NeedleResults& results) {
-  std::int64_t prompts = 0;
-  for (const NeedleCell& cell : results.cells) prompts += cell.prompts;
-  return prompts;
-}
-
 int needle(const NeedleChoice& options) {
-  NeedleResults results = asked_for(options);
-  options.files.check(options.output.json);
-  if (!options.haystack.empty()) results.settings.haystack = file_haystack(options.haystack);
-  ProgressLine progress(options.output.style());
-  const LoadedModel loaded = load_model(options.model, progress);
-  results.model = describe(loaded);
-  results.fingerprint = loaded.model->fingerprint();
-  check_context(results.settings.lengths.back(), loaded, options.allow_long);
-  options.files.go_on(options.output.json, results, parse_needle_results, &NeedleResults::cells);
+  NeedleResults results;
+  results.settings.lengths = token_counts(options.lengths, "--lengths");
+  options.flags.settings.put(needle_options(), results.settings);
+  results.methods = options.parameters.choices(options.methods);
+  check_settings(results.settings);
+  options.flags.files.check(options.flags.output.json);
+  results.settings.haystack = file_haystack(options.haystack);
 
-  NeedleOptions run;
-  run.cancel = &interrupt();
-  run.progress = [&](const NeedleProgress& at) { progress.show(shown(at, results.settings), at.fraction); };
-  run.updated = [&](const NeedleResults& so_far, std::size_t) { options.files.write(options.output.json, so_far); };
-  progress.restart();
-  const bool whole = run_or_stop([&] {
-    run_needle(*loaded.model, *loaded.tokenizer, results, run, load_predictor(results.methods, loaded.folder));
-  });
-  progress.clear();
-  if (whole) options.files.write(options.output.json, results);
-  if (prompts_of(results) > 0) fmt::print("{}", report(results));
-  if (whole) return 0;
-  const auto cells = static_cast<std::int64_t>(results.settings.lengths.size()) * results.settings.depths;
-  return options.files.stopped(options.output.json, prompts_of(results), cells * results.settings.prompts, "prompts");
+  ExperimentSteps<NeedleResults, std::vector<NeedleCell>> steps;
+  steps.longest = results.settings.lengths.back();
+  steps.counted = "prompts";
+  steps.part = &NeedleResults::cells;
+  steps.parse = parse_needle_results;
+  steps.run = [](const LoadedModel& loaded, NeedleResults& asked, const NeedleOptions& how) {
+    run_needle(*loaded.model, *loaded.tokenizer, asked, how, load_predictor(asked.methods, loaded.folder));
+  };
+  steps.report = report;
+  return run_experiment(options.flags, std::move(results), steps);
 }
 
 }  // namespace
@@ -181,41 +146,17 @@ void add_needle(CLI::App& app, Action& action) {
       "the sparse prefill: it is right if the likeliest token is right at each of its places.\n"
       "Parameters given here hold for every method, on top of its preset.\n"
       "Example: dhsa needle --mode strict --budget-share 0.125 --lengths 4K,8K --prompts 5 --json needle.json");
-  NeedleSettings& settings = options->settings;
-  const auto add = [&](const char* name, auto& value, const std::string& help, const char* type) {
-    command->add_option(name, value, help)->type_name(type)->group("Test");
-  };
-  add("--methods", options->methods,
-      fmt::format("Presets and methods, separated by commas; +PARAMETER=VALUE after a name changes it, as in "
-                  "best+score-rows=8 [default {}]",
-                  options->methods),
-      "NAMES");
-  add("--lengths", options->lengths,
-      fmt::format("Most tokens of a prompt with its answer [default {}]", options->lengths), "LIST");
-  add("--depths", settings.depths, "Depths of the needle, evenly from first to last in the text [default 10]", "N");
-  add("--prompts", settings.prompts, "Prompts of each length and depth, all different [default 1]", "N");
-  add("--task", options->task,
-      "single: one needle; multi-key: needles of other things beside it; multi-value: several numbers of one thing, "
-      "all "
-      "asked for [default single]",
-      "NAME");
-  add("--mode", options->mode,
-      "reference: the rows of the question and the answer attend densely, as the authors' do; strict: they are sparse "
-      "too "
-      "[default reference]",
-      "NAME");
-  add("--needles", settings.needles, "Needles of multi-key and multi-value [2 to 64; default 4]", "N");
-  add("--digits", settings.digits, "Digits of a number [2 to 18; default 6]", "N");
-  add("--budget-share", settings.budget_share,
-      "Budget of every method as a share of the length, in place of --budget [above 0 to 1]", "X");
-  add("--seed", settings.seed, "Seed of the prompts [default 1]", "N");
-  add("--haystack", options->haystack, "Text file to hide needles in [default: prose from a generator]", "FILE");
-  command->add_flag("--allow-long", options->allow_long, "Allow prompts longer than the model's context")
+  command->add_option("--methods", options->methods, method_names_help("Methods to ask", options->methods))
+      ->type_name("NAMES")
       ->group("Test");
-  options->model.add_to(*command);
-  options->parameters.add_to(*command, {}, {"method", "instruction-tokens"});
-  options->output.add_to(*command);
-  options->files.add_to(*command);
+  command
+      ->add_option("--lengths", options->lengths,
+                   fmt::format("Most tokens of a prompt with its answer [default {}]", options->lengths))
+      ->type_name("LIST")
+      ->group("Test");
+  add_haystack_option(*command, options->haystack, "Test");
+  options->flags.add_to(*command, needle_options());
+  options->parameters.add_to(*command, {"method", "instruction-tokens"});
   command->callback([options, &action] { action = [options] { return needle(*options); }; });
 }
 

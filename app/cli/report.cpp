@@ -123,14 +123,13 @@ std::string layer_table(const MethodRun& run, const Gemma2Config& config) {
 std::string settings_text(const SparsityParameters& parameters) {
   const SparsityParameters defaults;
   std::string text;
-  for (const ParameterInfo& info : parameter_table()) {
-    const auto& methods = info.used_by;
-    if (info.key == "method" || std::find(methods.begin(), methods.end(), parameters.method) == methods.end()) continue;
-    const ParameterValue value = get_parameter(parameters, info.key);
-    if (info.key != "budget" && value == get_parameter(defaults, info.key)) continue;
+  for (const Option<SparsityParameters>& option : parameter_table()) {
+    if (option.key == "method" || !option.is_read(parameters)) continue;
+    const OptionValue value = option.get(parameters);
+    if (option.key != "budget" && value == option.get(defaults)) continue;
     const std::string shown =
-        std::holds_alternative<std::string>(value) ? std::get<std::string>(value) : to_text(info, value);
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", info.key, shown);
+        std::holds_alternative<std::string>(value) ? std::get<std::string>(value) : to_text(option, value);
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", option.key, shown);
   }
   return text;
 }

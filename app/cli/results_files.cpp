@@ -46,7 +46,14 @@ std::vector<std::int64_t> token_counts(const std::string& text, const char* opti
   return counts;
 }
 
+void add_haystack_option(CLI::App& app, std::string& path, const std::string& group) {
+  app.add_option("--haystack", path, "Text file to take the texts from [default: prose from a generator]")
+      ->type_name("FILE")
+      ->group(group);
+}
+
 Haystack file_haystack(const std::string& path) {
+  if (path.empty()) return {};
   return {std::filesystem::path(path).filename().string(), read_text(path)};
 }
 
@@ -96,11 +103,7 @@ std::optional<std::string> ResultsFiles::earlier(const std::string& json) const 
   return read_file(json, kLargestResults);
 }
 
-void ResultsFiles::refuse_other(const std::string& json, const std::string& difference) {
-  if (!difference.empty()) throw Error(fmt::format("{} cannot be continued: {}.", json, difference));
-}
-
-void ResultsFiles::write_both(const std::string& json, nlohmann::json results, const std::string& csv) const {
+void ResultsFiles::write(const std::string& json, nlohmann::json results, const std::string& csv) const {
   if (!json.empty()) {
     results["machine"] = machine_json();
     // Answers may hold any bytes the model makes up.
@@ -109,11 +112,11 @@ void ResultsFiles::write_both(const std::string& json, nlohmann::json results, c
   if (!csv_.empty()) write_file(csv_, csv);
 }
 
-int ResultsFiles::stopped(const std::string& json, std::int64_t done, std::int64_t all, const char* what) const {
+int ResultsFiles::stopped(const std::string& json, const ExperimentCount& count, const char* what) const {
   std::string kept = "nothing was written";
-  if (done > 0 && !json.empty()) kept = fmt::format("{} has them, and --resume goes on", json);
-  if (done > 0 && json.empty()) kept = csv_.empty() ? "they are shown above" : fmt::format("{} has them", csv_);
-  fmt::print(stderr, "dhsa: Cancelled after {} of {} {}; {}.\n", done, all, what, kept);
+  if (count.done > 0 && !json.empty()) kept = fmt::format("{} has them, and --resume goes on", json);
+  if (count.done > 0 && json.empty()) kept = csv_.empty() ? "they are shown above" : fmt::format("{} has them", csv_);
+  fmt::print(stderr, "dhsa: Cancelled after {} of {} {}; {}.\n", count.done, count.all, what, kept);
   return 1;
 }
 

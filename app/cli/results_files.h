@@ -1,4 +1,4 @@
-// What needle tests, sweeps and ablations share on the command line: lists of lengths, and result files that grow.
+// How needle tests, sweeps and ablations are run on the command line: a model, files that grow, an interrupt, a report.
 #pragma once
 
 #include <CLI/App.hpp>
@@ -10,17 +10,13 @@
 #include <vector>
 
 #include "app/cli/common.h"
+#include "core/experiments/experiment.h"
 #include "core/text/haystack.h"
 
 namespace dhsa::cli {
 
 // Ascending token counts, each once: "4096,8192" or "4K,8K". Throws Error that names the option.
 [[nodiscard]] std::vector<std::int64_t> token_counts(const std::string& text, const char* option);
-[[nodiscard]] Haystack file_haystack(const std::string& path);
-// Throws Error where `longest` tokens are more than the model's context and not allowed.
-void check_context(std::int64_t longest, const LoadedModel& loaded, bool allow_long);
-// False where the work was cancelled.
-[[nodiscard]] bool run_or_stop(const std::function<void()>& work);
 
 // The JSON and CSV files of a long piece of work, written whole after each part of it, so that what is there is valid
 // whenever it stops.
@@ -29,31 +25,84 @@ class ResultsFiles {
   void add_to(CLI::App& app);  // --csv, --resume; --json belongs to OutputOptions
   // Refuses, before the work, what could not be written after it, and to write over unfinished results.
   void check(const std::string& json) const;
-  // Takes `part` of the results that earlier() holds over into those asked for. Throws Error where they differ.
-  template <class Results, class Part>
-  void go_on(const std::string& json, Results& results, Results (*parse)(const std::string&, const std::string&),
-             Part Results::*part) const {
-    const std::optional<std::string> text = earlier(json);
-    if (!text) return;
-    Results file = parse(*text, json);
-    refuse_other(json, difference(file, results));
-    results.*part = std::move(file.*part);
-  }
-  template <class Results>
-  void write(const std::string& json, const Results& results) const {
-    write_both(json, results, to_csv(results));
-  }
-  // Says what became of the work that was cancelled; returns the exit code.
-  [[nodiscard]] int stopped(const std::string& json, std::int64_t done, std::int64_t all, const char* what) const;
-
- private:
   // Text of the file to go on from; none without --resume, or where there is no such file yet.
   [[nodiscard]] std::optional<std::string> earlier(const std::string& json) const;
-  static void refuse_other(const std::string& json, const std::string& difference);
-  void write_both(const std::string& json, nlohmann::json results, const std::string& csv) const;
+  void write(const std::string& json, nlohmann::json results, const std::string& csv) const;
+  // Says what became of the work that was cancelled; returns the exit code.
+  [[nodiscard]] int stopped(const std::string& json, const ExperimentCount& count, const char* what) const;
 
+ private:
   std::string csv_;
   bool resume_ = false;
 };
+
+// Options that all of them have.
+struct ExperimentFlags {
+  ModelOptionsText model;
+  OutputOptions output;
+  ResultsFiles files;
+  OptionFlags settings;
+  bool allow_long = false;
+
+  // Settings of `table`, among them --allow-long, under their group.
+  template <class Settings>
+  void add_to(CLI::App& app, const OptionTable<Settings>& table) {
+    settings.add_to(app, table, Settings{});
+    app.add_flag("--allow-long", allow_long, "Allow texts longer than the model's context")
+        ->group(table.begin()->group);
+    model.add_to(app);
+    output.add_to(app);
+    files.add_to(app);
+  }
+};
+void add_haystack_option(CLI::App& app, std::string& path, const std::string& group);
+[[nodiscard]] Haystack file_haystack(const std::string& path);  // of an empty path: generated prose
+
+// What tells one experiment from another. `part` of its results is what came out.
+template <class Results, class Part>
+struct ExperimentSteps {
+  std::int64_t longest = 0;  // tokens of a text
+  const char* counted = "";  // "prompts": what ExperimentCount counts
+  Part Results::*part = nullptr;
+  Results (*parse)(const std::string&, const std::string&) = nullptr;
+  std::function<void(const LoadedModel&, Results&)> prepare;  // may be empty
+  std::function<void(const LoadedModel&, Results&, const ExperimentOptions<Results>&)> run;
+  std::function<std::string(const Results&)> report;
+};
+
+// Throws Error where `longest` tokens are more than the model's context and not allowed.
+void check_context(std::int64_t longest, const LoadedModel& loaded, bool allow_long);
+[[nodiscard]] bool run_or_stop(const std::function<void()>& work);  // false: cancelled
+
+// Loads the model, goes on from the file's results under --resume, writes after every part, reports what is there at
+// the end or an interrupt. Returns the exit code.
+template <class Results, class Part>
+int run_experiment(const ExperimentFlags& flags, Results results, const ExperimentSteps<Results, Part>& steps) {
+  const std::string& json = flags.output.json;
+  ProgressLine progress(flags.output.style());
+  const LoadedModel loaded = load_model(flags.model, progress);
+  results.model = describe(loaded);
+  results.fingerprint = loaded.model->fingerprint();
+  check_context(steps.longest, loaded, flags.allow_long);
+  if (steps.prepare) steps.prepare(loaded, results);
+  if (const std::optional<std::string> text = flags.files.earlier(json)) {
+    Results file = steps.parse(*text, json);
+    if (const std::string other = difference(file, results); !other.empty()) {
+      throw Error(fmt::format("{} cannot be continued: {}.", json, other));
+    }
+    results.*steps.part = std::move(file.*steps.part);
+  }
+  ExperimentOptions<Results> options;
+  options.cancel = &interrupt();
+  options.progress = [&](const ExperimentProgress& at) { progress.show(at.step, at.fraction); };
+  options.updated = [&](const Results& so_far, std::size_t) { flags.files.write(json, so_far, to_csv(so_far)); };
+  progress.restart();
+  const bool whole = run_or_stop([&] { steps.run(loaded, results, options); });
+  progress.clear();
+  if (whole) flags.files.write(json, results, to_csv(results));
+  const ExperimentCount count = results.count();
+  if (count.done > 0) fmt::print("{}", steps.report(results));
+  return whole ? 0 : flags.files.stopped(json, count, steps.counted);
+}
 
 }  // namespace dhsa::cli

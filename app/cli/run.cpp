@@ -25,12 +25,13 @@ struct RunOptions {
 std::vector<MethodChoice> choices_of(const RunOptions& options, std::int64_t question) {
   const SparsityParameters parameters = options.parameters.read(question);
   std::vector<MethodChoice> choices = {{dhsa::name_of(parameters.method), parameters}};
-  if (options.compare == "none") return choices;
-  for (const std::string& name : split_list(options.compare)) {
-    const bool known =
-        std::any_of(choices.begin(), choices.end(), [&](const MethodChoice& c) { return c.name == name; });
-    if (!known) choices.push_back({name, named_parameters(name, parameters)});
+  std::string others;
+  for (const std::string& name : split_list(options.compare == "none" ? "" : options.compare)) {
+    if (name != choices.front().name) others += name + ",";
   }
+  if (others.empty()) return choices;
+  std::vector<MethodChoice> beside = options.parameters.choices(others, question);
+  std::move(beside.begin(), beside.end(), std::back_inserter(choices));
   return choices;
 }
 
@@ -87,7 +88,7 @@ void add_run(CLI::App& app, Action& action) {
   options->model.add_to(*command);
   command
       ->add_option("--compare", options->compare,
-                   "Methods or presets to run beside it, separated by commas; none for no other [default dense]")
+                   method_names_help("Methods to run beside it (none: no other)", options->compare))
       ->type_name("NAMES")
       ->group("Comparison");
   command

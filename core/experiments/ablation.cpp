@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "core/analysis/metrics.h"
-#include "core/experiments/long_work_internal.h"
+#include "core/experiments/experiment_internal.h"
 #include "core/run/run.h"
 
 namespace dhsa {
@@ -106,7 +106,7 @@ class MaskBench : public PrefillObserver {
 
 void check_run(const Gemma2& model, const AblationResults& results,
                const std::shared_ptr<const BoundaryPredictor>& predictor) {
-  check_settings(results.settings);
+  ablation_options().check_ranges(results.settings);
   require(!results.variants.empty(), "There is no variant to measure; name at least one.");
   require(!results.texts.empty(), "There is nothing to measure on; give a text or ask for needle documents.");
   std::set<std::string> names;
@@ -125,10 +125,7 @@ void check_run(const Gemma2& model, const AblationResults& results,
     require(!text.ids.empty(), fmt::format("The text \"{}\" is not here; give it again.", text.name));
     PrefillOptions options;
     options.keep_final_hidden = results.settings.logit_positions > 0;
-    const PrefillEstimate need = model.estimate(static_cast<std::int64_t>(text.ids.size()), options);
-    require(need.activations <= need.available,
-            fmt::format("A text of {} tokens does not fit into the free memory; the longest that does has {}.",
-                        text.ids.size(), need.longest));
+    require_memory(model, static_cast<std::int64_t>(text.ids.size()), options, "A text");
   }
 }
 
@@ -136,10 +133,19 @@ class AblationRun {
  public:
   AblationRun(const Gemma2& model, AblationResults& results, const AblationOptions& options,
               const std::shared_ptr<const BoundaryPredictor>& predictor)
-      : model_(model), results_(results), options_(options), predictor_(predictor) {}
+      : model_(model),
+        results_(results),
+        options_(options),
+        predictor_(predictor),
+        work_(options.progress, options.cancel) {
+    work_.add(static_cast<double>(results.texts.size()));
+  }
 
   void run() {
-    for (std::size_t t = 0; t < results_.texts.size(); ++t) measure(t);
+    for (std::size_t t = 0; t < results_.texts.size(); ++t) {
+      measure(t);
+      work_.finish(1);
+    }
   }
 
  private:
@@ -162,16 +168,11 @@ class AblationRun {
     if (variants.empty()) return;
     const bool logits = results_.settings.logit_positions > 0;
     const double masks_share = logits ? 0.5 : 1.0;  // of the time of a text, about
-    furthest_ = 0;
-    const auto tell = [&](const std::string& what, double of_text) {
-      if (options_.cancel != nullptr) options_.cancel->check();
-      furthest_ = std::max(furthest_, of_text);
-      if (options_.progress) {
-        options_.progress(what, (static_cast<double>(t) + furthest_) / static_cast<double>(results_.texts.size()));
-      }
+    const auto tell = [&](const std::string& method, double of_text) {
+      work_.tell(t, method, fmt::format("{}: {}", text.name, method), of_text);
     };
     MaskBench bench(text, variants, results_.settings.metrics_rows, has_global_layer(), predictor_, options_.cancel,
-                    [&](double done) { tell(fmt::format("{}: masks", text.name), masks_share * done); });
+                    [&](double done) { tell("masks", masks_share * done); });
 
     SparsityParameters dense;
     dense.method = Method::kDense;
@@ -188,8 +189,7 @@ class AblationRun {
     compare.cancel = options_.cancel;
     compare.progress = [&](const CompareProgress& state) {
       const bool masks = state.run == 0;
-      tell(masks ? fmt::format("{}: masks", text.name)
-                 : fmt::format("{}: {}", text.name, variants[static_cast<std::size_t>(state.run) - 1].name),
+      tell(masks ? "masks" : variants[static_cast<std::size_t>(state.run) - 1].name,
            masks ? 0 : masks_share + (1 - masks_share) * state.fraction);
     };
     std::vector<AblationSample> measured;
@@ -221,7 +221,7 @@ class AblationRun {
       sample.variant = variant.name;
       results_.samples.push_back(sample);
     }
-    if (options_.updated) options_.updated(results_);
+    if (options_.updated) options_.updated(results_, results_.samples.size() - 1);
   }
 
   [[nodiscard]] bool has_global_layer() const {
@@ -235,16 +235,45 @@ class AblationRun {
   AblationResults& results_;
   const AblationOptions& options_;
   const std::shared_ptr<const BoundaryPredictor>& predictor_;
-  double furthest_ = 0;  // of the text under way
+  Work work_;  // a text counts 1
 };
 
 }  // namespace
 
-void check_settings(const AblationSettings& settings) {
-  require(settings.tokens >= 64 && settings.tokens <= 1 << 20, "tokens must be from 64 to 1048576.");
-  require(settings.metrics_rows >= 1 && settings.metrics_rows <= 1000000, "metrics-rows must be from 1 to 1000000.");
-  require(settings.logit_positions >= 0 && settings.logit_positions <= 1000000,
-          "logit-positions must be from 0 to 1000000.");
+const OptionTable<AblationSettings>& ablation_options() {
+  using S = AblationSettings;
+  constexpr const char* kGroup = "Ablation";
+  static const OptionTable<AblationSettings> table(
+      "setting of an ablation",
+      {
+          {{.key = "tokens",
+            .label = "Tokens",
+            .group = kGroup,
+            .help = "Tokens of a sample or needle document",
+            .minimum = 64,
+            .maximum = 1 << 20},
+           &S::tokens},
+          {{.key = "metrics-rows",
+            .label = "Row step",
+            .group = kGroup,
+            .help = "Measure masks on every N-th row",
+            .minimum = 1,
+            .maximum = 1e6},
+           &S::metrics_rows},
+          {{.key = "logit-positions",
+            .label = "Logit positions",
+            .group = kGroup,
+            .help = "Compare logits at most at N positions; 0 leaves the variants' own prefills out",
+            .maximum = 1e6},
+           &S::logit_positions},
+          {{.key = "seed",
+            .label = "Seed",
+            .group = kGroup,
+            .help = "Seed of the needle documents",
+            .maximum = kLargestSeed},
+           &S::seed},
+      });
+  return table;
 }
 
 const AblationSample* AblationResults::sample(const std::string& variant, const std::string& text) const {
@@ -255,6 +284,10 @@ const AblationSample* AblationResults::sample(const std::string& variant, const 
 }
 
 bool AblationResults::finished() const { return !texts.empty() && samples.size() == variants.size() * texts.size(); }
+
+ExperimentCount AblationResults::count() const {
+  return {static_cast<std::int64_t>(samples.size()), static_cast<std::int64_t>(variants.size() * texts.size())};
+}
 
 void run_ablation(const Gemma2& model, AblationResults& results, const AblationOptions& options,
                   const std::shared_ptr<const BoundaryPredictor>& predictor) {

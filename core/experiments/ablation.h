@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -12,7 +11,7 @@
 #include <vector>
 
 #include "core/analysis/metrics.h"
-#include "core/base/error.h"
+#include "core/experiments/experiment.h"
 #include "core/model/gemma2.h"
 #include "core/sparsity/parameters.h"
 #include "core/sparsity/planner.h"
@@ -59,7 +58,7 @@ struct AblationSettings {
   std::int64_t logit_positions = 2048;       // 0: no prefill of its own
   std::uint64_t seed = 1;                    // of needle documents
 };
-void check_settings(const AblationSettings& settings);  // throws Error
+[[nodiscard]] const OptionTable<AblationSettings>& ablation_options();
 
 // One variant on one text. Masks: mean over global layers (all layers where there is none), rows and heads.
 struct AblationSample {
@@ -88,13 +87,11 @@ struct AblationResults {
 
   [[nodiscard]] const AblationSample* sample(const std::string& variant, const std::string& text) const;
   [[nodiscard]] bool finished() const;  // a sample of every variant on every text
+  [[nodiscard]] ExperimentCount count() const;
 };
 
-struct AblationOptions {
-  std::function<void(const std::string& what, double fraction)> progress;
-  std::function<void(const AblationResults&)> updated;  // one more sample; the results so far can be gone on from
-  const CancelToken* cancel = nullptr;
-};
+// A cell of its progress is a text.
+using AblationOptions = ExperimentOptions<AblationResults>;
 
 // Goes on from the samples that are there to those of every variant on every text. Variants of the same parameters are
 // measured once. Throws Error on what cannot be, before anything has run; Cancelled, after which `results` holds all

@@ -8,6 +8,7 @@
 
 #include "core/experiments/ablation.h"
 #include "core/experiments/results_file_internal.h"
+#include "core/files/csv.h"
 #include "core/files/strict_json.h"
 
 namespace dhsa {
@@ -38,13 +39,6 @@ struct OptionalMeasure {
 constexpr OptionalMeasure kOptional[] = {{"kl", &AblationSample::kl},
                                          {"same_top", &AblationSample::same_top},
                                          {"planning_share", &AblationSample::planning_share}};
-
-json settings_json(const AblationSettings& settings) {
-  return {{"tokens", settings.tokens},
-          {"metrics_rows", settings.metrics_rows},
-          {"logit_positions", settings.logit_positions},
-          {"seed", settings.seed}};
-}
 
 json text_json(const AblationText& text) {
   json rows = json::array();
@@ -99,7 +93,8 @@ AblationSample read_sample(const Reader& from, Keys& open, const std::map<std::s
 results_file::Head head_of(const AblationResults& results) {
   std::vector<MethodChoice> methods;
   for (const AblationVariant& variant : results.variants) methods.push_back({variant.name, variant.parameters});
-  return {results.finished(), settings_json(results.settings), results.model, results.fingerprint, std::move(methods)};
+  return {results.finished(), results_file::settings_json(ablation_options(), results.settings), results.model,
+          results.fingerprint, std::move(methods)};
 }
 
 bool is_needle_document(const AblationText& text) { return !text.rows.empty(); }
@@ -200,8 +195,7 @@ std::string to_csv(const AblationResults& results) {
     for (const AblationText& text : results.texts) {
       const AblationSample* sample = results.sample(variant.name, text.name);
       if (sample == nullptr) continue;
-      csv += fmt::format("{},{},{}", results_file::csv_field(variant.group), results_file::csv_field(variant.name),
-                         results_file::csv_field(text.name));
+      csv += fmt::format("{},{},{}", csv_field(variant.group), csv_field(variant.name), csv_field(text.name));
       for (const Measure& measure : kMeasures) csv += cell(sample->*measure.value);
       for (const OptionalMeasure& measure : kOptional) csv += cell(sample->*measure.value);
       for (const std::string& name : names) csv += cell(mass_of_rows(*sample, text, name));
@@ -228,14 +222,9 @@ AblationResults parse_ablation_results(const std::string& text, const std::strin
   const json parsed = parse_strict_json(text, where);
   const Reader file(parsed, where);
   AblationResults results;
-  results_file::Head head =
-      results_file::read_head(file, kKind, "ablation", {"groups", "texts", "samples"}, [&](const Reader& from) {
-        from.only({"tokens", "metrics_rows", "logit_positions", "seed"});
-        results.settings.tokens = from["tokens"].whole(64, 1 << 20);
-        results.settings.metrics_rows = from["metrics_rows"].whole(1, 1000000);
-        results.settings.logit_positions = from["logit_positions"].whole(0, 1000000);
-        results.settings.seed = from["seed"].seed();
-      });
+  results_file::Head head = results_file::read_head(
+      file, kKind, "ablation", {"groups", "texts", "samples"},
+      [&](const Reader& from) { results.settings = results_file::read_settings(from, ablation_options()); });
   results.model = std::move(head.model);
   results.fingerprint = std::move(head.fingerprint);
   const std::vector<Reader> groups = file["groups"].list(256);

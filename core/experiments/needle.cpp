@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/experiments/long_work_internal.h"
+#include "core/experiments/experiment_internal.h"
 #include "core/run/trace.h"
 #include "core/text/document.h"
 
@@ -44,13 +44,19 @@ class NeedleRun {
  public:
   NeedleRun(const Gemma2& model, const Tokenizer& tokenizer, NeedleResults& results, const NeedleOptions& options,
             const std::shared_ptr<const BoundaryPredictor>& predictor)
-      : model_(model), tokenizer_(tokenizer), results_(results), options_(options), predictor_(predictor) {
+      : model_(model),
+        tokenizer_(tokenizer),
+        results_(results),
+        options_(options),
+        predictor_(predictor),
+        work_(options.progress, options.cancel) {
     const NeedleSettings& settings = results.settings;
     for (const std::int64_t length : settings.lengths) {
-      all_ += relative_cost(length) * static_cast<double>(settings.depths * settings.prompts);
+      work_.add(relative_cost(length) * static_cast<double>(settings.depths * settings.prompts));
     }
-    for (const NeedleCell& cell : results.cells)
-      done_ += relative_cost(cell.length) * static_cast<double>(cell.prompts);
+    for (const NeedleCell& cell : results.cells) {
+      work_.finish(relative_cost(cell.length) * static_cast<double>(cell.prompts));
+    }
   }
 
   void run() {
@@ -79,7 +85,7 @@ class NeedleRun {
       ++next.prompts;
       add_to_mean(next.tokens, static_cast<double>(prompt.encoding.ids.size()), next.prompts);
       for (std::size_t method = 0; method < results_.methods.size(); ++method) ask(next, method, prompt);
-      done_ += relative_cost(next.length);
+      work_.finish(relative_cost(next.length));
       results_.cells[index] = std::move(next);
       if (options_.updated) options_.updated(results_, index);
     }
@@ -87,12 +93,16 @@ class NeedleRun {
 
   void ask(NeedleCell& cell, std::size_t method, const NeedlePrompt& prompt) {
     const MethodChoice& choice = results_.methods[method];
+    const NeedleSettings& settings = results_.settings;
+    const auto at = std::find(settings.lengths.begin(), settings.lengths.end(), cell.length) - settings.lengths.begin();
+    const auto place = static_cast<std::size_t>(at * settings.depths + cell.depth);
+    std::string step = fmt::format("{} tokens, depth {:.0f} %, ", cell.length, 100 * settings.depth(cell.depth));
+    if (settings.prompts > 1) step += fmt::format("prompt {} of {}, ", cell.prompts, settings.prompts);
+    step += choice.name;
     const auto tell = [&](double share) {
-      if (options_.cancel != nullptr) options_.cancel->check();
-      if (!options_.progress) return;
-      const double methods = static_cast<double>(results_.methods.size());
-      const double here = relative_cost(cell.length) * (static_cast<double>(method) + share) / methods;
-      options_.progress({cell.length, cell.depth, cell.prompts - 1, choice.name, (done_ + here) / all_});
+      const auto methods = static_cast<double>(results_.methods.size());
+      work_.tell(place, choice.name, step,
+                 relative_cost(cell.length) * (static_cast<double>(method) + share) / methods);
     };
     tell(0);
     const SparsityParameters parameters =
@@ -167,8 +177,7 @@ class NeedleRun {
   NeedleResults& results_;
   const NeedleOptions& options_;
   const std::shared_ptr<const BoundaryPredictor>& predictor_;
-  double all_ = 0;
-  double done_ = 0;
+  Work work_;
 };
 
 // Everything that can be refused is refused before the first prompt.
@@ -181,10 +190,7 @@ void check_run(const Gemma2& model, const Tokenizer& tokenizer, const NeedleResu
   PrefillOptions options;
   options.keep_cache = true;
   for (const std::int64_t length : settings.lengths) {
-    const PrefillEstimate need = model.estimate(length, options);
-    require(need.activations <= need.available,
-            fmt::format("A prompt of {} tokens does not fit into the free memory; the longest that does has {}.",
-                        length, need.longest));
+    require_memory(model, length, options, "A prompt");
     const NeedlePrompt prompt = make_needle_prompt(settings, length, 0, 0, tokenizer);
     for (const MethodChoice& method : results.methods) {
       try {

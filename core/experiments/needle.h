@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -12,8 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "core/base/error.h"
-#include "core/run/run.h"
+#include "core/experiments/experiment.h"
 #include "core/text/haystack.h"
 #include "core/text/tokenizer.h"
 
@@ -30,10 +28,8 @@ enum class NeedleMode : std::uint8_t {
                // sparse prefill of prompt and right answer (likeliest token at each place, which is what greedy decode
                // would give as long as it is right)
 };
-[[nodiscard]] const char* name_of(NeedleTask task) noexcept;    // "single", "multi-key", "multi-value"
-[[nodiscard]] const char* name_of(NeedleMode mode) noexcept;    // "reference", "strict"
-[[nodiscard]] NeedleTask needle_task(const std::string& name);  // throw Error on other names
-[[nodiscard]] NeedleMode needle_mode(const std::string& name);
+[[nodiscard]] const char* name_of(NeedleTask task) noexcept;  // "single", "multi-key", "multi-value"
+[[nodiscard]] const char* name_of(NeedleMode mode) noexcept;  // "reference", "strict"
 
 inline constexpr std::int64_t kTokensBesideAnswer = 4;  // decoded beyond it: a full stop, another way to write it
 
@@ -53,7 +49,8 @@ struct NeedleSettings {
   [[nodiscard]] double depth(std::int64_t i) const;
   bool operator==(const NeedleSettings&) const = default;
 };
-void check_settings(const NeedleSettings& settings);  // throws Error
+[[nodiscard]] const OptionTable<NeedleSettings>& needle_options();  // all but lengths and haystack
+void check_settings(const NeedleSettings& settings);                // throws Error
 
 // One method's answer to one prompt.
 struct NeedleAnswer {
@@ -83,16 +80,13 @@ struct NeedleCell {
 };
 
 // What a test is and what came out so far. Cells are in the order of the work: by length, then by depth.
-struct NeedleResults {
-  NeedleSettings settings;
-  std::vector<MethodChoice> methods;  // as asked for; see needle_parameters()
-  std::string model;                  // for a person
-  std::string fingerprint;            // of the model's weights
-  std::vector<NeedleCell> cells;      // begun ones only
+struct NeedleResults : ExperimentResults<NeedleSettings> {  // methods as asked for; see needle_parameters()
+  std::vector<NeedleCell> cells;                            // begun ones only
 
   [[nodiscard]] const NeedleCell* cell(std::int64_t length, std::int64_t depth) const;  // null if not begun
   [[nodiscard]] bool finished(const NeedleCell& cell) const { return cell.prompts >= settings.prompts; }
   [[nodiscard]] bool finished() const;
+  [[nodiscard]] ExperimentCount count() const;  // of prompts
   // Of one method at one length, over the prompts of all depths.
   [[nodiscard]] NeedleScore score(std::size_t method, std::int64_t length) const;
 };
@@ -101,24 +95,12 @@ struct NeedleResults {
 [[nodiscard]] SparsityParameters needle_parameters(const NeedleSettings& settings, const SparsityParameters& method,
                                                    std::int64_t length, std::int64_t question);
 
-struct NeedleProgress {
-  std::int64_t length = 0;
-  std::int64_t depth = 0;   // index
-  std::int64_t prompt = 0;  // of settings.prompts
-  std::string method;
-  double fraction = 0;  // of the whole test, 0 to 1
-};
-
-struct NeedleOptions {
-  std::function<void(const NeedleProgress&)> progress;
-  // Once every method has answered one more prompt of results.cells[cell]; results.finished(that cell) says whether it
-  // was the last one. What is there so far is complete in itself: it can be shown, written, and gone on from.
-  std::function<void(const NeedleResults& results, std::size_t cell)> updated;
-  const CancelToken* cancel = nullptr;
-};
+// A cell of its progress is length by depth; updated() comes once every method has answered one more prompt of
+// results.cells[index].
+using NeedleOptions = ExperimentOptions<NeedleResults>;
 
 // Goes on from what `results` holds (settings and methods; cells of an earlier, interrupted test of the same settings)
-// to the end. Callbacks come on this thread. Throws Error on settings, methods or lengths that cannot be, before
+// to the end. Throws Error on settings, methods or lengths that cannot be, before
 // anything has run; Cancelled, after which `results` holds all whole prompts so far.
 void run_needle(const Gemma2& model, const Tokenizer& tokenizer, NeedleResults& results,
                 const NeedleOptions& options = {}, const std::shared_ptr<const BoundaryPredictor>& predictor = nullptr);

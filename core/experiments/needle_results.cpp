@@ -6,6 +6,7 @@
 
 #include "core/experiments/needle.h"
 #include "core/experiments/results_file_internal.h"
+#include "core/files/csv.h"
 #include "core/files/strict_json.h"
 
 namespace dhsa {
@@ -17,37 +18,6 @@ using results_file::Reader;
 
 constexpr const char* kKind = "dhsa-needle";
 constexpr std::size_t kLongestAnswer = 4096;
-
-json settings_json(const NeedleSettings& settings) {
-  return {{"task", name_of(settings.task)}, {"mode", name_of(settings.mode)},        {"lengths", settings.lengths},
-          {"depths", settings.depths},      {"prompts", settings.prompts},           {"needles", settings.needles},
-          {"digits", settings.digits},      {"budget_share", settings.budget_share}, {"seed", settings.seed},
-          {"haystack", settings.haystack}};
-}
-
-NeedleSettings read_settings(const Reader& from) {
-  from.only({"task", "mode", "lengths", "depths", "prompts", "needles", "digits", "budget_share", "seed", "haystack"});
-  NeedleSettings settings;
-  const std::string task = from["task"].text(32);
-  if (task != "single" && task != "multi-key" && task != "multi-value") {
-    from["task"].refuse("single, multi-key or multi-value");
-  }
-  settings.task = needle_task(task);
-  const std::string mode = from["mode"].text(32);
-  if (mode != "reference" && mode != "strict") from["mode"].refuse("reference or strict");
-  settings.mode = needle_mode(mode);
-  settings.lengths.clear();
-  for (const Reader& length : from["lengths"].list(64)) settings.lengths.push_back(length.whole(1, 1 << 24));
-  settings.depths = from["depths"].whole(1, 1000);
-  settings.prompts = from["prompts"].whole(1, 10000);
-  settings.needles = from["needles"].whole(2, 64);
-  settings.digits = from["digits"].whole(2, 18);
-  settings.budget_share = from["budget_share"].number(0, 1);
-  settings.seed = from["seed"].seed();
-  settings.haystack = from["haystack"].value().get<Haystack>();
-  check_settings(settings);
-  return settings;
-}
 
 json cell_json(const NeedleResults& results, const NeedleCell& cell) {
   json scores = json::array();
@@ -102,7 +72,7 @@ NeedleCell read_cell(const Reader& from, const NeedleResults& results) {
 }
 
 results_file::Head head_of(const NeedleResults& results) {
-  return {results.finished(), settings_json(results.settings), results.model, results.fingerprint, results.methods};
+  return results_file::head_of(results, results_file::settings_json(needle_options(), results.settings));
 }
 
 }  // namespace
@@ -119,11 +89,10 @@ NeedleResults parse_needle_results(const std::string& text, const std::string& w
   const Reader file(parsed, where);
   NeedleResults results;
   results_file::Head head = results_file::read_head(file, kKind, "needle test", {"cells"}, [&](const Reader& settings) {
-    results.settings = read_settings(settings);
+    results.settings = results_file::read_settings(settings, needle_options());
+    check_settings(results.settings);
   });
-  results.model = std::move(head.model);
-  results.fingerprint = std::move(head.fingerprint);
-  results.methods = std::move(head.methods);
+  results_file::take_head(results, head);
   const std::size_t most = results.settings.lengths.size() * static_cast<std::size_t>(results.settings.depths);
   for (const Reader& cell : file["cells"].list(most)) results.cells.push_back(read_cell(cell, results));
   if (head.finished != results.finished()) file["finished"].refuse("as its contents are");
@@ -140,7 +109,7 @@ std::string to_csv(const NeedleResults& results) {
       csv += fmt::format(
           "{},{},{},{:.4g},{},{},{},{:.1f},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g}\n", name_of(results.settings.task),
           name_of(results.settings.mode), cell.length, results.settings.depth(cell.depth),
-          results_file::csv_field(results.methods[m].name),
+          csv_field(results.methods[m].name),
           results.methods[m].parameters.method == Method::kDense ? std::string() : std::to_string(budget), cell.prompts,
           cell.tokens, score.exact(), score.found(), score.log_probability(), score.density, score.seconds);
     }

@@ -4,37 +4,79 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/experiments/long_work_internal.h"
+#include "core/experiments/experiment_internal.h"
 #include "core/experiments/needle.h"
 
 namespace dhsa {
+namespace {
 
-const char* name_of(NeedleTask task) noexcept {
-  switch (task) {
-    case NeedleTask::kSingle:
-      return "single";
-    case NeedleTask::kMultiKey:
-      return "multi-key";
-    case NeedleTask::kMultiValue:
-      return "multi-value";
-  }
-  return "";
+constexpr const char* kTasks[] = {"single", "multi-key", "multi-value"};
+constexpr const char* kModes[] = {"reference", "strict"};
+
+std::vector<Option<NeedleSettings>> make_options() {
+  using S = NeedleSettings;
+  constexpr const char* kGroup = "Test";
+  constexpr ReadWhen<S> kSeveral{"multi-key and multi-value", [](const S& s) { return s.task != NeedleTask::kSingle; }};
+  return {
+      {{.key = "task",
+        .label = "Task",
+        .group = kGroup,
+        .help = "single: one needle; multi-key: needles of other things beside it; multi-value: several numbers of one "
+                "thing, all asked for",
+        .choices = {std::begin(kTasks), std::end(kTasks)},
+        .choice_labels = {"Single", "Multi-key", "Multi-value"}},
+       &S::task},
+      {{.key = "mode",
+        .label = "Mode",
+        .group = kGroup,
+        .help = "reference: the rows of the question and the answer attend densely, as the authors' do; strict: they "
+                "are sparse too",
+        .choices = {std::begin(kModes), std::end(kModes)},
+        .choice_labels = {"Reference", "Strict"}},
+       &S::mode},
+      {{.key = "depths",
+        .label = "Depths",
+        .group = kGroup,
+        .help = "Depths of the needle, evenly from first to last in the text",
+        .minimum = 1,
+        .maximum = 1000},
+       &S::depths},
+      {{.key = "prompts",
+        .label = "Prompts",
+        .group = kGroup,
+        .help = "Prompts of each length and depth, all different",
+        .minimum = 1,
+        .maximum = 10000},
+       &S::prompts},
+      {{.key = "needles",
+        .label = "Needles",
+        .group = kGroup,
+        .help = "Needles in a prompt",
+        .minimum = 2,
+        .maximum = 64},
+       &S::needles,
+       kSeveral},
+      {{.key = "digits", .label = "Digits", .group = kGroup, .help = "Digits of a number", .minimum = 2, .maximum = 18},
+       &S::digits},
+      {{.key = "budget-share",
+        .label = "Budget share",
+        .group = kGroup,
+        .help = "Budget of every method as a share of the length, in place of --budget; 0: none",
+        .maximum = 1},
+       &S::budget_share},
+      {{.key = "seed", .label = "Seed", .group = kGroup, .help = "Seed of the prompts", .maximum = kLargestSeed},
+       &S::seed},
+  };
 }
 
-const char* name_of(NeedleMode mode) noexcept { return mode == NeedleMode::kReference ? "reference" : "strict"; }
+}  // namespace
 
-NeedleTask needle_task(const std::string& name) {
-  for (const NeedleTask task : {NeedleTask::kSingle, NeedleTask::kMultiKey, NeedleTask::kMultiValue}) {
-    if (name == name_of(task)) return task;
-  }
-  throw Error(fmt::format("A needle test cannot be \"{}\"; it is single, multi-key or multi-value.", name));
-}
+const char* name_of(NeedleTask task) noexcept { return kTasks[static_cast<std::size_t>(task)]; }
+const char* name_of(NeedleMode mode) noexcept { return kModes[static_cast<std::size_t>(mode)]; }
 
-NeedleMode needle_mode(const std::string& name) {
-  for (const NeedleMode mode : {NeedleMode::kReference, NeedleMode::kStrict}) {
-    if (name == name_of(mode)) return mode;
-  }
-  throw Error(fmt::format("The mode of a needle test cannot be \"{}\"; it is reference or strict.", name));
+const OptionTable<NeedleSettings>& needle_options() {
+  static const OptionTable<NeedleSettings> table("setting of a needle test", make_options());
+  return table;
 }
 
 double NeedleSettings::depth(std::int64_t i) const {
@@ -42,23 +84,8 @@ double NeedleSettings::depth(std::int64_t i) const {
 }
 
 void check_settings(const NeedleSettings& settings) {
-  const auto in = [](std::int64_t value, std::int64_t least, std::int64_t most, const char* what) {
-    require(value >= least && value <= most,
-            fmt::format("The {} of a needle test cannot be {}; give {} to {}.", what, value, least, most));
-  };
-  in(static_cast<std::int64_t>(settings.lengths.size()), 1, 64, "number of lengths");
-  for (std::size_t i = 0; i < settings.lengths.size(); ++i) {
-    in(settings.lengths[i], 64, std::int64_t{1} << 24, "length");
-    require(i == 0 || settings.lengths[i] > settings.lengths[i - 1],
-            "The lengths of a needle test must ascend, each given once.");
-  }
-  in(settings.depths, 1, 1000, "number of depths");
-  in(settings.prompts, 1, 10000, "number of prompts");
-  in(settings.needles, 2, 64, "number of needles");
-  in(settings.digits, 2, 18, "number of digits");
-  require(settings.budget_share >= 0 && settings.budget_share <= 1,
-          fmt::format("The budget's share of the length cannot be {}; give a number above 0 and up to 1.",
-                      settings.budget_share));
+  needle_options().check_ranges(settings);
+  check_lengths(settings.lengths, 64);
 }
 
 SparsityParameters needle_parameters(const NeedleSettings& settings, const SparsityParameters& method,
@@ -104,6 +131,12 @@ bool NeedleResults::finished() const {
   const auto all = settings.lengths.size() * static_cast<std::size_t>(settings.depths);
   return cells.size() == all &&
          std::all_of(cells.begin(), cells.end(), [&](const NeedleCell& cell) { return finished(cell); });
+}
+
+ExperimentCount NeedleResults::count() const {
+  ExperimentCount count{0, static_cast<std::int64_t>(settings.lengths.size()) * settings.depths * settings.prompts};
+  for (const NeedleCell& cell : cells) count.done += cell.prompts;
+  return count;
 }
 
 NeedleScore NeedleResults::score(std::size_t method, std::int64_t length) const {

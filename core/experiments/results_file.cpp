@@ -51,11 +51,6 @@ std::int64_t Reader::whole(std::int64_t least, std::int64_t most) const {
   return number;
 }
 
-std::uint64_t Reader::seed() const {
-  if (!value_.is_number_unsigned()) refuse("a whole number from 0");
-  return value_.get<std::uint64_t>();
-}
-
 double Reader::number(double least, double most) const {
   const double number = value_.is_number() ? value_.get<double>() : std::nan("");
   if (!(number >= least && number <= most)) refuse(fmt::format("a number from {:g} to {:g}", least, most));
@@ -74,51 +69,12 @@ std::string Reader::text(std::size_t most) const {
   return value_.get<std::string>();
 }
 
-ParameterValue Reader::parameter_value(const std::string& key) const {
-  const ParameterInfo& info = parameter_info(key);
-  if (value_.is_boolean()) return value_.get<bool>();
-  if (value_.is_number_integer() && info.kind != ParameterInfo::Kind::kReal) {
-    return whole(static_cast<std::int64_t>(info.minimum), static_cast<std::int64_t>(info.maximum));
-  }
-  if (value_.is_number()) return number(info.minimum, info.maximum);
-  return text(4096);
-}
-
-SparsityParameters Reader::parameters() const {
-  if (!value_.is_object()) refuse("an object of parameters");
-  SparsityParameters read;
-  for (const auto& [key, value] : value_.items()) {
-    const auto table = parameter_table();
-    const bool known =
-        std::any_of(table.begin(), table.end(), [&](const ParameterInfo& info) { return info.key == key; });
-    if (!known) throw Error(fmt::format("{}: there is no parameter {}.", where_, brief_name(key)));
-    const Reader item(value, fmt::format("{}: {}", where_, key));
-    const ParameterInfo& info = parameter_info(key);
-    if (info.kind == ParameterInfo::Kind::kChoice && !value.is_string()) item.refuse("the name of a choice");
-    if (info.kind == ParameterInfo::Kind::kChoice &&
-        std::find(info.choices.begin(), info.choices.end(), value.get_ref<const std::string&>()) ==
-            info.choices.end()) {
-      item.refuse("the name of a choice");
-    }
-    if (info.kind != ParameterInfo::Kind::kFlag && value.is_boolean()) item.refuse("a value of its kind");
-    if ((info.kind == ParameterInfo::Kind::kFlag) != value.is_boolean()) item.refuse("true or false");
-    const bool numeric = info.kind == ParameterInfo::Kind::kCount || info.kind == ParameterInfo::Kind::kReal;
-    if (numeric != value.is_number()) item.refuse("a value of its kind");
-    try {
-      set_parameter(read, key, item.parameter_value(key));
-    } catch (const Error&) {
-      item.refuse("a value inside its range");
-    }
-  }
-  return read;
-}
-
 std::vector<MethodChoice> Reader::methods() const {
   constexpr std::size_t kMostMethods = 256;
   std::vector<MethodChoice> methods;
   for (const Reader& item : list(kMostMethods)) {
     item.only({"name", "parameters"});
-    MethodChoice choice{item["name"].text(256), item["parameters"].parameters()};
+    MethodChoice choice{item["name"].text(256), item["parameters"].as<SparsityParameters>()};
     for (const MethodChoice& other : methods) {
       if (other.name == choice.name) item["name"].refuse("a name of its own");
     }
@@ -177,22 +133,12 @@ std::string difference(const Head& file, const Head& asked) {
     return fmt::format("its methods are {}, not {}", names(file.methods), names(asked.methods));
   }
   for (std::size_t i = 0; i < file.methods.size(); ++i) {
-    for (const ParameterInfo& info : parameter_table()) {
-      const auto value = [&](const Head& head) { return get_parameter(head.methods[i].parameters, info.key); };
-      if (value(file) != value(asked)) return fmt::format("its {} has another {}", file.methods[i].name, info.key);
+    for (const auto& option : parameter_table()) {
+      const auto value = [&](const Head& head) { return option.get(head.methods[i].parameters); };
+      if (value(file) != value(asked)) return fmt::format("its {} has another {}", file.methods[i].name, option.key);
     }
   }
   return {};
-}
-
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"') quoted += '"';
-    quoted += c;
-  }
-  return quoted + '"';
 }
 
 }  // namespace dhsa::results_file

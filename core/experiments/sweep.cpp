@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "core/experiments/bench.h"
-#include "core/experiments/long_work_internal.h"
+#include "core/experiments/experiment_internal.h"
 #include "core/text/document.h"
 
 namespace dhsa {
@@ -59,10 +59,15 @@ class Sweep {
  public:
   Sweep(const Gemma2& model, const Tokenizer& tokenizer, SweepResults& results, const SweepOptions& options,
         const std::shared_ptr<const BoundaryPredictor>& predictor)
-      : model_(model), tokenizer_(tokenizer), results_(results), options_(options), predictor_(predictor) {
+      : model_(model),
+        tokenizer_(tokenizer),
+        results_(results),
+        options_(options),
+        predictor_(predictor),
+        work_(options.progress, options.cancel) {
     for (const SweepPoint& point : results.points) {
-      all_ += relative_cost(point.length) * static_cast<double>(results.settings.samples);
-      done_ += relative_cost(point.length) * static_cast<double>(point.samples.size());
+      work_.add(relative_cost(point.length) * static_cast<double>(results.settings.samples));
+      work_.finish(relative_cost(point.length) * static_cast<double>(point.samples.size()));
     }
   }
 
@@ -111,7 +116,7 @@ class Sweep {
       SweepSample measured = sample_of(run, model_.config());
       repeat(document, p, sample, run, measured);
       results_.points[p].samples.push_back(measured);
-      done_ += share;
+      work_.finish(share);
       if (options_.updated) options_.updated(results_, p);
     };
     static_cast<void>(
@@ -140,11 +145,11 @@ class Sweep {
   }
 
   void tell(std::size_t point, std::int64_t sample, double here) {
-    if (options_.cancel != nullptr) options_.cancel->check();
-    if (!options_.progress) return;
     const SweepPoint& at = results_.points[point];
-    options_.progress({at.length, sample, point, results_.methods[at.method].name,
-                       std::min(1.0, (done_ + here) / std::max(1.0, all_))});
+    const std::string& method = results_.methods[at.method].name;
+    work_.tell(point, method,
+               fmt::format("{} tokens, text {} of {}, {}", at.length, sample + 1, results_.settings.samples, method),
+               here);
   }
 
   const Gemma2& model_;
@@ -153,8 +158,7 @@ class Sweep {
   const SweepOptions& options_;
   const std::shared_ptr<const BoundaryPredictor>& predictor_;
   bool warm_ = false;
-  double all_ = 0;
-  double done_ = 0;
+  Work work_;
 };
 
 void check_points(const SweepResults& results, const Gemma2& model,
@@ -171,10 +175,7 @@ void check_points(const SweepResults& results, const Gemma2& model,
   PrefillOptions options;
   options.keep_final_hidden = results.settings.logit_positions > 0;
   for (const std::int64_t length : results.settings.lengths) {
-    const PrefillEstimate need = model.estimate(length, options);
-    require(need.activations <= need.available,
-            fmt::format("A text of {} tokens does not fit into the free memory; the longest that does has {}.", length,
-                        need.longest));
+    require_memory(model, length, options, "A text");
   }
 }
 

@@ -2,15 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "core/base/error.h"
-#include "core/run/run.h"
+#include "core/experiments/experiment.h"
 #include "core/text/haystack.h"
 #include "core/text/tokenizer.h"
 
@@ -19,7 +17,7 @@ namespace dhsa {
 // A parameter of parameter_table() and the values it takes. Methods that do not read it have one point for all of them.
 struct SweepAxis {
   std::string key;
-  std::vector<ParameterValue> values;
+  std::vector<OptionValue> values;
   bool operator==(const SweepAxis&) const = default;
 };
 
@@ -34,7 +32,8 @@ struct SweepSettings {
   Haystack haystack;
   bool operator==(const SweepSettings&) const = default;
 };
-void check_settings(const SweepSettings& settings);  // throws Error
+[[nodiscard]] const OptionTable<SweepSettings>& sweep_options();  // all but lengths, axes and haystack
+void check_settings(const SweepSettings& settings);               // throws Error
 
 // What one prefill of one text came to.
 struct SweepSample {
@@ -64,9 +63,6 @@ struct SweepMeasure {
 [[nodiscard]] std::span<const SweepMeasure> sweep_measures();
 [[nodiscard]] const SweepMeasure& sweep_measure(const std::string& key);  // throws Error on an unknown key
 
-// Whether a method has one point for each value of this axis, or one for all: a level line in a plot.
-[[nodiscard]] bool varies_with(Method method, const std::string& key);
-
 // A method at one length and one combination of values.
 struct SweepPoint {
   std::size_t method = 0;  // index into methods
@@ -77,39 +73,28 @@ struct SweepPoint {
   [[nodiscard]] double mean(double SweepSample::*value) const;  // over samples; 0 of none
 };
 
-struct SweepResults {
-  SweepSettings settings;
-  std::vector<MethodChoice> methods;  // with_dense_first()
-  std::string model;                  // for a person
-  std::string fingerprint;            // of the model's weights
-  std::vector<SweepPoint> points;     // all of them once it has begun, by length, method and values
+struct SweepResults : ExperimentResults<SweepSettings> {  // methods with_dense_first()
+  std::vector<SweepPoint> points;                         // all once it has begun, by length, method and values
 
   [[nodiscard]] bool finished() const;
+  [[nodiscard]] ExperimentCount count() const;  // of samples
 };
 
-// All points of a sweep's settings and methods, without samples. Throws Error where there are too many.
+// All points of a sweep's settings and methods, without samples: every combination of values that makes a difference.
+// An axis that a point's other values leave unread keeps the method's own. Throws Error where there are too many.
 [[nodiscard]] std::vector<SweepPoint> make_points(const SweepSettings& settings,
                                                   const std::vector<MethodChoice>& methods);
+// A point's parameters with the method's own value of every axis that they leave unread.
+[[nodiscard]] SparsityParameters without_unread(const SparsityParameters& point, const SparsityParameters& method,
+                                                const std::vector<SweepAxis>& axes);
 // What a sweep makes of the methods asked for: logits and oracle are held against dense.
 [[nodiscard]] std::vector<MethodChoice> with_dense_first(std::vector<MethodChoice> methods);
 
-struct SweepProgress {
-  std::int64_t length = 0;
-  std::int64_t sample = 0;  // of settings.samples
-  std::size_t point = 0;    // of results.points
-  std::string method;
-  double fraction = 0;  // of the whole sweep, 0 to 1
-};
-
-struct SweepOptions {
-  std::function<void(const SweepProgress&)> progress;
-  // One more sample of results.points[point]. What is there so far can be shown, written, and gone on from.
-  std::function<void(const SweepResults& results, std::size_t point)> updated;
-  const CancelToken* cancel = nullptr;
-};
+// A cell of its progress is a point; updated() comes after one more sample of results.points[index].
+using SweepOptions = ExperimentOptions<SweepResults>;
 
 // Makes the points if there are none, and measures the samples that are missing; dense is run once for each text and
-// shared by all points. Callbacks come on this thread. Throws Error on settings or methods that cannot be, before
+// shared by all points. Throws Error on settings or methods that cannot be, before
 // anything has run; Cancelled, after which `results` holds all samples so far.
 void run_sweep(const Gemma2& model, const Tokenizer& tokenizer, SweepResults& results, const SweepOptions& options = {},
                const std::shared_ptr<const BoundaryPredictor>& predictor = nullptr);
@@ -119,8 +104,6 @@ void to_json(nlohmann::json& json, const SweepResults& results);
 [[nodiscard]] SweepResults parse_sweep_results(const std::string& text, const std::string& where);
 // One row for each sample of each point, header first.
 [[nodiscard]] std::string to_csv(const SweepResults& results);
-// A value as a file or an axis shows it: "0.5", "key-shift", "true".
-[[nodiscard]] std::string plain_text(const ParameterValue& value);
 // Empty where `file` can be continued as `asked`, else a sentence's part: "its samples are 1, not 2".
 [[nodiscard]] std::string difference(const SweepResults& file, const SweepResults& asked);
 

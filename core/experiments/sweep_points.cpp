@@ -2,9 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
-#include "core/experiments/long_work_internal.h"
+#include "core/experiments/experiment_internal.h"
 #include "core/experiments/sweep.h"
 
 namespace dhsa {
@@ -14,25 +15,40 @@ constexpr std::size_t kMostPoints = 100000;
 
 bool is_dense(const MethodChoice& choice) { return choice.parameters.method == Method::kDense; }
 
-// Every combination of the values of the axes that the method reads.
 std::vector<SparsityParameters> combinations(const SparsityParameters& method, const std::vector<SweepAxis>& axes) {
-  std::vector<SparsityParameters> made = {method};
+  std::vector<SparsityParameters> all = {method};
   for (const SweepAxis& axis : axes) {
-    if (!varies_with(method.method, axis.key)) continue;
+    require(all.size() * axis.values.size() <= kMostPoints, "The sweep has too many points; give fewer values.");
     std::vector<SparsityParameters> next;
-    for (const SparsityParameters& base : made) {
-      for (const ParameterValue& value : axis.values) {
+    for (const SparsityParameters& base : all) {
+      for (const OptionValue& value : axis.values) {
         next.push_back(base);
         set_parameter(next.back(), axis.key, value);
       }
     }
-    made = std::move(next);
-    require(made.size() <= kMostPoints, "The sweep has too many points; give fewer values.");
+    all = std::move(next);
   }
-  return made;
+  std::vector<SparsityParameters> different;
+  std::set<std::string> seen;
+  for (const SparsityParameters& combination : all) {
+    SparsityParameters made = without_unread(combination, method, axes);
+    std::string place;
+    for (const SweepAxis& axis : axes) place += plain_text(get_parameter(made, axis.key)) + ";";
+    if (seen.insert(place).second) different.push_back(std::move(made));
+  }
+  return different;
 }
 
 }  // namespace
+
+SparsityParameters without_unread(const SparsityParameters& point, const SparsityParameters& method,
+                                  const std::vector<SweepAxis>& axes) {
+  SparsityParameters made = point;
+  for (const SweepAxis& axis : axes) {
+    if (!is_read(point, axis.key)) set_parameter(made, axis.key, get_parameter(method, axis.key));
+  }
+  return made;
+}
 
 std::vector<SweepPoint> make_points(const SweepSettings& settings, const std::vector<MethodChoice>& methods) {
   std::vector<SweepPoint> points;
@@ -47,41 +63,60 @@ std::vector<SweepPoint> make_points(const SweepSettings& settings, const std::ve
   return points;
 }
 
+const OptionTable<SweepSettings>& sweep_options() {
+  using S = SweepSettings;
+  constexpr const char* kGroup = "Sweep";
+  static const OptionTable<SweepSettings> table(
+      "setting of a sweep",
+      {
+          {{.key = "samples",
+            .label = "Samples",
+            .group = kGroup,
+            .help = "Texts of each length",
+            .minimum = 1,
+            .maximum = 1000},
+           &S::samples},
+          {{.key = "repeats",
+            .label = "Repeats",
+            .group = kGroup,
+            .help = "Prefills of each method on each text, for the median time",
+            .minimum = 1,
+            .maximum = 1000},
+           &S::repeats},
+          {{.key = "metrics-rows",
+            .label = "Row step",
+            .group = kGroup,
+            .help = "Measure masks on every N-th row; 0 no mask metrics",
+            .maximum = 1e6},
+           &S::metrics_rows},
+          {{.key = "logit-positions",
+            .label = "Logit positions",
+            .group = kGroup,
+            .help = "Compare logits with dense at most at N positions; 0 none",
+            .maximum = 1e6},
+           &S::logit_positions},
+          {{.key = "seed", .label = "Seed", .group = kGroup, .help = "Seed of the texts", .maximum = kLargestSeed},
+           &S::seed},
+      });
+  return table;
+}
+
 void check_settings(const SweepSettings& settings) {
-  const auto in = [](std::int64_t value, std::int64_t least, std::int64_t most, const char* what) {
-    require(value >= least && value <= most,
-            fmt::format("The {} of a sweep cannot be {}; give {} to {}.", what, value, least, most));
-  };
-  in(static_cast<std::int64_t>(settings.lengths.size()), 1, 64, "number of lengths");
-  for (std::size_t i = 0; i < settings.lengths.size(); ++i) {
-    in(settings.lengths[i], 2, std::int64_t{1} << 24, "length");
-    require(i == 0 || settings.lengths[i] > settings.lengths[i - 1],
-            "The lengths of a sweep must ascend, each given once.");
-  }
-  in(static_cast<std::int64_t>(settings.axes.size()), 0, 8, "number of varied parameters");
+  sweep_options().check_ranges(settings);
+  check_lengths(settings.lengths, 2);
+  require(settings.axes.size() <= 8, fmt::format("A sweep can vary 8 parameters, not {}.", settings.axes.size()));
   for (std::size_t i = 0; i < settings.axes.size(); ++i) {
     const SweepAxis& axis = settings.axes[i];
-    static_cast<void>(parameter_info(axis.key));
+    const Option<SparsityParameters>& option = parameter_table().at(axis.key);
     require(axis.key != "method" && axis.key != "instruction-tokens" && axis.key != "predictor",
             fmt::format("A sweep cannot vary {}.", axis.key));
-    in(static_cast<std::int64_t>(axis.values.size()), 1, 256, "number of values of a parameter");
-    for (const ParameterValue& value : axis.values) {
-      SparsityParameters scratch;
-      set_parameter(scratch, axis.key, value);
-    }
+    require(!axis.values.empty() && axis.values.size() <= 256,
+            fmt::format("{} can take 1 to 256 values, not {}.", axis.key, axis.values.size()));
+    for (const OptionValue& value : axis.values) static_cast<void>(fitting(option, value));
     for (std::size_t j = 0; j < i; ++j) {
       require(settings.axes[j].key != axis.key, fmt::format("{} is varied twice; give its values once.", axis.key));
     }
   }
-  in(settings.samples, 1, 1000, "number of samples");
-  in(settings.repeats, 1, 1000, "number of repeats");
-  in(settings.metrics_rows, 0, 1000000, "row step of the metrics");
-  in(settings.logit_positions, 0, 1000000, "number of logit positions");
-}
-
-bool varies_with(Method method, const std::string& key) {
-  const std::vector<Method>& methods = parameter_info(key).used_by;
-  return method != Method::kDense && std::find(methods.begin(), methods.end(), method) != methods.end();
 }
 
 double SweepPoint::mean(double SweepSample::*value) const {
@@ -94,6 +129,12 @@ bool SweepResults::finished() const {
   return !points.empty() && std::all_of(points.begin(), points.end(), [&](const SweepPoint& point) {
     return static_cast<std::int64_t>(point.samples.size()) >= settings.samples;
   });
+}
+
+ExperimentCount SweepResults::count() const {
+  ExperimentCount count{0, static_cast<std::int64_t>(points.size()) * settings.samples};
+  for (const SweepPoint& point : points) count.done += static_cast<std::int64_t>(point.samples.size());
+  return count;
 }
 
 std::vector<MethodChoice> with_dense_first(std::vector<MethodChoice> methods) {

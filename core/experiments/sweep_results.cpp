@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/experiments/results_file_internal.h"
 #include "core/experiments/sweep.h"
+#include "core/files/csv.h"
 #include "core/files/strict_json.h"
 
 namespace dhsa {
@@ -18,57 +20,38 @@ using results_file::Reader;
 constexpr const char* kKind = "dhsa-sweep";
 
 json settings_json(const SweepSettings& settings) {
-  json axes = json::array();
+  json out = results_file::settings_json(sweep_options(), settings);
+  out["axes"] = json::array();
   for (const SweepAxis& axis : settings.axes) {
     json values = json::array();
-    for (const ParameterValue& value : axis.values) {
-      std::visit([&](const auto& plain_value) { values.push_back(plain_value); }, value);
-    }
-    axes.push_back({{"key", axis.key}, {"values", std::move(values)}});
+    for (const OptionValue& value : axis.values) values.push_back(json_of(value));
+    out["axes"].push_back({{"key", axis.key}, {"values", std::move(values)}});
   }
-  return {{"lengths", settings.lengths},
-          {"axes", std::move(axes)},
-          {"samples", settings.samples},
-          {"repeats", settings.repeats},
-          {"metrics_rows", settings.metrics_rows},
-          {"logit_positions", settings.logit_positions},
-          {"seed", settings.seed},
-          {"haystack", settings.haystack}};
+  return out;
 }
 
 SweepSettings read_settings(const Reader& from) {
-  from.only({"lengths", "axes", "samples", "repeats", "metrics_rows", "logit_positions", "seed", "haystack"});
-  SweepSettings settings;
-  settings.lengths.clear();
-  for (const Reader& length : from["lengths"].list(64)) settings.lengths.push_back(length.whole(1, 1 << 24));
+  SweepSettings settings = results_file::read_settings(from, sweep_options(), {"axes"});
   for (const Reader& item : from["axes"].list(8)) {
     item.only({"key", "values"});
     SweepAxis axis{item["key"].text(64), {}};
-    const auto table = parameter_table();
-    if (std::none_of(table.begin(), table.end(), [&](const ParameterInfo& info) { return info.key == axis.key; })) {
-      item["key"].refuse("the name of a parameter");
-    }
-    for (const Reader& value : item["values"].list(256)) axis.values.push_back(value.parameter_value(axis.key));
+    const Option<SparsityParameters>* option = parameter_table().find(axis.key);
+    if (option == nullptr) item["key"].refuse("the name of a parameter");
+    for (const Reader& value : item["values"].list(256)) axis.values.push_back(fitting_json(*option, value.value()));
     settings.axes.push_back(std::move(axis));
   }
-  settings.samples = from["samples"].whole(1, 1000);
-  settings.repeats = from["repeats"].whole(1, 1000);
-  settings.metrics_rows = from["metrics_rows"].whole(0, 1000000);
-  settings.logit_positions = from["logit_positions"].whole(0, 1000000);
-  settings.seed = from["seed"].seed();
-  settings.haystack = from["haystack"].value().get<Haystack>();
   check_settings(settings);
   return settings;
 }
 
-// The point must be the one that the settings have in this place.
-void read_samples(const Reader& from, const SweepResults& results, SweepPoint& point) {
+SweepPoint read_point(const Reader& from, const SweepResults& results) {
   from.only({"method", "length", "parameters", "samples"});
-  if (from["method"].text(256) != results.methods[point.method].name) from["method"].refuse("the next of its methods");
-  if (from["length"].value() != point.length) from["length"].refuse("the next of its lengths");
-  if (!(from["parameters"].parameters() == point.parameters)) {
-    from["parameters"].refuse("its method's with the next values");
-  }
+  SweepPoint point;
+  const std::string name = from["method"].text(256);
+  while (point.method < results.methods.size() && results.methods[point.method].name != name) ++point.method;
+  if (point.method == results.methods.size()) from["method"].refuse("one of its methods");
+  point.length = from["length"].whole(1, 1 << 24);
+  point.parameters = from["parameters"].as<SparsityParameters>();
   std::vector<std::string> keys;
   for (const SweepMeasure& measure : sweep_measures()) keys.push_back(measure.key);
   for (const Reader& item : from["samples"].list(static_cast<std::size_t>(results.settings.samples))) {
@@ -79,20 +62,41 @@ void read_samples(const Reader& from, const SweepResults& results, SweepPoint& p
     }
     point.samples.push_back(sample);
   }
+  return point;
+}
+
+// The points that the settings have, in their order. Files of before is_read() also hold some that differ from an
+// earlier one in nothing that is read: they stay.
+std::vector<SweepPoint> read_points(const Reader& from, const SweepResults& results) {
+  const std::vector<SweepPoint> wanted = make_points(results.settings, results.methods);
+  std::vector<SweepPoint> points;
+  std::set<std::string> seen;
+  std::size_t next = 0;
+  for (const Reader& item : from.list(100000)) {
+    points.push_back(read_point(item, results));
+    const SweepPoint& point = points.back();
+    const SparsityParameters differs =
+        without_unread(point.parameters, results.methods[point.method].parameters, results.settings.axes);
+    const auto same = [&](const SweepPoint& other) {
+      return other.method == point.method && other.length == point.length && other.parameters == differs;
+    };
+    if (next < wanted.size() && same(wanted[next])) {
+      ++next;
+    } else if (std::none_of(wanted.begin(), wanted.begin() + static_cast<std::ptrdiff_t>(next), same)) {
+      item.refuse("the next point of its settings");
+    }
+    const json place = {point.method, point.length, point.parameters};
+    if (!seen.insert(place.dump()).second) item.refuse("there once");
+  }
+  if (next < wanted.size()) from.refuse(fmt::format("the {} of its settings", wanted.size()));
+  return points;
 }
 
 results_file::Head head_of(const SweepResults& results) {
-  return {results.finished(), settings_json(results.settings), results.model, results.fingerprint, results.methods};
+  return results_file::head_of(results, settings_json(results.settings));
 }
 
 }  // namespace
-
-std::string plain_text(const ParameterValue& value) {
-  if (const auto* on = std::get_if<bool>(&value)) return *on ? "true" : "false";
-  if (const auto* whole = std::get_if<std::int64_t>(&value)) return std::to_string(*whole);
-  if (const auto* number = std::get_if<double>(&value)) return fmt::format("{:.10g}", *number);
-  return std::get<std::string>(value);
-}
 
 std::span<const SweepMeasure> sweep_measures() {
   using S = SweepSample;
@@ -147,15 +151,8 @@ SweepResults parse_sweep_results(const std::string& text, const std::string& whe
   SweepResults results;
   results_file::Head head = results_file::read_head(
       file, kKind, "sweep", {"points"}, [&](const Reader& settings) { results.settings = read_settings(settings); });
-  results.model = std::move(head.model);
-  results.fingerprint = std::move(head.fingerprint);
-  results.methods = std::move(head.methods);
-  const std::vector<Reader> points = file["points"].list(100000);
-  if (points.empty()) return results;
-  results.points = make_points(results.settings, results.methods);
-  if (points.size() != results.points.size())
-    file["points"].refuse(fmt::format("the {} of its settings", results.points.size()));
-  for (std::size_t i = 0; i < points.size(); ++i) read_samples(points[i], results, results.points[i]);
+  results_file::take_head(results, head);
+  if (!file["points"].value().empty()) results.points = read_points(file["points"], results);
   if (head.finished != results.finished()) file["finished"].refuse("as its contents are");
   return results;
 }
@@ -168,9 +165,9 @@ std::string to_csv(const SweepResults& results) {
   csv += "\n";
   for (const SweepPoint& point : results.points) {
     for (std::size_t s = 0; s < point.samples.size(); ++s) {
-      csv += fmt::format("{},{}", results_file::csv_field(results.methods[point.method].name), point.length);
+      csv += fmt::format("{},{}", csv_field(results.methods[point.method].name), point.length);
       for (const SweepAxis& axis : results.settings.axes) {
-        const bool used = varies_with(point.parameters.method, axis.key);
+        const bool used = is_read(point.parameters, axis.key);
         csv += "," + (used ? plain_text(get_parameter(point.parameters, axis.key)) : std::string());
       }
       csv += fmt::format(",{}", s);

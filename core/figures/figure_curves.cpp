@@ -8,6 +8,7 @@
 #include "core/experiments/sweep.h"
 #include "core/figures/figure_data_internal.h"
 #include "core/files/atomic_write.h"
+#include "core/files/csv.h"
 
 namespace dhsa {
 namespace {
@@ -50,18 +51,12 @@ void add_point(FigureSeries& series, double x, const Measured& y) {
   series.high.insert(series.high.begin() + at, y.high);
 }
 
-std::string in_csv(std::string text) {
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
-  for (std::size_t at = 0; (at = text.find('"', at)) != std::string::npos; at += 2) text.insert(at, 1, '"');
-  return '"' + text + '"';
-}
-
 void finish_curves(FigurePanelData& data, const std::string& x_name, const std::string& y_name) {
   data.csv = fmt::format("series,{},{},lowest,highest\n", x_name, y_name);
   for (FigureSeries& series : data.series) {
     for (std::size_t i = 0; i < series.x.size(); ++i) {
-      data.csv +=
-          fmt::format("{},{},{},{},{}\n", in_csv(series.name), series.x[i], series.y[i], series.low[i], series.high[i]);
+      data.csv += fmt::format("{},{},{},{},{}\n", csv_field(series.name), series.x[i], series.y[i], series.low[i],
+                              series.high[i]);
     }
     if (series.low == series.y && series.high == series.y) {
       series.low.clear();
@@ -117,10 +112,8 @@ void fill_sweep_by_length(const SweepResults& results, const SweepMeasure& measu
     if (point.samples.empty()) continue;
     std::string setting;
     for (const SweepAxis& axis : results.settings.axes) {
-      const ParameterValue value = get_parameter(point.parameters, axis.key);
-      const auto& used_by = parameter_info(axis.key).used_by;
-      if (std::find(used_by.begin(), used_by.end(), point.parameters.method) == used_by.end()) continue;
-      setting += fmt::format(", {} {}", axis.key, plain_text(value));
+      if (!is_read(point.parameters, axis.key)) continue;
+      setting += fmt::format(", {} {}", axis.key, plain_text(get_parameter(point.parameters, axis.key)));
     }
     add_point(series_of(data, results.methods[point.method].name, setting), static_cast<double>(point.length),
               over_samples(point, measure.value, scale_of(measure)));
@@ -138,24 +131,22 @@ void fill_sweep_by_budget(const FigureFile& file, const SweepResults& results, c
         fmt::format("{}: did not vary the budget; write one with dhsa sweep --vary budget=512,1024,2048.", file.path));
   }
   std::vector<double> budgets;
-  for (const ParameterValue& value : axis->values) {
+  for (const OptionValue& value : axis->values) {
     budgets.push_back(static_cast<double>(std::get<std::int64_t>(value)));
   }
   const auto [least, most] = std::minmax_element(budgets.begin(), budgets.end());
-  const auto& used_by = parameter_info("budget").used_by;
   for (const SweepPoint& point : results.points) {
     if (point.samples.empty()) continue;
     std::string setting;
     for (const SweepAxis& other : axes) {
       if (other.key == "budget") continue;
-      const auto& readers = parameter_info(other.key).used_by;
-      if (std::find(readers.begin(), readers.end(), point.parameters.method) == readers.end()) continue;
+      if (!is_read(point.parameters, other.key)) continue;
       setting += fmt::format(", {} {}", other.key, plain_text(get_parameter(point.parameters, other.key)));
     }
     if (results.settings.lengths.size() > 1) setting += fmt::format(", {} tokens", point.length);
     FigureSeries& series = series_of(data, results.methods[point.method].name, setting);
     const Measured y = over_samples(point, measure.value, scale_of(measure));
-    if (std::find(used_by.begin(), used_by.end(), point.parameters.method) == used_by.end()) {
+    if (!is_read(point.parameters, "budget")) {
       add_point(series, *least, y);
       if (*most > *least) add_point(series, *most, y);
     } else {
@@ -194,7 +185,7 @@ std::vector<FigurePanelData> needle_panels(const FigurePanel& panel, const Figur
         probability.push_back(there ? cell->scores[method].log_probability() : std::nan(""));
         if (!there) continue;
         const NeedleScore& score = cell->scores[method];
-        data.csv += fmt::format("{},{},{:.4g},{},{},{},{},{}\n", in_csv(data.name), length, where, cell->prompts,
+        data.csv += fmt::format("{},{},{:.4g},{},{},{},{},{}\n", csv_field(data.name), length, where, cell->prompts,
                                 score.found(), score.exact(), score.log_probability(), score.density);
       }
     }

@@ -78,186 +78,213 @@ std::vector<std::string> measure_keys() {
 
 constexpr double kMostTokens = 16777216;
 
-std::vector<FigureOption> make_options() {
+std::vector<Option<FigureSpec>> make_options() {
   using S = FigureSpec;
-  std::vector<FigureOption> options = {
-      {"row-begin", "First row", "Part", "tokens", "First query shown", &S::row_begin, 0, kMostTokens, {}},
-      {"row-end",
-       "End of rows",
-       "Part",
-       "tokens",
-       "One past the last query shown; 0: to the last",
-       &S::row_end,
-       0,
-       kMostTokens,
-       {}},
-      {"key-begin", "First key", "Part", "tokens", "First key shown", &S::key_begin, 0, kMostTokens, {}},
-      {"key-end",
-       "End of keys",
-       "Part",
-       "tokens",
-       "One past the last key shown; 0: to the last",
-       &S::key_end,
-       0,
-       kMostTokens,
-       {}},
-      {"skip-keys",
-       "Leave out first keys",
-       "Part",
-       "tokens",
-       "Leave out the first n keys, whose share outshines others",
-       &S::skip_keys,
-       0,
-       kMostTokens,
-       {}},
-      {"reducer",
-       "Reducer",
-       "Part",
-       "",
-       "Of the cells behind one point of the picture, show",
-       &S::reducer,
-       0,
-       0,
-       {"max", "mean"}},
-      {"metrics-rows",
-       "Measure every n-th row",
-       "Part",
-       "rows",
-       "Measure retained mass and importance on every n-th row",
-       &S::metrics_rows,
-       1,
-       4096,
-       {}},
-
-      {"map",
-       "Colour map",
-       "Colours",
-       "",
-       "Colour map",
-       &S::map,
-       0,
-       0,
-       {"auto", "viridis", "cividis", "magma", "grey", "grey-reversed", "diverging"}},
-      {"scale", "Scale", "Colours", "", "Scale of the colours", &S::scale, 0, 0, {"auto", "linear", "log", "sqrt"}},
-      {"range",
-       "Range",
-       "Colours",
-       "",
-       "Values at the ends of the colour bar",
-       &S::range,
-       0,
-       0,
-       {"auto", "min-max", "percentile", "manual"}},
-      {"percentile-low",
-       "Lower percentile",
-       "Colours",
-       "%",
-       "Lower end of the percentile range",
+  constexpr ReadWhen<S> kManual{"range manual", [](const S& s) { return s.range == "manual"; }};
+  constexpr ReadWhen<S> kPercentile{"range percentile", [](const S& s) { return s.range == "percentile"; }};
+  return {
+      {{.key = "row-begin",
+        .label = "First row",
+        .group = "Part",
+        .unit = "tokens",
+        .help = "First query shown",
+        .maximum = kMostTokens},
+       &S::row_begin},
+      {{.key = "row-end",
+        .label = "End of rows",
+        .group = "Part",
+        .unit = "tokens",
+        .help = "One past the last query shown; 0: to the last",
+        .maximum = kMostTokens},
+       &S::row_end},
+      {{.key = "key-begin",
+        .label = "First key",
+        .group = "Part",
+        .unit = "tokens",
+        .help = "First key shown",
+        .maximum = kMostTokens},
+       &S::key_begin},
+      {{.key = "key-end",
+        .label = "End of keys",
+        .group = "Part",
+        .unit = "tokens",
+        .help = "One past the last key shown; 0: to the last",
+        .maximum = kMostTokens},
+       &S::key_end},
+      {{.key = "skip-keys",
+        .label = "Leave out first keys",
+        .group = "Part",
+        .unit = "tokens",
+        .help = "Leave out the first n keys, whose share outshines others",
+        .maximum = kMostTokens},
+       &S::skip_keys},
+      {{.key = "reducer",
+        .label = "Reducer",
+        .group = "Part",
+        .help = "Of the cells behind one point of the picture, show",
+        .choices = {"max", "mean"}},
+       &S::reducer},
+      {{.key = "metrics-rows",
+        .label = "Measure every n-th row",
+        .group = "Part",
+        .unit = "rows",
+        .help = "Measure retained mass and importance on every n-th row",
+        .minimum = 1,
+        .maximum = 4096},
+       &S::metrics_rows},
+      {{.key = "map",
+        .label = "Colour map",
+        .group = "Colours",
+        .help = "Colour map",
+        .choices = {"auto", "viridis", "cividis", "magma", "grey", "grey-reversed", "diverging"}},
+       &S::map},
+      {{.key = "scale",
+        .label = "Scale",
+        .group = "Colours",
+        .help = "Scale of the colours",
+        .choices = {"auto", "linear", "log", "sqrt"}},
+       &S::scale},
+      {{.key = "range",
+        .label = "Range",
+        .group = "Colours",
+        .help = "Values at the ends of the colour bar",
+        .choices = {"auto", "min-max", "percentile", "manual"}},
+       &S::range},
+      {{.key = "percentile-low",
+        .label = "Lower percentile",
+        .group = "Colours",
+        .unit = "%",
+        .help = "Lower end of the percentile range",
+        .maximum = 100},
        &S::percentile_low,
-       0,
-       100,
-       {}},
-      {"percentile-high",
-       "Upper percentile",
-       "Colours",
-       "%",
-       "Upper end of the percentile range",
+       kPercentile},
+      {{.key = "percentile-high",
+        .label = "Upper percentile",
+        .group = "Colours",
+        .unit = "%",
+        .help = "Upper end of the percentile range",
+        .maximum = 100},
        &S::percentile_high,
-       0,
-       100,
-       {}},
-      {"low", "Lowest value", "Colours", "", "Lower end of the manual range", &S::low, -1e30, 1e30, {}},
-      {"high", "Highest value", "Colours", "", "Upper end of the manual range", &S::high, -1e30, 1e30, {}},
-      {"marks", "Chunk boundaries", "Colours", "", "Mark chunk boundaries", &S::boundaries, 0, 1, {}},
-
-      {"venue", "Venue", "Size", "", "Widths and type sizes of", &S::venue, 0, 0, venue_keys()},
-      {"columns", "Width", "Size", "", "One column of the page or its full width", &S::columns, 0, 0, {"one", "full"}},
-      {"width", "Width", "Size", "in", "Width; 0: the venue's", &S::width, 0, 60, {}},
-      {"height", "Height", "Size", "in", "Height; 0: by what is shown", &S::height, 0, 60, {}},
-      {"font", "Font", "Size", "", "Font family; without it the first installed one of a list", &S::font, 0, 0, {}},
-      {"label-size",
-       "Label size",
-       "Size",
-       "TeX pt",
-       "Type size of axis titles; 0: the venue's",
-       &S::label_size,
-       0,
-       200,
-       {}},
-      {"tick-size", "Tick size", "Size", "TeX pt", "Type size of numbers; 0: the venue's", &S::tick_size, 0, 200, {}},
-      {"line-width", "Line width", "Size", "TeX pt", "Width of axes and thin lines", &S::line_width, 0.25, 5, {}},
-      {"dpi",
-       "Resolution",
-       "Size",
-       "dpi",
-       "Resolution of PNG files and of matrices inside PDF and SVG",
-       &S::dpi,
-       50,
-       2400,
-       {}},
-
-      {"grid-columns",
-       "Panels in a row",
-       "Panels",
-       "panels",
-       "Panels side by side; 0: as fits",
-       &S::grid_columns,
-       0,
-       12,
-       {}},
-      {"letters",
-       "Panel letters",
-       "Panels",
-       "",
-       "(a), (b), … where there are several panels",
-       &S::panel_letters,
-       0,
-       1,
-       {}},
-      {"names", "Panel names", "Panels", "", "What each of several panels shows, above it", &S::panel_names, 0, 1, {}},
-      {"shared-bar",
-       "Shared colour bar",
-       "Panels",
-       "",
-       "One colour bar for all panels of one quantity",
-       &S::shared_bar,
-       0,
-       1,
-       {}},
-      {"title",
-       "Title",
-       "Panels",
-       "",
-       "A title inside the figure; most venues want it in the caption",
-       &S::title,
-       0,
-       1,
-       {}},
-
-      {"measure", "Measure", "Data", "", "What curves against the budget show", &S::measure, 0, 0, measure_keys()},
-      {"data", "Data beside it", "Data", "", "Also write the arrays or curves that are shown", &S::data, 0, 1, {}},
-      {"dense-bits", "Masks as bits", "Data", "", "Masks also as one bit per pair of tokens", &S::dense_bits, 0, 1, {}},
+       kPercentile},
+      {{.key = "low",
+        .label = "Lowest value",
+        .group = "Colours",
+        .help = "Lower end of the manual range",
+        .minimum = -1e30,
+        .maximum = 1e30},
+       &S::low,
+       kManual},
+      {{.key = "high",
+        .label = "Highest value",
+        .group = "Colours",
+        .help = "Upper end of the manual range",
+        .minimum = -1e30,
+        .maximum = 1e30},
+       &S::high,
+       kManual},
+      {{.key = "marks", .label = "Chunk boundaries", .group = "Colours", .help = "Mark chunk boundaries"},
+       &S::boundaries},
+      {{.key = "venue", .label = "Venue", .group = "Size", .help = "Widths and type sizes of", .choices = venue_keys()},
+       &S::venue},
+      {{.key = "columns",
+        .label = "Width",
+        .group = "Size",
+        .help = "One column of the page or its full width",
+        .choices = {"one", "full"}},
+       &S::columns},
+      {{.key = "width",
+        .label = "Width",
+        .group = "Size",
+        .unit = "in",
+        .help = "Width; 0: the venue's",
+        .maximum = 60},
+       &S::width},
+      {{.key = "height",
+        .label = "Height",
+        .group = "Size",
+        .unit = "in",
+        .help = "Height; 0: by what is shown",
+        .maximum = 60},
+       &S::height},
+      {{.key = "font",
+        .label = "Font",
+        .group = "Size",
+        .help = "Font family; without it the first installed one of a list"},
+       &S::font},
+      {{.key = "label-size",
+        .label = "Label size",
+        .group = "Size",
+        .unit = "TeX pt",
+        .help = "Type size of axis titles; 0: the venue's",
+        .maximum = 200},
+       &S::label_size},
+      {{.key = "tick-size",
+        .label = "Tick size",
+        .group = "Size",
+        .unit = "TeX pt",
+        .help = "Type size of numbers; 0: the venue's",
+        .maximum = 200},
+       &S::tick_size},
+      {{.key = "line-width",
+        .label = "Line width",
+        .group = "Size",
+        .unit = "TeX pt",
+        .help = "Width of axes and thin lines",
+        .minimum = 0.25,
+        .maximum = 5},
+       &S::line_width},
+      {{.key = "dpi",
+        .label = "Resolution",
+        .group = "Size",
+        .unit = "dpi",
+        .help = "Resolution of PNG files and of matrices inside PDF and SVG",
+        .minimum = 50,
+        .maximum = 2400},
+       &S::dpi},
+      {{.key = "grid-columns",
+        .label = "Panels in a row",
+        .group = "Panels",
+        .unit = "panels",
+        .help = "Panels side by side; 0: as fits",
+        .maximum = 12},
+       &S::grid_columns},
+      {{.key = "letters",
+        .label = "Panel letters",
+        .group = "Panels",
+        .help = "(a), (b), … where there are several panels"},
+       &S::panel_letters},
+      {{.key = "names",
+        .label = "Panel names",
+        .group = "Panels",
+        .help = "What each of several panels shows, above it"},
+       &S::panel_names},
+      {{.key = "shared-bar",
+        .label = "Shared colour bar",
+        .group = "Panels",
+        .help = "One colour bar for all panels of one quantity"},
+       &S::shared_bar},
+      {{.key = "title",
+        .label = "Title",
+        .group = "Panels",
+        .help = "A title inside the figure; most venues want it in the caption"},
+       &S::title},
+      {{.key = "measure",
+        .label = "Measure",
+        .group = "Data",
+        .help = "What curves against the budget show",
+        .choices = measure_keys()},
+       &S::measure},
+      {{.key = "data",
+        .label = "Data beside it",
+        .group = "Data",
+        .help = "Also write the arrays or curves that are shown"},
+       &S::data},
+      {{.key = "dense-bits",
+        .label = "Masks as bits",
+        .group = "Data",
+        .help = "Masks also as one bit per pair of tokens"},
+       &S::dense_bits},
   };
-  return options;
-}
-
-std::string shown(const FigureOption& option, const ParameterValue& value) {
-  (void)option;
-  if (const auto* text = std::get_if<std::string>(&value)) return *text;
-  if (const auto* whole = std::get_if<std::int64_t>(&value)) return std::to_string(*whole);
-  if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
-  return fmt::format("{}", std::get<double>(value));
-}
-
-[[noreturn]] void refuse(const FigureOption& option, const ParameterValue& value, const std::string& allowed) {
-  throw Error(fmt::format("--{}: \"{}\" is not allowed; {}.", option.key, excerpt(shown(option, value)), allowed));
-}
-
-double in_range(const FigureOption& option, const ParameterValue& value, double number) {
-  if (!(number >= option.minimum && number <= option.maximum)) {
-    refuse(option, value, fmt::format("it has to be between {:.10g} and {:.10g}", option.minimum, option.maximum));
-  }
-  return number;
 }
 
 int number_of(const std::string& text, std::string_view digits) {
@@ -304,53 +331,13 @@ std::string to_text(const FigurePanel& panel) {
   return fmt::format("{}@{}.{}", info.key, panel.layer, panel.head);
 }
 
-std::span<const FigureOption> figure_options() {
-  static const std::vector<FigureOption> options = make_options();
+const OptionTable<FigureSpec>& figure_options() {
+  static const OptionTable<FigureSpec> options("setting of a figure", make_options());
   return options;
 }
 
-const FigureOption& figure_option(const std::string& key) {
-  for (const FigureOption& option : figure_options()) {
-    if (key == option.key) return option;
-  }
-  throw Error(fmt::format("A figure has no setting \"{}\".", excerpt(key)));
-}
-
-ParameterValue get_option(const FigureSpec& spec, const FigureOption& option) {
-  return std::visit([&](auto member) { return ParameterValue(spec.*member); }, option.member);
-}
-
-void set_option(FigureSpec& spec, const FigureOption& option, const ParameterValue& value) {
-  if (const auto* flag = std::get_if<bool FigureSpec::*>(&option.member)) {
-    if (!std::holds_alternative<bool>(value)) refuse(option, value, "it is true or false");
-    spec.** flag = std::get<bool>(value);
-  } else if (const auto* whole = std::get_if<std::int64_t FigureSpec::*>(&option.member)) {
-    if (!std::holds_alternative<std::int64_t>(value)) refuse(option, value, "a whole number is expected");
-    const std::int64_t number = std::get<std::int64_t>(value);
-    in_range(option, value, static_cast<double>(number));
-    spec.** whole = number;
-  } else if (const auto* real = std::get_if<double FigureSpec::*>(&option.member)) {
-    if (std::holds_alternative<double>(value)) {
-      spec.** real = in_range(option, value, std::get<double>(value));
-    } else if (std::holds_alternative<std::int64_t>(value)) {
-      spec.** real = in_range(option, value, static_cast<double>(std::get<std::int64_t>(value)));
-    } else {
-      refuse(option, value, "a number is expected");
-    }
-  } else {
-    if (!std::holds_alternative<std::string>(value)) refuse(option, value, "a text is expected");
-    const auto& text = std::get<std::string>(value);
-    if (!option.choices.empty() &&
-        std::find(option.choices.begin(), option.choices.end(), text) == option.choices.end()) {
-      refuse(option, value, fmt::format("choose from {}", fmt::join(option.choices, ", ")));
-    }
-    spec.*std::get<std::string FigureSpec::*>(option.member) = text;
-  }
-}
-
 void check_figure(const FigureSpec& spec) {
-  FigureSpec copy;
-  for (const FigureOption& option : figure_options()) set_option(copy, option, get_option(spec, option));
+  figure_options().check_ranges(spec);
   if (spec.panels.empty()) throw Error("The figure has no panel; say what to show, for example mask.");
   if (spec.panels.size() > 64) {
     throw Error(fmt::format("The figure has {} panels; at most 64 fit on a page.", spec.panels.size()));
@@ -383,9 +370,7 @@ void check_figure(const FigureSpec& spec) {
 
 void to_json(nlohmann::json& json, const FigureSpec& spec) {
   json = nlohmann::json::object();
-  for (const FigureOption& option : figure_options()) {
-    std::visit([&](const auto& value) { json[option.key] = value; }, get_option(spec, option));
-  }
+  figure_options().write(json, spec);
   json["panels"] = nlohmann::json::array();
   for (const FigurePanel& panel : spec.panels) json["panels"].push_back(to_text(panel));
 }
@@ -403,18 +388,7 @@ void from_json(const nlohmann::json& json, FigureSpec& spec) {
       }
       continue;
     }
-    const FigureOption& option = figure_option(key);
-    if (value.is_boolean()) {
-      set_option(read, option, value.get<bool>());
-    } else if (value.is_number_integer()) {
-      set_option(read, option, value.get<std::int64_t>());
-    } else if (value.is_number()) {
-      set_option(read, option, value.get<double>());
-    } else if (value.is_string()) {
-      set_option(read, option, value.get<std::string>());
-    } else {
-      throw Error(fmt::format("\"{}\" of a figure is neither a number, a text nor true or false.", excerpt(key)));
-    }
+    if (!figure_options().read(read, key, value)) static_cast<void>(figure_options().at(key));
   }
   spec = std::move(read);
 }
@@ -440,40 +414,17 @@ double label_size_of(const FigureSpec& spec) {
 double tick_size_of(const FigureSpec& spec) { return spec.tick_size > 0 ? spec.tick_size : venue_of(spec).tick_size; }
 
 std::vector<std::string> arguments_of(const FigureSpec& spec, const FigureSpec& defaults) {
-  std::vector<std::string> arguments;
-  for (const FigureOption& option : figure_options()) {
-    const ParameterValue value = get_option(spec, option);
-    if (value == get_option(defaults, option)) continue;
-    if (const auto* flag = std::get_if<bool>(&value)) {
-      arguments.push_back(fmt::format("--{}{}", *flag ? "" : "no-", option.key));
-    } else {
-      arguments.push_back(fmt::format("--{}", option.key));
-      arguments.push_back(shown(option, value));
-    }
-  }
-  return arguments;
+  return figure_options().arguments(spec, defaults);
 }
 
-std::vector<std::string> arguments_of(const SparsityParameters& parameters, const SparsityParameters& defaults) {
-  std::vector<std::string> arguments;
-  for (const ParameterInfo& info : parameter_table()) {
-    const ParameterValue value = get_parameter(parameters, info.key);
-    // Without the option, the number of instruction tokens is read from the text.
-    if (value == get_parameter(defaults, info.key) && info.key != "instruction-tokens") continue;
-    if (const auto* flag = std::get_if<bool>(&value)) {
-      arguments.push_back(fmt::format("--{}{}", *flag ? "" : "no-", info.key));
-      continue;
-    }
-    arguments.push_back("--" + info.key);
-    if (const auto* text = std::get_if<std::string>(&value)) {
-      arguments.push_back(*text);
-    } else if (const auto* real = std::get_if<double>(&value)) {
-      arguments.push_back(fmt::format("{}", *real));  // shortest form that reads back the same
-    } else {
-      arguments.push_back(std::to_string(std::get<std::int64_t>(value)));
-    }
-  }
-  return arguments;
+std::vector<std::string> arguments_of(const SparsityParameters& parameters, SparsityParameters defaults) {
+  std::vector<std::string> said;
+  if (parameters.method != defaults.method) said = {"--method", name_of(parameters.method)};
+  switch_method(defaults, parameters.method);
+  // Without the option, the number of instruction tokens is read from the text.
+  const auto others = parameter_table().arguments(parameters, defaults, "instruction-tokens");
+  said.insert(said.end(), others.begin(), others.end());
+  return said;
 }
 
 std::string shell_line(std::span<const std::string> arguments) {

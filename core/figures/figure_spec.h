@@ -6,7 +6,6 @@
 #include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "core/sparsity/parameters.h"
@@ -102,24 +101,7 @@ struct FigureSpec {
   bool operator==(const FigureSpec&) const = default;
 };
 
-struct FigureOption {
-  using Member =
-      std::variant<bool FigureSpec::*, std::int64_t FigureSpec::*, double FigureSpec::*, std::string FigureSpec::*>;
-  const char* key;    // "percentile-high": option of the command line and key in JSON
-  const char* label;  // "Upper percentile"
-  const char* group;  // "Part", "Colours", "Size", "Panels", "Data"
-  const char* unit;
-  const char* help;
-  Member member;
-  double minimum = 0;
-  double maximum = 0;
-  std::vector<std::string> choices;  // of a text; empty: any
-};
-[[nodiscard]] std::span<const FigureOption> figure_options();
-[[nodiscard]] const FigureOption& figure_option(const std::string& key);  // throws Error
-[[nodiscard]] ParameterValue get_option(const FigureSpec& spec, const FigureOption& option);
-// Throws Error, naming key, value and what is allowed.
-void set_option(FigureSpec& spec, const FigureOption& option, const ParameterValue& value);
+[[nodiscard]] const OptionTable<FigureSpec>& figure_options();
 // Ranges of single values and what one alone cannot tell. Throws Error.
 void check_figure(const FigureSpec& spec);
 
@@ -148,9 +130,9 @@ struct Venue {
 
 // Options of the command line that lead from `defaults` to `spec`, panels not among them.
 [[nodiscard]] std::vector<std::string> arguments_of(const FigureSpec& spec, const FigureSpec& defaults = {});
-// The same for parameters of the method.
+// The same for parameters of the method; from another method than that of `defaults` they begin with its preset.
 [[nodiscard]] std::vector<std::string> arguments_of(const SparsityParameters& parameters,
-                                                    const SparsityParameters& defaults = {});
+                                                    SparsityParameters defaults = {});
 // As one line for a shell, quoted where needed.
 [[nodiscard]] std::string shell_line(std::span<const std::string> arguments);
 

@@ -13,27 +13,20 @@ namespace dhsa {
 
 std::string differences_of(const SparsityParameters& parameters, const SparsityParameters& defaults) {
   std::string text;
-  for (const ParameterInfo& info : parameter_table()) {
-    const ParameterValue value = get_parameter(parameters, info.key);
-    if (value == get_parameter(defaults, info.key)) continue;
-    if (!text.empty()) text += ',';
-    text += std::visit([&](const auto& plain) { return fmt::format("{}={}", info.key, plain); }, value);
+  for (const auto& option : parameter_table()) {
+    const OptionValue value = option.get(parameters);
+    if (value == option.get(defaults)) continue;
+    text += fmt::format("{}{}={}", text.empty() ? "" : ",", option.key, plain_text(value));
   }
   return text;
 }
 
 void apply_differences(SparsityParameters& parameters, const std::string& text) {
-  std::size_t at = 0;
-  while (at < text.size()) {
+  for (std::size_t at = 0; at < text.size();) {
     const std::size_t comma = std::min(text.find(',', at), text.size());
-    const std::string pair = text.substr(at, comma - at);
+    const auto [key, value] = assignment(text.substr(at, comma - at), "--ran-with");
+    set_parameter(parameters, key, value);
     at = comma + 1;
-    const std::size_t equals = pair.find('=');
-    if (equals == std::string::npos) {
-      throw Error(
-          fmt::format("--ran-with: \"{}\" is no KEY=VALUE; write for example budget=512,nms-distance=4.", pair));
-    }
-    set_parameter(parameters, pair.substr(0, equals), pair.substr(equals + 1));
   }
 }
 

@@ -1,281 +1,342 @@
 #include "core/sparsity/parameters.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <algorithm>
-#include <array>
-#include <charconv>
-#include <cmath>
-#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
-#include "core/base/excerpt.h"
 
 namespace dhsa {
 namespace {
 
-struct Entry {
-  ParameterInfo info;
-  std::function<ParameterValue(const SparsityParameters&)> get;
-  std::function<void(SparsityParameters&, const ParameterValue&)> set;  // value of the right kind and in range
-};
-
-using Kind = ParameterInfo::Kind;
-using Methods = std::vector<Method>;
+using P = SparsityParameters;
+using Kind = OptionInfo::Kind;
+using When = ReadWhen<P>;
 
 constexpr double kMostTokens = 16777216;
 
-const Methods& sparse_methods() {
-  static const Methods methods = {Method::kWindowSinks, Method::kBlockSparse, Method::kVerticalSlash,
-                                  Method::kTokenTopK, Method::kDhsa};
-  return methods;
+bool dhsa(const P& p) { return p.method == Method::kDhsa; }
+bool threshold(const P& p) { return dhsa(p) && p.selection == Selection::kThreshold; }
+bool block_sparse(const P& p) { return p.method == Method::kBlockSparse; }
+bool vertical_slash(const P& p) { return p.method == Method::kVerticalSlash; }
+bool oracle(const P& p) { return p.method == Method::kTokenTopK; }
+// Where each possible boundary gets a score, and the best ones are taken.
+bool scored(const P& p) {
+  return dhsa(p) && p.boundaries != BoundarySource::kSentence && p.boundaries != BoundarySource::kFixed;
 }
 
-Entry count(const char* key, const char* label, const char* group, const char* unit, const char* help,
-            std::int64_t SparsityParameters::*member, double minimum, double maximum, Methods used_by) {
-  return {{key, label, group, unit, help, Kind::kCount, minimum, maximum, {}, {}, std::move(used_by)},
-          [member](const SparsityParameters& p) { return ParameterValue(p.*member); },
-          [member](SparsityParameters& p, const ParameterValue& v) { p.*member = std::get<std::int64_t>(v); }};
+// When a parameter is read: what the planners do, in words and in code.
+constexpr When kSparse{"all but dense", [](const P& p) { return p.method != Method::kDense; }};
+constexpr When kDhsa{"dhsa", dhsa};
+constexpr When kThreshold{"dhsa with selection threshold", threshold};
+constexpr When kBudget{"all but dense, and dhsa with selection budget",
+                       [](const P& p) { return p.method != Method::kDense && !threshold(p); }};
+constexpr When kSinks{"window-sinks, vertical-slash, dhsa",
+                      [](const P& p) { return dhsa(p) || vertical_slash(p) || p.method == Method::kWindowSinks; }};
+constexpr When kLocal{"vertical-slash, dhsa", [](const P& p) { return dhsa(p) || vertical_slash(p); }};
+constexpr When kBlocks{"all with fixed query groups, and where the number of chunks follows from it", [](const P& p) {
+                         if (dhsa(p)) return p.query_grouping == QueryGrouping::kFixed || scored(p);
+                         return p.method != Method::kDense && !oracle(p);
+                       }};
+constexpr When kBlockSparse{"block-sparse", block_sparse};
+constexpr When kOracle{"token-topk", oracle};
+constexpr When kScored{"dhsa with boundaries that are scored", scored};
+constexpr When kShifts{"dhsa with boundaries key-shift or attention-mass",
+                       [](const P& p) { return scored(p) && p.boundaries != BoundarySource::kLearned; }};
+constexpr When kApart{"dhsa but with boundaries fixed",
+                      [](const P& p) { return dhsa(p) && p.boundaries != BoundarySource::kFixed; }};
+constexpr When kFixed{"dhsa with boundaries fixed",
+                      [](const P& p) { return dhsa(p) && p.boundaries == BoundarySource::kFixed; }};
+constexpr When kLearned{"dhsa with boundaries learned or auto", [](const P& p) {
+                          return dhsa(p) &&
+                                 (p.boundaries == BoundarySource::kLearned || p.boundaries == BoundarySource::kAuto);
+                        }};
+constexpr When kLastRows{"dhsa with score-rows", [](const P& p) { return dhsa(p) && p.score_rows > 0; }};
+constexpr When kThinned{"dhsa with selection budget", [](const P& p) { return dhsa(p) && !threshold(p); }};
+constexpr When kPublished{"dhsa with scores mean and no score-rows",
+                          [](const P& p) { return dhsa(p) && p.scores == ChunkScoring::kMean && p.score_rows == 0; }};
+constexpr When kHeads{"vertical-slash, token-topk, dhsa",
+                      [](const P& p) { return dhsa(p) || vertical_slash(p) || oracle(p); }};
+constexpr When kContent{"all that look at queries and keys",
+                        [](const P& p) { return kSparse.holds(p) && p.method != Method::kWindowSinks; }};
+
+std::vector<std::string> of_methods(const char* (*text)(Method) noexcept) {
+  std::vector<std::string> texts;
+  for (const Method method : all_methods()) texts.emplace_back(text(method));
+  return texts;
 }
 
-Entry real(const char* key, const char* label, const char* group, const char* unit, const char* help,
-           double SparsityParameters::*member, double minimum, double maximum, Methods used_by) {
-  return {{key, label, group, unit, help, Kind::kReal, minimum, maximum, {}, {}, std::move(used_by)},
-          [member](const SparsityParameters& p) { return ParameterValue(p.*member); },
-          [member](SparsityParameters& p, const ParameterValue& v) { p.*member = std::get<double>(v); }};
-}
-
-Entry flag(const char* key, const char* label, const char* group, const char* help, bool SparsityParameters::*member,
-           Methods used_by) {
-  return {{key, label, group, "", help, Kind::kFlag, 0, 1, {}, {}, std::move(used_by)},
-          [member](const SparsityParameters& p) { return ParameterValue(p.*member); },
-          [member](SparsityParameters& p, const ParameterValue& v) { p.*member = std::get<bool>(v); }};
-}
-
-template <class Enum>
-Entry choice(const char* key, const char* label, const char* group, const char* help, Enum SparsityParameters::*member,
-             std::vector<std::string> names, std::vector<std::string> labels, Methods used_by) {
-  return {{key, label, group, "", help, Kind::kChoice, 0, 0, names, std::move(labels), std::move(used_by)},
-          [member, names](const SparsityParameters& p) {
-            return ParameterValue(names[static_cast<std::size_t>(p.*member)]);
-          },
-          [member, names](SparsityParameters& p, const ParameterValue& v) {
-            const auto at = std::find(names.begin(), names.end(), std::get<std::string>(v)) - names.begin();
-            p.*member = static_cast<Enum>(at);
-          }};
-}
-
-std::vector<Entry> make_entries() {
-  using P = SparsityParameters;
-  const Methods all = all_methods();
-  const Methods& sparse = sparse_methods();
-  const Methods dhsa = {Method::kDhsa};
-  const Methods grouped = {Method::kBlockSparse, Method::kVerticalSlash, Method::kWindowSinks, Method::kDhsa};
-  const Methods content = {Method::kBlockSparse, Method::kVerticalSlash, Method::kTokenTopK, Method::kDhsa};
-  const char* const method = "Method";
+std::vector<Option<P>> make_options() {
   const char* const selection = "Selection";
   const char* const boundaries = "Boundaries";
   const char* const similarity = "Similarity";
   const char* const sharing = "Sharing";
+  return {
+      {{.key = "method",
+        .label = "Method",
+        .group = "Method",
+        .help = "How the keys that each query keeps are chosen; begins with the values of its preset.",
+        .choices = of_methods(name_of),
+        .choice_labels = of_methods(label_of)},
+       &P::method},
 
-  std::vector<std::string> method_names;
-  std::vector<std::string> method_labels;
-  for (const Method m : all) {
-    method_names.emplace_back(name_of(m));
-    method_labels.emplace_back(label_of(m));
-  }
+      {{.key = "budget",
+        .label = "Budget",
+        .group = selection,
+        .unit = "keys",
+        .help = "Keys kept for a query row; on a local layer at most its window.",
+        .minimum = 1,
+        .maximum = kMostTokens,
+        .slider_end = kLengthOfText,
+        .usual = {256, 512, 1024, 2048}},
+       &P::budget,
+       kBudget},
+      {{.key = "sink-tokens",
+        .label = "Sink tokens",
+        .group = selection,
+        .unit = "keys",
+        .help = "The first keys a query may see that are always kept.",
+        .maximum = kMostTokens,
+        .slider_end = 1024,
+        .usual = {0, 16, 64, 128}},
+       &P::sink_tokens,
+       kSinks},
+      {{.key = "local-tokens",
+        .label = "Local tokens",
+        .group = selection,
+        .unit = "keys",
+        .help = "The most recent keys of a query group that are always kept.",
+        .minimum = 1,
+        .maximum = kMostTokens,
+        .slider_end = 2048,
+        .usual = {16, 64, 128, 256}},
+       &P::local_tokens,
+       kLocal},
+      {{.key = "query-block",
+        .label = "Query block",
+        .group = selection,
+        .unit = "rows",
+        .help = "Rows that share one choice of keys, where query groups are fixed blocks.",
+        .minimum = 1,
+        .maximum = 65536,
+        .slider_end = 1024,
+        .usual = {32, 64, 128, 256}},
+       &P::query_block,
+       kBlocks},
+      {{.key = "query-grouping",
+        .label = "Query groups",
+        .group = selection,
+        .help = "Fixed blocks of rows, or the same chunks as the keys.",
+        .choices = {"fixed", "chunks"},
+        .choice_labels = {"Fixed blocks", "Chunks"}},
+       &P::query_grouping,
+       kDhsa},
+      {{.key = "selection",
+        .label = "Selection",
+        .group = selection,
+        .help = "Fill a fixed budget, or keep the smallest set that reaches a share of the estimated mass.",
+        .choices = {"budget", "threshold"},
+        .choice_labels = {"Budget", "Mass threshold"}},
+       &P::selection,
+       kDhsa},
+      {{.key = "mass",
+        .label = "Mass to reach",
+        .group = selection,
+        .help = "Share of the estimated attention mass that threshold selection reaches.",
+        .minimum = 0.01,
+        .maximum = 1,
+        .usual = {0.8, 0.9, 0.95, 0.99}},
+       &P::mass,
+       kThreshold},
+      {{.key = "min-budget",
+        .label = "Least budget",
+        .group = selection,
+        .unit = "keys",
+        .help = "Threshold selection keeps at least this many.",
+        .minimum = 1,
+        .maximum = kMostTokens,
+        .slider_end = kLengthOfText,
+        .usual = {128, 256, 512}},
+       &P::min_budget,
+       kThreshold},
+      {{.key = "max-budget",
+        .label = "Most budget",
+        .group = selection,
+        .unit = "keys",
+        .help = "Threshold selection keeps at most this many.",
+        .minimum = 1,
+        .maximum = kMostTokens,
+        .slider_end = kLengthOfText,
+        .usual = {512, 1024, 2048}},
+       &P::max_budget,
+       kThreshold},
+      {{.key = "instruction-tokens",
+        .label = "Instruction tokens",
+        .group = selection,
+        .unit = "tokens",
+        .help = "The question at the end of the document: its rows attend densely.",
+        .maximum = kMostTokens,
+        .slider_end = 512},
+       &P::instruction_tokens,
+       kSparse},
+      {{.key = "block-size",
+        .label = "Key block",
+        .group = selection,
+        .unit = "keys",
+        .help = "Keys per block of block-sparse attention.",
+        .minimum = 1,
+        .maximum = 65536,
+        .slider_end = 1024,
+        .usual = {32, 64, 128, 256}},
+       &P::block_size,
+       kBlockSparse},
+      {{.key = "oracle-rows",
+        .label = "Oracle rows",
+        .group = selection,
+        .unit = "rows",
+        .help = "Rows that share one choice of the token top-k oracle; 1 is exact per row.",
+        .minimum = 1,
+        .maximum = 65536,
+        .slider_end = 1024,
+        .usual = {1, 16, 64, 128}},
+       &P::oracle_rows,
+       kOracle},
 
-  std::vector<Entry> table;
-  table.push_back(choice("method", "Method", method, "How the keys that each query keeps are chosen.", &P::method,
-                         method_names, method_labels, all));
-  table.push_back(count("budget", "Budget", selection, "keys",
-                        "Keys kept for a query row; on a local layer at most its window.", &P::budget, 1, kMostTokens,
-                        sparse));
-  table.push_back(count("sink-tokens", "Sink tokens", selection, "keys",
-                        "The first keys a query may see that are always kept.", &P::sink_tokens, 0, kMostTokens,
-                        {Method::kWindowSinks, Method::kVerticalSlash, Method::kDhsa}));
-  table.push_back(count("local-tokens", "Local tokens", selection, "keys",
-                        "The most recent keys of a query group that are always kept.", &P::local_tokens, 1, kMostTokens,
-                        {Method::kVerticalSlash, Method::kDhsa}));
-  table.push_back(count("query-block", "Query block", selection, "rows",
-                        "Rows that share one choice of keys, where query groups are fixed blocks.", &P::query_block, 1,
-                        65536, grouped));
-  table.push_back(choice("query-grouping", "Query groups", selection,
-                         "Fixed blocks of rows, or the same chunks as the keys.", &P::query_grouping,
-                         {"fixed", "chunks"}, {"Fixed blocks", "Chunks"}, dhsa));
-  table.push_back(choice("selection", "Selection", selection,
-                         "Fill a fixed budget, or keep the smallest set that reaches a share of the estimated mass.",
-                         &P::selection, {"budget", "threshold"}, {"Budget", "Mass threshold"}, dhsa));
-  table.push_back(real("mass", "Mass to reach", selection, "",
-                       "Share of the estimated attention mass that threshold selection reaches.", &P::mass, 0.01, 1.0,
-                       dhsa));
-  table.push_back(count("min-budget", "Least budget", selection, "keys",
-                        "Threshold selection keeps at least this many.", &P::min_budget, 1, kMostTokens, dhsa));
-  table.push_back(count("max-budget", "Most budget", selection, "keys", "Threshold selection keeps at most this many.",
-                        &P::max_budget, 1, kMostTokens, dhsa));
-  table.push_back(count("instruction-tokens", "Instruction tokens", selection, "tokens",
-                        "The question at the end of the document: its rows attend densely.", &P::instruction_tokens, 0,
-                        kMostTokens, sparse));
-  table.push_back(count("block-size", "Key block", selection, "keys", "Keys per block of block-sparse attention.",
-                        &P::block_size, 1, 65536, {Method::kBlockSparse}));
-  table.push_back(count("oracle-rows", "Oracle rows", selection, "rows",
-                        "Rows that share one choice of the token top-k oracle; 1 is exact per row.", &P::oracle_rows, 1,
-                        65536, {Method::kTokenTopK}));
+      {{.key = "boundaries",
+        .label = "Boundary source",
+        .group = boundaries,
+        .help = "Where chunks of keys end; auto is learned where the model has a predictor, else key shift.",
+        .choices = {"auto", "learned", "attention-mass", "key-shift", "sentence", "fixed"},
+        .choice_labels = {"Learned if possible", "Learned predictor", "Attention mass (oracle)", "Key shift",
+                          "Sentences", "Fixed length"}},
+       &P::boundaries,
+       kDhsa},
+      {{.key = "chunks-per-block",
+        .label = "Chunks per block",
+        .group = boundaries,
+        .help = "Number of chunks, as a multiple of the number of query blocks.",
+        .minimum = 0.01,
+        .maximum = 1024,
+        .slider_end = 16,
+        .usual = {1, 2, 4, 8}},
+       &P::chunks_per_block,
+       kScored},
+      {{.key = "boundary-window",
+        .label = "Boundary window",
+        .group = boundaries,
+        .unit = "tokens",
+        .help = "Tokens compared on each side of a possible boundary.",
+        .minimum = 1,
+        .maximum = 64,
+        .usual = {2, 4, 8, 16}},
+       &P::boundary_window,
+       kShifts},
+      {{.key = "nms-distance",
+        .label = "Least distance",
+        .group = boundaries,
+        .unit = "tokens",
+        .help = "Two boundaries are more than this many tokens apart.",
+        .maximum = 4096,
+        .slider_end = 128,
+        .usual = {0, 4, 8, 16}},
+       &P::nms_distance,
+       kApart},
+      {{.key = "boundary-threshold",
+        .label = "Least score",
+        .group = boundaries,
+        .help = "A boundary's score is above this; 0 sets no bound.",
+        .maximum = 1e6,
+        .slider_end = 4,
+        .usual = {0, 0.5, 1}},
+       &P::boundary_threshold,
+       kScored},
+      {{.key = "chunk-length",
+        .label = "Chunk length",
+        .group = boundaries,
+        .unit = "tokens",
+        .help = "Tokens per chunk of fixed length.",
+        .minimum = 1,
+        .maximum = 65536,
+        .slider_end = 1024,
+        .usual = {16, 32, 64, 128}},
+       &P::chunk_length,
+       kFixed},
+      {{.key = "predictor",
+        .label = "Predictor",
+        .group = boundaries,
+        .help = "Weights of the learned boundaries (safetensors); empty takes the model's own.",
+        .kind = Kind::kFile},
+       &P::predictor,
+       kLearned},
 
-  table.push_back(choice(
-      "boundaries", "Boundary source", boundaries,
-      "Where chunks of keys end; auto is learned where the model has a predictor, else key shift.", &P::boundaries,
-      {"auto", "learned", "attention-mass", "key-shift", "sentence", "fixed"},
-      {"Learned if possible", "Learned predictor", "Attention mass (oracle)", "Key shift", "Sentences", "Fixed length"},
-      dhsa));
-  table.push_back(real("chunks-per-block", "Chunks per block", boundaries, "",
-                       "Number of chunks, as a multiple of the number of query blocks.", &P::chunks_per_block, 0.01,
-                       1024, dhsa));
-  table.push_back(count("boundary-window", "Boundary window", boundaries, "tokens",
-                        "Tokens compared on each side of a possible boundary.", &P::boundary_window, 1, 64, dhsa));
-  table.push_back(count("nms-distance", "Least distance", boundaries, "tokens",
-                        "Two boundaries are more than this many tokens apart.", &P::nms_distance, 0, 4096, dhsa));
-  table.push_back(real("boundary-threshold", "Least score", boundaries, "",
-                       "A boundary's score is above this; 0 sets no bound.", &P::boundary_threshold, 0, 1e6, dhsa));
-  table.push_back(count("chunk-length", "Chunk length", boundaries, "tokens", "Tokens per chunk of fixed length.",
-                        &P::chunk_length, 1, 65536, dhsa));
-  table.push_back({{"predictor",
-                    "Predictor",
-                    boundaries,
-                    "",
-                    "Weights of the learned boundaries (safetensors); empty takes the model's own.",
-                    Kind::kFile,
-                    0,
-                    0,
-                    {},
-                    {},
-                    dhsa},
-                   [](const P& p) { return ParameterValue(p.predictor); },
-                   [](P& p, const ParameterValue& v) { p.predictor = std::get<std::string>(v); }});
+      {{.key = "scores",
+        .label = "Chunk scores",
+        .group = similarity,
+        .help = "Mean similarity as published, or an estimate of the attention mass from moments, frequency bands or "
+                "bounds of a chunk's keys.",
+        .choices = {"mean", "moments", "bands", "bounds"},
+        .choice_labels = {"Mean similarity", "Mean and variance", "Frequency bands", "Upper bound"}},
+       &P::scores,
+       kDhsa},
+      {{.key = "score-rows",
+        .label = "Scored rows",
+        .group = similarity,
+        .unit = "rows",
+        .help = "Score every n-th row of a query group, counted back from its last; 0 scores the group's mean query.",
+        .maximum = 65536,
+        .slider_end = 128,
+        .usual = {1, 4, 8, 16}},
+       &P::score_rows,
+       kDhsa},
+      {{.key = "score-last-rows",
+        .label = "Scored last rows",
+        .group = similarity,
+        .unit = "rows",
+        .help = "Score each of the text's last rows, about every key where tokens are chosen: from these rows the "
+                "answer follows, and each may look up something else.",
+        .maximum = 65536,
+        .slider_end = 1024},
+       &P::score_last_rows,
+       kLastRows},
+      {{.key = "candidates",
+        .label = "Token candidates",
+        .group = similarity,
+        .unit = "budgets",
+        .help = "Take chunks worth this many budgets and keep their best tokens by the attention of the scored rows; 0 "
+                "keeps whole chunks.",
+        .maximum = 64},
+       &P::candidates,
+       kThinned},
+      {{.key = "pooling",
+        .label = "Pooling",
+        .group = similarity,
+        .help = "A chunk's representation: its mean times the square root of its length, or its mean.",
+        .choices = {"sqrt-mean", "mean"},
+        .choice_labels = {"Length-normalised mean", "Mean"}},
+       &P::pooling,
+       kPublished},
+      {{.key = "mask-heads",
+        .label = "Mask heads",
+        .group = similarity,
+        .help = "One mask for all heads, one per key/value head, or one per query head.",
+        .choices = {"shared", "per-kv-head", "per-head"},
+        .choice_labels = {"Shared", "Per key/value head", "Per query head"}},
+       &P::mask_heads,
+       kHeads},
 
-  table.push_back(choice("scores", "Chunk scores", similarity,
-                         "Mean similarity as published, or an estimate of the attention mass from moments, frequency "
-                         "bands or bounds of a chunk's keys.",
-                         &P::scores, {"mean", "moments", "bands", "bounds"},
-                         {"Mean similarity", "Mean and variance", "Frequency bands", "Upper bound"}, dhsa));
-  table.push_back(count("score-rows", "Scored rows", similarity, "rows",
-                        "Score every n-th row of a query group, counted back from its last; 0 scores the group's mean "
-                        "query.",
-                        &P::score_rows, 0, 65536, dhsa));
-  table.push_back(
-      count("score-last-rows", "Scored last rows", similarity, "rows",
-            "Score each of the text's last rows, about every key where tokens are chosen: from these rows the "
-            "answer follows, and each may look up something else. Only beside scored rows.",
-            &P::score_last_rows, 0, 65536, dhsa));
-  table.push_back(real("candidates", "Token candidates", similarity, "budgets",
-                       "Take chunks worth this many budgets and keep their best tokens by the attention of the scored "
-                       "rows; 0 keeps whole chunks.",
-                       &P::candidates, 0, 64, dhsa));
-  table.push_back(choice("pooling", "Pooling", similarity,
-                         "A chunk's representation: its mean times the square root of its length, or its mean.",
-                         &P::pooling, {"sqrt-mean", "mean"}, {"Length-normalised mean", "Mean"}, dhsa));
-  table.push_back(choice("mask-heads", "Mask heads", similarity,
-                         "One mask for all heads, one per key/value head, or one per query head.", &P::mask_heads,
-                         {"shared", "per-kv-head", "per-head"}, {"Shared", "Per key/value head", "Per query head"},
-                         {Method::kVerticalSlash, Method::kTokenTopK, Method::kDhsa}));
-
-  table.push_back(flag("share-boundaries", "Share boundaries", sharing,
-                       "The boundaries of the first layer serve all layers.", &P::share_boundaries, dhsa));
-  table.push_back(flag("share-masks", "Share masks", sharing,
-                       "The masks of the first local and the first global layer serve all layers of their kind.",
-                       &P::share_masks, content));
-  return table;
-}
-
-const std::vector<Entry>& entries() {
-  static const std::vector<Entry> table = make_entries();
-  return table;
-}
-
-const Entry& entry(const std::string& key) {
-  for (const Entry& e : entries()) {
-    if (e.info.key == key) return e;
-  }
-  std::string keys;
-  for (const Entry& e : entries()) keys += (keys.empty() ? "" : ", ") + e.info.key;
-  throw Error(fmt::format("There is no parameter \"{}\"; the parameters are {}.", excerpt(key), keys));
-}
-
-std::string number_text(double value) { return fmt::format("{:.10g}", value); }
-
-std::string range_text(const ParameterInfo& info) {
-  return fmt::format("from {} to {}{}{}", number_text(info.minimum), number_text(info.maximum),
-                     info.unit.empty() ? "" : " ", info.unit);
-}
-
-std::string shown(const ParameterValue& value) {
-  if (const auto* on = std::get_if<bool>(&value)) return *on ? "true" : "false";
-  if (const auto* whole = std::get_if<std::int64_t>(&value)) return fmt::format("{}", *whole);
-  if (const auto* real_value = std::get_if<double>(&value)) return number_text(*real_value);
-  return "\"" + excerpt(std::get<std::string>(value)) + "\"";
-}
-
-template <class Number>
-bool parse_whole(const std::string& text, Number& number) {
-  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return fault == std::errc() && end == text.data() + text.size();
-}
-
-// The value as the kind the parameter has, or Error.
-ParameterValue converted(const ParameterInfo& info, const ParameterValue& value) {
-  const auto refuse = [&](const std::string& expected) -> Error {
-    return Error(fmt::format("{} cannot be {}; give {}.", info.key, shown(value), expected));
+      {{.key = "share-boundaries",
+        .label = "Share boundaries",
+        .group = sharing,
+        .help = "The boundaries of the first layer serve all layers."},
+       &P::share_boundaries,
+       kScored},
+      {{.key = "share-masks",
+        .label = "Share masks",
+        .group = sharing,
+        .help = "The masks of the first local and the first global layer serve all layers of their kind."},
+       &P::share_masks,
+       kContent},
   };
-  const auto* text = std::get_if<std::string>(&value);
-  switch (info.kind) {
-    case Kind::kFlag: {
-      if (std::holds_alternative<bool>(value)) return value;
-      if (text != nullptr && (*text == "true" || *text == "on" || *text == "1")) return true;
-      if (text != nullptr && (*text == "false" || *text == "off" || *text == "0")) return false;
-      throw refuse("true or false");
-    }
-    case Kind::kCount: {
-      const std::string expected = "a whole number " + range_text(info);
-      std::int64_t whole = 0;
-      if (const auto* count_value = std::get_if<std::int64_t>(&value)) {
-        whole = *count_value;
-      } else if (const auto* number = std::get_if<double>(&value);
-                 number != nullptr && std::floor(*number) == *number && std::abs(*number) < 1e15) {
-        whole = static_cast<std::int64_t>(*number);
-      } else if (text == nullptr || !parse_whole(*text, whole)) {
-        throw refuse(expected);
-      }
-      const auto as_real = static_cast<double>(whole);
-      if (as_real < info.minimum || as_real > info.maximum) throw refuse(expected);
-      return whole;
-    }
-    case Kind::kReal: {
-      const std::string expected = "a number " + range_text(info);
-      double number = 0;
-      if (const auto* real_value = std::get_if<double>(&value)) {
-        number = *real_value;
-      } else if (const auto* whole = std::get_if<std::int64_t>(&value)) {
-        number = static_cast<double>(*whole);
-      } else if (text == nullptr || !parse_whole(*text, number)) {
-        throw refuse(expected);
-      }
-      if (!(number >= info.minimum && number <= info.maximum)) throw refuse(expected);
-      return number;
-    }
-    case Kind::kChoice: {
-      if (text != nullptr && std::find(info.choices.begin(), info.choices.end(), *text) != info.choices.end()) {
-        return value;
-      }
-      throw refuse(fmt::format("one of {}", fmt::join(info.choices, ", ")));
-    }
-    case Kind::kFile: {
-      if (text == nullptr) throw refuse("a file name");
-      return value;
-    }
-  }
-  throw refuse("another value");
 }
 
 }  // namespace
@@ -321,57 +382,38 @@ const char* label_of(Method method) noexcept {
   return "";
 }
 
-std::span<const ParameterInfo> parameter_table() {
-  static const std::vector<ParameterInfo> table = [] {
-    std::vector<ParameterInfo> infos;
-    for (const Entry& e : entries()) infos.push_back(e.info);
-    return infos;
-  }();
+const OptionTable<SparsityParameters>& parameter_table() {
+  static const OptionTable<SparsityParameters> table("parameter", make_options());
   return table;
 }
 
-const ParameterInfo& parameter_info(const std::string& key) { return entry(key).info; }
-
-ParameterValue get_parameter(const SparsityParameters& parameters, const std::string& key) {
-  return entry(key).get(parameters);
+OptionValue get_parameter(const SparsityParameters& parameters, const std::string& key) {
+  return parameter_table().at(key).get(parameters);
 }
 
-void set_parameter(SparsityParameters& parameters, const std::string& key, const ParameterValue& value) {
-  const Entry& e = entry(key);
-  e.set(parameters, converted(e.info, value));
+void set_parameter(SparsityParameters& parameters, const std::string& key, const OptionValue& value) {
+  parameter_table().at(key).set(parameters, value);
 }
 
-std::string to_text(const ParameterInfo& info, const ParameterValue& value) {
-  if (const auto* on = std::get_if<bool>(&value)) return *on ? "on" : "off";
-  if (const auto* whole = std::get_if<std::int64_t>(&value)) {
-    return info.unit.empty() ? fmt::format("{}", *whole) : fmt::format("{} {}", *whole, info.unit);
-  }
-  if (const auto* number = std::get_if<double>(&value)) return number_text(*number);
-  const auto& text = std::get<std::string>(value);
-  const auto at = std::find(info.choices.begin(), info.choices.end(), text) - info.choices.begin();
-  return static_cast<std::size_t>(at) < info.choice_labels.size() ? info.choice_labels[static_cast<std::size_t>(at)]
-                                                                  : text;
+bool is_read(const SparsityParameters& parameters, const std::string& key) {
+  return parameter_table().at(key).is_read(parameters);
 }
 
 void check_parameters(const SparsityParameters& parameters) {
-  for (const Entry& e : entries()) static_cast<void>(converted(e.info, e.get(parameters)));
-  const auto uses = [&](const char* key) {
-    const Methods& used_by = entry(key).info.used_by;
-    return std::find(used_by.begin(), used_by.end(), parameters.method) != used_by.end();
-  };
-  const std::int64_t always =
-      (uses("sink-tokens") ? parameters.sink_tokens : 0) + (uses("local-tokens") ? parameters.local_tokens : 0);
-  const bool threshold = parameters.method == Method::kDhsa && parameters.selection == Selection::kThreshold;
-  if (threshold && parameters.min_budget > parameters.max_budget) {
+  parameter_table().check_ranges(parameters);
+  const std::int64_t always = (kSinks.holds(parameters) ? parameters.sink_tokens : 0) +
+                              (kLocal.holds(parameters) ? parameters.local_tokens : 0);
+  const bool by_mass = threshold(parameters);
+  if (by_mass && parameters.min_budget > parameters.max_budget) {
     throw Error(fmt::format("min-budget ({}) is above max-budget ({}); lower one or raise the other.",
                             parameters.min_budget, parameters.max_budget));
   }
-  const std::int64_t most = threshold ? parameters.max_budget : parameters.budget;
+  const std::int64_t most = by_mass ? parameters.max_budget : parameters.budget;
   if (parameters.method != Method::kDense && always > most) {
     throw Error(
         fmt::format("The keys that are always kept ({} sink and local tokens) exceed {} ({}); keep fewer of them or "
                     "raise it.",
-                    always, threshold ? "max-budget" : "the budget", most));
+                    always, by_mass ? "max-budget" : "the budget", most));
   }
   if (parameters.method == Method::kWindowSinks && parameters.sink_tokens >= parameters.budget) {
     throw Error(fmt::format("sink-tokens ({}) leave nothing of the budget ({}) for the window; lower them or raise it.",
@@ -388,30 +430,14 @@ SparsityParameters resolved(SparsityParameters parameters, bool has_predictor) n
 
 void to_json(nlohmann::json& json, const SparsityParameters& parameters) {
   json = nlohmann::json::object();
-  for (const Entry& e : entries()) {
-    std::visit([&](const auto& value) { json[e.info.key] = value; }, e.get(parameters));
-  }
+  parameter_table().write(json, parameters);
 }
 
 void from_json(const nlohmann::json& json, SparsityParameters& parameters) {
   if (!json.is_object()) throw Error("Parameters must be a JSON object of names and values.");
   SparsityParameters read;
   for (const auto& [key, value] : json.items()) {
-    const ParameterInfo& info = parameter_info(key);
-    if (value.is_boolean()) {
-      set_parameter(read, key, value.get<bool>());
-    } else if (value.is_number_unsigned() && value.get<std::uint64_t>() > std::uint64_t{1} << 62U) {
-      set_parameter(read, key, value.get<double>());
-    } else if (value.is_number_integer()) {
-      set_parameter(read, key, value.get<std::int64_t>());
-    } else if (value.is_number()) {
-      set_parameter(read, key, value.get<double>());
-    } else if (value.is_string() && (info.kind == Kind::kChoice || info.kind == Kind::kFile)) {
-      set_parameter(read, key, value.get<std::string>());
-    } else {
-      throw Error(
-          fmt::format("{} cannot be {} in a file of parameters; write its value plainly.", key, excerpt(value.dump())));
-    }
+    if (!parameter_table().read(read, key, value)) static_cast<void>(parameter_table().at(key));
   }
   parameters = read;
 }

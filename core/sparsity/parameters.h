@@ -1,13 +1,15 @@
-// Every parameter of every method, and one table that describes them. The command line, the window, JSON files and the
-// manual are all made from that table, so that a parameter has one name, one default and one explanation.
+// Every parameter of every method, and the one table that describes them: a parameter has one name, one default and one
+// explanation.
 #pragma once
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
-#include <variant>
+#include <utility>
 #include <vector>
+
+#include "core/base/options.h"
 
 namespace dhsa {
 
@@ -54,29 +56,12 @@ struct SparsityParameters {
   bool operator==(const SparsityParameters&) const = default;
 };
 
-using ParameterValue = std::variant<bool, std::int64_t, double, std::string>;
-
-struct ParameterInfo {
-  enum class Kind : std::uint8_t { kFlag, kCount, kReal, kChoice, kFile };
-  std::string key;    // "chunks-per-block": the option of the command line and the key in JSON
-  std::string label;  // "Chunks per block": the caption in the window
-  std::string group;  // "Selection", "Boundaries", ...: heading in help and in the window
-  std::string unit;   // "keys", "tokens", "" ...
-  std::string help;   // one sentence: what it does
-  Kind kind = Kind::kCount;
-  double minimum = 0;
-  double maximum = 0;
-  std::vector<std::string> choices;        // of kChoice
-  std::vector<std::string> choice_labels;  // as shown to a person
-  std::vector<Method> used_by;             // methods that read it
-};
-
-[[nodiscard]] std::span<const ParameterInfo> parameter_table();
-[[nodiscard]] const ParameterInfo& parameter_info(const std::string& key);  // throws Error on an unknown key
-[[nodiscard]] ParameterValue get_parameter(const SparsityParameters& parameters, const std::string& key);
+[[nodiscard]] const OptionTable<SparsityParameters>& parameter_table();
+[[nodiscard]] OptionValue get_parameter(const SparsityParameters& parameters, const std::string& key);
 // Throws Error, naming key, value and range, where the value does not fit.
-void set_parameter(SparsityParameters& parameters, const std::string& key, const ParameterValue& value);
-[[nodiscard]] std::string to_text(const ParameterInfo& info, const ParameterValue& value);
+void set_parameter(SparsityParameters& parameters, const std::string& key, const OptionValue& value);
+// Whether a method with these values reads the parameter: if not, its value changes no mask.
+[[nodiscard]] bool is_read(const SparsityParameters& parameters, const std::string& key);
 
 // The same with BoundarySource::kAuto replaced by what it stands for.
 [[nodiscard]] SparsityParameters resolved(SparsityParameters parameters, bool has_predictor) noexcept;
@@ -103,5 +88,18 @@ struct Preset {
 // Applies a preset by name; instruction tokens and predictor, which belong to the document and the model, stay as they
 // are. Throws Error on an unknown name.
 void apply_preset(SparsityParameters& parameters, const std::string& name);
+// Another method begins with the values of its preset, not with those that the last one had; the same one keeps its
+// own.
+void switch_method(SparsityParameters& parameters, Method method);
+
+using ParameterChanges = std::vector<std::pair<std::string, OptionValue>>;  // keys and values, in their order
+// What a name of a method stands for, wherever one is named. "best": the preset; "dhsa", "token-topk": a method that no
+// preset is called after, as switch_method() makes it of `base`. Then `changes`, which hold for every name, and on top
+// what the name itself says: "best+score-rows=8+sink-tokens=4". Instruction tokens and predictor are those of `base`.
+// Throws Error on any other name.
+[[nodiscard]] SparsityParameters named_parameters(const std::string& name, const SparsityParameters& base = {},
+                                                  const ParameterChanges& changes = {});
+// "budget=512" as key and value. Throws Error that names `where` if it has no "=".
+[[nodiscard]] std::pair<std::string, std::string> assignment(const std::string& text, const std::string& where);
 
 }  // namespace dhsa

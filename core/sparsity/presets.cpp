@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/base/error.h"
+#include "core/base/excerpt.h"
 #include "core/sparsity/parameters.h"
 
 namespace dhsa {
@@ -11,6 +14,13 @@ Preset preset(const char* name, const char* label, const char* help, const Chang
   Preset made{name, label, help, {}};
   change(made.parameters);
   return made;
+}
+
+// What belongs to the document and to the model stays.
+void adopt(SparsityParameters& parameters, SparsityParameters other) {
+  other.instruction_tokens = parameters.instruction_tokens;
+  other.predictor = parameters.predictor;
+  parameters = std::move(other);
 }
 
 std::vector<Preset> make_presets() {
@@ -81,18 +91,59 @@ std::span<const Preset> presets() {
 }
 
 void apply_preset(SparsityParameters& parameters, const std::string& name) {
-  std::string names;
+  std::vector<std::string> names;
   for (const Preset& preset : presets()) {
-    if (preset.name == name) {
-      SparsityParameters applied = preset.parameters;
-      applied.instruction_tokens = parameters.instruction_tokens;
-      applied.predictor = parameters.predictor;
-      parameters = applied;
-      return;
-    }
-    names += (names.empty() ? "" : ", ") + preset.name;
+    if (preset.name == name) return adopt(parameters, preset.parameters);
+    names.push_back(preset.name);
   }
-  throw Error(fmt::format("There is no preset \"{}\"; the presets are {}.", name, names));
+  refuse_key("preset", name, names);
+}
+
+void switch_method(SparsityParameters& parameters, Method method) {
+  if (parameters.method == method) return;
+  // Of the methods with several presets, that with the defaults: DHSA as published.
+  SparsityParameters own;
+  for (auto preset = presets().begin(); own.method != method && preset != presets().end(); ++preset) {
+    if (preset->parameters.method == method) own = preset->parameters;
+  }
+  adopt(parameters, own);
+}
+
+std::pair<std::string, std::string> assignment(const std::string& text, const std::string& where) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw Error(fmt::format("{}: \"{}\" has no value; write parameter=value, as in budget=512.", where, excerpt(text)));
+  }
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+SparsityParameters named_parameters(const std::string& name, const SparsityParameters& base,
+                                    const ParameterChanges& changes) {
+  const std::string first = name.substr(0, name.find('+'));
+  SparsityParameters parameters = base;
+  std::vector<std::string> names;
+  for (const Preset& preset : presets()) names.push_back(preset.name);
+  if (std::find(names.begin(), names.end(), first) != names.end()) {
+    apply_preset(parameters, first);
+  } else {
+    const OptionInfo& methods = parameter_table().at("method");
+    const auto at = std::find(methods.choices.begin(), methods.choices.end(), first);
+    if (at == methods.choices.end()) {
+      for (const std::string& method : methods.choices) {
+        if (std::find(names.begin(), names.end(), method) == names.end()) names.push_back(method);
+      }
+      refuse_key("method or preset", first, names);
+    }
+    switch_method(parameters, static_cast<Method>(at - methods.choices.begin()));
+  }
+  for (const auto& [key, value] : changes) set_parameter(parameters, key, value);
+  for (std::size_t plus = first.size(); plus < name.size();) {
+    const std::size_t end = std::min(name.find('+', plus + 1), name.size());
+    const auto [key, value] = assignment(name.substr(plus + 1, end - plus - 1), name);
+    set_parameter(parameters, key, value);
+    plus = end;
+  }
+  return parameters;
 }
 
 }  // namespace dhsa

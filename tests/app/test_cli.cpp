@@ -295,7 +295,7 @@ TEST(Text, FiveMegabytesWithoutSpacesRun) {
 TEST(Parameters, HelpNamesEveryOne) {
   const Outcome help = dhsa("run --help");
   ASSERT_EQ(help.code, 0);
-  for (const ParameterInfo& info : parameter_table()) {
+  for (const OptionInfo& info : parameter_table()) {
     EXPECT_NE(help.out.find("--" + info.key), std::string::npos) << info.key;
   }
   for (std::size_t at = 0; at < help.out.size();) {

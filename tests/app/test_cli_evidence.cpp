@@ -168,7 +168,7 @@ TEST(SweepCommand, MeasuresEveryValueAndGoesOn) {
 }
 
 TEST(SweepCommand, RefusesInOneSentence) {
-  EXPECT_REFUSED(dhsa("sweep --vary budget"), "PARAMETER=VALUE");
+  EXPECT_REFUSED(dhsa("sweep --vary budget"), "parameter=value");
   EXPECT_REFUSED(dhsa("sweep --vary budget="), "no value");
   EXPECT_REFUSED(dhsa("sweep --vary colour=red"), "colour");
   EXPECT_REFUSED(dhsa("sweep --vary budget=some"), "some");

@@ -133,7 +133,7 @@ TEST(Export, SaysInOneSentenceWhatIsWrong) {
   EXPECT_REFUSED(dhsa("export mask '" + text + "' --head x" + out), "--head");
   EXPECT_REFUSED(dhsa("export dense@3.9 '" + text + "'" + out), "heads 0 to 3");
   EXPECT_REFUSED(dhsa("export mask '" + text + "' --row-begin 99999" + out), "99999");
-  EXPECT_REFUSED(dhsa("export mask '" + text + "' --dpi many" + out), "--dpi");
+  EXPECT_REFUSED(dhsa("export mask '" + text + "' --dpi many" + out), "dpi cannot be");
   EXPECT_REFUSED(dhsa("export mask '" + text + "' --map jet" + out), "viridis");
   EXPECT_REFUSED(dhsa("export mask - " + out, "text"), "save it");
   EXPECT_REFUSED(dhsa("export mask '" + text + "' --layer all --out '" + folder.path("{head}.npz").string() + "'"),

@@ -19,22 +19,22 @@ const QString kLength = QStringLiteral("length");
 
 QString text(const std::string& utf8) { return QString::fromStdString(utf8); }
 
-double numberOf(const ParameterValue& value) {
+double numberOf(const OptionValue& value) {
   if (const auto* whole = std::get_if<std::int64_t>(&value)) return static_cast<double>(*whole);
   return std::get<double>(value);
 }
 
 SweepDimension dimensionOf(const SweepAxis& axis) {
-  const ParameterInfo& info = parameter_info(axis.key);
+  const OptionInfo& info = parameter_table().at(axis.key);
   SweepDimension made{text(axis.key), text(info.label), {}, {}, true};
   if (!info.unit.empty()) made.label += QStringLiteral(", ") + text(info.unit);
-  made.numeric = info.kind == ParameterInfo::Kind::kCount || info.kind == ParameterInfo::Kind::kReal;
-  std::vector<ParameterValue> values = axis.values;
+  made.numeric = info.numeric();
+  std::vector<OptionValue> values = axis.values;
   if (made.numeric) {
     std::sort(values.begin(), values.end(),
-              [](const ParameterValue& a, const ParameterValue& b) { return numberOf(a) < numberOf(b); });
+              [](const OptionValue& a, const OptionValue& b) { return numberOf(a) < numberOf(b); });
   }
-  for (const ParameterValue& value : values) {
+  for (const OptionValue& value : values) {
     made.values.push_back(made.numeric ? numberOf(value) : static_cast<double>(made.values.size()));
     made.texts << text(plain_text(value));
   }
@@ -44,7 +44,7 @@ SweepDimension dimensionOf(const SweepAxis& axis) {
 // Where a point lies on an axis that its method reads.
 double placeOf(const SweepPoint& point, const SweepDimension& x) {
   if (x.key == kLength) return static_cast<double>(point.length);
-  const ParameterValue value = get_parameter(point.parameters, x.key.toStdString());
+  const OptionValue value = get_parameter(point.parameters, x.key.toStdString());
   return x.numeric ? numberOf(value) : static_cast<double>(x.texts.indexOf(text(plain_text(value))));
 }
 
@@ -55,8 +55,8 @@ QString restOf(const SweepPoint& point, const SweepResults& results, const Sweep
     parts << Curves::tr("%1 tokens").arg(formatCount(point.length));
   }
   for (const SweepAxis& axis : results.settings.axes) {
-    if (text(axis.key) == x.key || axis.values.size() < 2 || !varies_with(point.parameters.method, axis.key)) continue;
-    parts << text(parameter_info(axis.key).label).toLower() + u' ' +
+    if (text(axis.key) == x.key || axis.values.size() < 2 || !is_read(point.parameters, axis.key)) continue;
+    parts << text(parameter_table().at(axis.key).label).toLower() + u' ' +
                  text(plain_text(get_parameter(point.parameters, axis.key)));
   }
   return parts.join(QStringLiteral(", "));
@@ -88,7 +88,7 @@ std::vector<SweepCurve> sweepCurves(const SweepResults& results, const SweepDime
     curve.of = point.parameters.method;
     curve.name = methodTitle(results.methods[point.method]);
     if (!rest.isEmpty()) curve.name += QStringLiteral(", ") + rest;
-    curve.flat = x.key != kLength && !varies_with(point.parameters.method, x.key.toStdString());
+    curve.flat = x.key != kLength && !is_read(point.parameters, x.key.toStdString());
     SweepCurve::Point made;
     made.x = curve.flat ? x.values.front() : placeOf(point, x);
     made.mean = point.mean(measure.value);

@@ -148,14 +148,24 @@ void Experiment::begun(const std::shared_ptr<ResultsFile>& file) {
   if (others) setSaved(true);
 }
 
-void Experiment::tell(double fraction, const QString& step) {
+void Experiment::tell(const ExperimentProgress& now) {
   if (m_firstFraction < 0) {
-    m_firstFraction = fraction;
+    m_firstFraction = now.fraction;
     m_clock.start();
   }
-  m_fraction = fraction;
-  m_step = step;
+  m_fraction = now.fraction;
+  m_step = QString::fromStdString(now.step);
+  m_cell = now.cell;
   Q_EMIT progressChanged();
+}
+
+void Experiment::checkContext(qint64 tokens) const {
+  const auto model = m_explorer->session()->model();
+  if (!model || tokens <= model->weights->config().context) return;
+  throw Error(tr("Texts of %1 tokens are longer than the model's context of %2.")
+                  .arg(tokens)
+                  .arg(model->weights->config().context)
+                  .toStdString());
 }
 
 void Experiment::added(int number) {

@@ -7,15 +7,17 @@
 #include <QTimer>
 #include <memory>
 #include <mutex>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "core/experiments/experiment.h"
+#include "core/model/gemma2.h"
 #include "ui/state/engine.h"
 #include "ui/state/explorer.h"
 
 namespace dhsa {
-
-struct MethodChoice;
 
 // Where results go as they come; both threads ask.
 class ResultsFile {
@@ -43,6 +45,7 @@ class Experiment : public QObject {
   [[nodiscard]] double elapsed() const;                                  // seconds; of the last one once it is over
   [[nodiscard]] double remaining() const;                                // estimate in seconds; negative: not known
   [[nodiscard]] const QString& step() const noexcept { return m_step; }  // what is under way
+  [[nodiscard]] std::size_t cell() const noexcept { return m_cell; }     // its number; meaningless while not running
   [[nodiscard]] QString path() const;                                    // of the results' file; empty: none yet
   [[nodiscard]] bool isSaved() const noexcept { return m_isSaved; }      // nothing would be lost
 
@@ -76,7 +79,8 @@ class Experiment : public QObject {
   // The file for results that go on from the present ones, or for others.
   [[nodiscard]] std::shared_ptr<ResultsFile> fileFor(bool goesOn) const;
   void begun(const std::shared_ptr<ResultsFile>& file);  // the results are the job's from now on
-  void tell(double fraction, const QString& step);
+  void tell(const ExperimentProgress& now);
+  void checkContext(qint64 tokens) const;  // throws Error where the model takes no text of this length
   void added(int number);
   // The predictor that the methods' learned boundaries need, null if none. Engine thread; throws Error.
   [[nodiscard]] static std::shared_ptr<const BoundaryPredictor> predictorFor(const std::vector<MethodChoice>& methods,
@@ -92,11 +96,114 @@ class Experiment : public QObject {
   std::shared_ptr<ResultsFile> m_file = std::make_shared<ResultsFile>();
   bool m_isSaved = true;
   QString m_step;
+  std::size_t m_cell = 0;
   double m_fraction = 0;
   double m_firstFraction = -1;  // where the job went on from; negative: it has told nothing yet
   double m_seconds = 0;
   QElapsedTimer m_clock;
   QTimer m_tick;
+};
+
+// An experiment of core: what it is asked, whether it goes on, and its work, Kind::run() on the engine's thread, with
+// Kind::serve() while a step of it is under way. `part` of the results is what came out.
+template <class Kind, class Results, class Part, Part Results::*part>
+class ExperimentOf : public Experiment {
+ public:
+  using Settings = decltype(Results::settings);
+  using Experiment::Experiment;
+
+  [[nodiscard]] const Results& results() const noexcept { return m_results; }
+
+  // What stands against these settings, as a sentence; empty if nothing does.
+  [[nodiscard]] QString problem(const Settings& settings, const std::vector<MethodChoice>& methods) const {
+    try {
+      check_settings(settings);
+      checkContext(settings.lengths.back());
+      check(asked(settings, methods));
+    } catch (const Error& error) {
+      return QString::fromStdString(error.what());
+    }
+    return {};
+  }
+  // True if start() would go on with the results that are there; `why` gets the difference if not.
+  [[nodiscard]] bool goesOn(const Settings& settings, const std::vector<MethodChoice>& methods,
+                            QString* why = nullptr) const {
+    if (isEmpty() || isFinished()) return false;
+    const std::string other = difference(m_results, asked(settings, methods));
+    if (why) *why = QString::fromStdString(other);
+    return other.empty();
+  }
+  // Goes on with unfinished results of the same settings and model, or begins anew.
+  void start(const Settings& settings, const std::vector<MethodChoice>& methods) {
+    const auto model = explorer()->session()->model();
+    if (!model || isRunning()) return;
+    if (const QString sentence = problem(settings, methods); !sentence.isEmpty()) {
+      Q_EMIT explorer()->message(sentence, true);
+      return;
+    }
+    Results begin = asked(settings, methods);
+    const bool same = goesOn(settings, methods);
+    if (same) begin.*part = m_results.*part;
+    submit([this, model, begin = std::move(begin), file = fileFor(same)](const JobContext& job) {
+      Results results = begin;
+      ExperimentOptions<Results> options;
+      options.cancel = job.cancel();
+      options.progress = [&, sinceProgress = QElapsedTimer()](const ExperimentProgress& at) mutable {
+        if (!sinceProgress.isValid()) {
+          // Nothing was refused: what was shown before makes room.
+          job.post([this, results, file] {
+            m_results = results;
+            begun(file);
+          });
+        }
+        if (!sinceProgress.isValid() || sinceProgress.elapsed() >= kTellEveryMs) {
+          sinceProgress.start();
+          job.post([this, at] { tell(at); });
+        }
+        Kind::serve(job);
+      };
+      options.updated = [&](const Results& soFar, std::size_t index) {
+        file->write(soFar);
+        job.post([this, index, more = (soFar.*part)[index]] {
+          Part& held = m_results.*part;
+          if (index >= held.size()) held.resize(index + 1);
+          held[index] = more;
+          added(static_cast<int>(index));
+        });
+        job.serveAll();
+      };
+      Kind::run(*model, results, options);
+    });
+  }
+
+  static void serve(const JobContext& job) { job.serveAll(); }
+
+  [[nodiscard]] bool isEmpty() const override { return m_results.methods.empty(); }
+  [[nodiscard]] bool isFinished() const override { return !isEmpty() && m_results.finished(); }
+  [[nodiscard]] std::string csv() const override { return to_csv(m_results); }
+
+ protected:
+  virtual void complete(Results& asked) const { static_cast<void>(asked); }  // methods as the experiment takes them
+  virtual void check(const Results& asked) const = 0;                        // throws Error
+  [[nodiscard]] nlohmann::json json() const override { return m_results; }
+  void adopt(Results read) { m_results = std::move(read); }
+
+ private:
+  static constexpr qint64 kTellEveryMs = 30;  // progress is told to the window at most this often
+
+  [[nodiscard]] Results asked(const Settings& settings, const std::vector<MethodChoice>& methods) const {
+    Results results;
+    results.settings = settings;
+    results.methods = methods;
+    complete(results);
+    if (const auto model = explorer()->session()->model()) {
+      results.model = model->name.toStdString();
+      results.fingerprint = model->weights->fingerprint();
+    }
+    return results;
+  }
+
+  Results m_results;
 };
 
 }  // namespace dhsa

@@ -45,7 +45,7 @@ class SetParametersCommand : public QUndoCommand {
 
 ParameterSet::ParameterSet(QObject* parent) : QObject(parent), m_undo(new QUndoStack(this)) { m_sinceChange.start(); }
 
-bool ParameterSet::set(const QString& key, const ParameterValue& value) {
+bool ParameterSet::set(const QString& key, const OptionValue& value) {
   SparsityParameters after = m_values;
   const std::string name = key.toStdString();
   try {
@@ -57,7 +57,7 @@ bool ParameterSet::set(const QString& key, const ParameterValue& value) {
   if (after == m_values) return true;
   if (!m_held && m_sinceChange.elapsed() > kGesturePauseMs) ++m_gesture;
   m_sinceChange.restart();
-  const ParameterInfo& info = parameter_info(name);
+  const OptionInfo& info = parameter_table().at(name);
   push(after, key,
        tr("%1 = %2").arg(QString::fromStdString(info.label),
                          QString::fromStdString(to_text(info, get_parameter(after, name)))));

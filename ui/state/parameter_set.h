@@ -24,7 +24,7 @@ class ParameterSet : public QObject {
   [[nodiscard]] QString problem() const { return m_problem; }
 
   // False, and refused() with the reason, where the value does not fit the parameter.
-  bool set(const QString& key, const ParameterValue& value);
+  bool set(const QString& key, const OptionValue& value);
   void reset(const QString& key);
   void resetAll();
   // Several at once (a preset, a loaded session) as one step called `what`.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/files/csv.h"
+
 namespace dhsa {
 namespace {
 
@@ -19,11 +21,7 @@ double meanOverLayers(const Run& run, double MaskMetrics::*field) {
   return count > 0 ? sum / count : std::numeric_limits<double>::quiet_NaN();
 }
 
-QString quoted(QString text) {
-  // A leading =, +, - or @ would be run as a formula by spreadsheet programs.
-  if (!text.isEmpty() && QStringLiteral("=+-@").contains(text.front())) text.prepend(u'\'');
-  return QStringLiteral("\"") + text.replace(u'"', QStringLiteral("\"\"")) + QStringLiteral("\"");
-}
+QString field(const QString& text) { return QString::fromStdString(csv_field(text.toStdString())); }
 
 QString number(double value) { return value == value ? QString::number(value, 'g', 8) : QString(); }
 
@@ -120,10 +118,10 @@ QString RunList::csv() const {
                      "same_top")};
   for (const Run& run : m_runs) {
     QStringList cells{QString::number(run.id),
-                      quoted(run.label),
-                      quoted(run.documentTitle),
+                      field(run.label),
+                      field(run.documentTitle),
                       run.input.documentSha,
-                      quoted(run.modelName),
+                      field(run.modelName),
                       QString::fromLatin1(name_of(run.parameters.method)),
                       QString::number(run.parameters.budget),
                       QString::number(run.input.tokens),

@@ -95,11 +95,11 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent)
   m_columns->addItem(tr("Full width"), QStringLiteral("full"));
   m_columns->addItem(tr("One column"), QStringLiteral("one"));
   m_map = pick("exportMap");
-  for (const std::string& map : figure_option("map").choices) {
+  for (const std::string& map : figure_options().at("map").choices) {
     m_map->addItem(QString::fromStdString(map), QString::fromStdString(map));
   }
   m_scale = pick("exportScale");
-  for (const std::string& scale : figure_option("scale").choices) {
+  for (const std::string& scale : figure_options().at("scale").choices) {
     m_scale->addItem(QString::fromStdString(scale), QString::fromStdString(scale));
   }
   m_part = pick("exportPart");
@@ -108,12 +108,12 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent)
   m_part->setToolTip(tr("Rows and keys that the matrix shows now."));
   m_dpi = new QSpinBox(this);
   m_dpi->setObjectName(QStringLiteral("exportDpi"));
-  const FigureOption& dpi = figure_option("dpi");
+  const OptionInfo& dpi = figure_options().at("dpi");
   m_dpi->setRange(static_cast<int>(dpi.minimum), static_cast<int>(dpi.maximum));
   m_dpi->setSingleStep(50);
   m_dpi->setSuffix(tr(" dpi"));
   m_dpi->setValue(static_cast<int>(FigureSpec().dpi));
-  m_dpi->setToolTip(q(dpi.help));
+  m_dpi->setToolTip(QString::fromStdString(dpi.help));
   connect(m_dpi, &QSpinBox::valueChanged, this, [this] { m_soon.start(); });
   auto* form = new QFormLayout;
   form->addRow(tr("&Show"), m_what);

@@ -106,10 +106,10 @@ NeedlePanel::NeedlePanel(NeedleTest* test, QWidget* parent)
   connect(test, &Experiment::runningChanged, this, &NeedlePanel::plan);
   connect(test->explorer()->session(), &Session::modelChanged, this, &NeedlePanel::plan);
   connect(test, &Experiment::progressChanged, this, [this] {
-    const NeedleProgress& now = m_test->now();
-    const auto& lengths = m_test->results().settings.lengths;
-    const auto at = std::find(lengths.begin(), lengths.end(), now.length);
-    m_map->setRunning(at == lengths.end() ? -1 : static_cast<int>(at - lengths.begin()), static_cast<int>(now.depth));
+    const auto depths = static_cast<std::size_t>(m_test->results().settings.depths);
+    const bool running = m_test->isRunning() && !m_test->step().isEmpty() && !m_test->isEmpty();
+    m_map->setRunning(running ? static_cast<int>(m_test->cell() / depths) : -1,
+                      static_cast<int>(m_test->cell() % depths));
   });
   takeResults();
   plan();

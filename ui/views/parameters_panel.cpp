@@ -31,18 +31,9 @@ constexpr int kSliderSteps = 1000;
 QString translated(const std::string& text) { return QString::fromStdString(text); }
 
 // Where a slider ends; the spin box beside it takes the whole range.
-double comfortableMaximum(const ParameterInfo& info, qint64 tokens) {
-  const auto length = static_cast<double>(tokens);
-  static const std::map<std::string, double> ends = {
-      {"sink-tokens", 1024},  {"local-tokens", 2048},    {"query-block", 1024},       {"instruction-tokens", 512},
-      {"block-size", 1024},   {"oracle-rows", 1024},     {"nms-distance", 128},       {"chunk-length", 1024},
-      {"score-rows", 128},    {"score-last-rows", 1024}, {"boundary-threshold", 4.0}, {"chunks-per-block", 16},
-      {"boundary-window", 64}};
-  if (info.key == "budget" || info.key == "min-budget" || info.key == "max-budget") {
-    return std::min(info.maximum, std::max(length, 64.0));
-  }
-  const auto found = ends.find(info.key);
-  return found == ends.end() ? info.maximum : std::min(info.maximum, found->second);
+double sliderEnd(const OptionInfo& info, qint64 tokens) {
+  const double end = info.slider_end == kLengthOfText ? std::max(static_cast<double>(tokens), 64.0) : info.slider_end;
+  return std::max(end > 0 ? std::min(info.maximum, end) : info.maximum, info.minimum + 1e-9);
 }
 
 // Fine steps at the low end, coarse ones at the high end.
@@ -103,23 +94,6 @@ QIcon resetIcon(const QPalette& palette) {
 }
 
 }  // namespace
-
-bool isRead(const SparsityParameters& p, const ParameterInfo& info) {
-  if (info.key == "method") return true;
-  if (std::find(info.used_by.begin(), info.used_by.end(), p.method) == info.used_by.end()) return false;
-  if (p.method != Method::kDhsa) return true;
-  const bool scored = p.boundaries != BoundarySource::kSentence && p.boundaries != BoundarySource::kFixed;
-  const std::string& key = info.key;
-  if (key == "mass" || key == "min-budget" || key == "max-budget") return p.selection == Selection::kThreshold;
-  if (key == "budget" || key == "candidates") return p.selection == Selection::kBudget;
-  if (key == "predictor") return p.boundaries == BoundarySource::kLearned || p.boundaries == BoundarySource::kAuto;
-  if (key == "chunk-length") return p.boundaries == BoundarySource::kFixed;
-  if (key == "boundary-window" || key == "nms-distance" || key == "boundary-threshold" || key == "chunks-per-block") {
-    return scored;
-  }
-  if (key == "query-block") return p.query_grouping == QueryGrouping::kFixed || scored;
-  return true;
-}
 
 ParametersPanel::ParametersPanel(ParameterSet* parameters, QWidget* parent)
     : QWidget(parent),
@@ -204,7 +178,7 @@ void ParametersPanel::build() {
   grid->setColumnStretch(1, 1);
   int row = 0;
   std::string group;
-  for (const ParameterInfo& info : parameter_table()) {
+  for (const Option<SparsityParameters>& info : parameter_table()) {
     if (info.group != group) {
       group = info.group;
       auto* heading = new QLabel(translated(group), content);
@@ -224,9 +198,9 @@ void ParametersPanel::build() {
   m_scroll->setMinimumWidth(content->minimumSizeHint().width() + style()->pixelMetric(QStyle::PM_ScrollBarExtent) + 4);
 }
 
-void ParametersPanel::addRow(QGridLayout* grid, int row, const ParameterInfo& info) {
+void ParametersPanel::addRow(QGridLayout* grid, int row, const Option<SparsityParameters>& info) {
   Control control;
-  control.info = info;
+  control.info = &info;
   QWidget* content = grid->parentWidget();
   const QString key = translated(info.key);
   const QString caption = translated(info.label);
@@ -234,17 +208,11 @@ void ParametersPanel::addRow(QGridLayout* grid, int row, const ParameterInfo& in
   const QString unit = translated(info.unit);
   QString help =
       QStringLiteral("<b>%1</b><br>%2<br>").arg(caption.toHtmlEscaped(), translated(info.help).toHtmlEscaped());
-  const ParameterValue standard = get_parameter(defaults, info.key);
-  QString standardText = translated(to_text(info, standard));
-  if (info.kind == ParameterInfo::Kind::kChoice) {
-    for (std::size_t i = 0; i < info.choices.size(); ++i) {
-      if (info.choices[i] == std::get<std::string>(standard)) standardText = translated(info.choice_labels[i]);
-    }
-  }
+  QString standardText = translated(to_text(info, info.get(defaults)));
   if (standardText.isEmpty()) standardText = tr("none");
   help += unit.isEmpty() || standardText.contains(unit) ? tr("Default: %1").arg(standardText)
                                                         : tr("Default: %1 %2").arg(standardText, unit);
-  if (info.kind == ParameterInfo::Kind::kCount || info.kind == ParameterInfo::Kind::kReal) {
+  if (info.numeric()) {
     help += QStringLiteral("<br>") + tr("Range: %1 to %2").arg(info.minimum, 0, 'g', 10).arg(info.maximum, 0, 'g', 10) +
             (unit.isEmpty() ? QString() : QStringLiteral(" ") + unit);
   }
@@ -268,7 +236,7 @@ void ParametersPanel::addRow(QGridLayout* grid, int row, const ParameterInfo& in
   };
 
   switch (info.kind) {
-    case ParameterInfo::Kind::kFlag: {
+    case OptionInfo::Kind::kFlag: {
       auto* box = new QCheckBox(content);
       adopt(box, key);
       control.editor = box;
@@ -278,7 +246,7 @@ void ParametersPanel::addRow(QGridLayout* grid, int row, const ParameterInfo& in
       });
       break;
     }
-    case ParameterInfo::Kind::kChoice: {
+    case OptionInfo::Kind::kChoice: {
       auto* combo = new QComboBox(content);
       combo->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
       combo->setMinimumContentsLength(9);
@@ -294,7 +262,8 @@ void ParametersPanel::addRow(QGridLayout* grid, int row, const ParameterInfo& in
       });
       break;
     }
-    case ParameterInfo::Kind::kFile: {
+    case OptionInfo::Kind::kText:
+    case OptionInfo::Kind::kFile: {
       auto* edit = new QLineEdit(content);
       edit->setPlaceholderText(tr("the model's own"));
       adopt(edit, key);
@@ -311,8 +280,8 @@ void ParametersPanel::addRow(QGridLayout* grid, int row, const ParameterInfo& in
       grid->addWidget(edit, row, 1, 1, 2);
       break;
     }
-    case ParameterInfo::Kind::kCount:
-    case ParameterInfo::Kind::kReal: {
+    case OptionInfo::Kind::kCount:
+    case OptionInfo::Kind::kReal: {
       auto* slider = new QSlider(Qt::Horizontal, content);
       slider->setRange(0, kSliderSteps);
       slider->setSingleStep(10);
@@ -322,7 +291,7 @@ void ParametersPanel::addRow(QGridLayout* grid, int row, const ParameterInfo& in
       slider->setAccessibleName(tr("%1, slider").arg(caption));
       control.slider = slider;
       grid->addWidget(slider, row, 1);
-      const bool whole = info.kind == ParameterInfo::Kind::kCount;
+      const bool whole = info.kind == OptionInfo::Kind::kCount;
       const double low = info.minimum;
       if (whole) {
         auto* spin = new QSpinBox(content);
@@ -411,41 +380,42 @@ void ParametersPanel::refresh() {
   m_refreshing = true;
   std::map<std::string, bool> groupShown;
   for (auto& [key, control] : m_controls) {
-    const bool shown = isRead(values, control.info);
+    const bool shown = control.info->is_read(values);
     for (QWidget* widget : control.widgets) widget->setVisible(shown);
-    groupShown[control.info.group] = groupShown[control.info.group] || shown;
-    const ParameterValue value = get_parameter(values, key);
+    groupShown[control.info->group] = groupShown[control.info->group] || shown;
+    const OptionValue value = control.info->get(values);
     // The button keeps its place while it has nothing to do.
-    control.reset->setVisible(shown && value != get_parameter(defaults, key));
+    control.reset->setVisible(shown && value != control.info->get(defaults));
     QSizePolicy policy = control.reset->sizePolicy();
     policy.setRetainSizeWhenHidden(shown);
     control.reset->setSizePolicy(policy);
     double number = 0;
-    switch (control.info.kind) {
-      case ParameterInfo::Kind::kFlag:
+    switch (control.info->kind) {
+      case OptionInfo::Kind::kFlag:
         static_cast<QCheckBox*>(control.editor)->setChecked(std::get<bool>(value));
         continue;
-      case ParameterInfo::Kind::kChoice: {
+      case OptionInfo::Kind::kChoice: {
         auto* combo = static_cast<QComboBox*>(control.editor);
         combo->setCurrentIndex(combo->findData(translated(std::get<std::string>(value))));
         continue;
       }
-      case ParameterInfo::Kind::kFile:
+      case OptionInfo::Kind::kText:
+      case OptionInfo::Kind::kFile:
         static_cast<QLineEdit*>(control.editor)->setText(translated(std::get<std::string>(value)));
         continue;
-      case ParameterInfo::Kind::kCount:
+      case OptionInfo::Kind::kCount:
         number = static_cast<double>(std::get<std::int64_t>(value));
         static_cast<QSpinBox*>(control.editor)->setValue(static_cast<int>(number));
         break;
-      case ParameterInfo::Kind::kReal:
+      case OptionInfo::Kind::kReal:
         number = std::get<double>(value);
         static_cast<QDoubleSpinBox*>(control.editor)->setValue(number);
         break;
     }
-    control.high = std::max(comfortableMaximum(control.info, m_tokens), control.info.minimum + 1e-9);
+    control.high = sliderEnd(*control.info, m_tokens);
     // A slider under the hand stays where it is: its value was rounded.
     if (!control.slider->isSliderDown()) {
-      control.slider->setValue(sliderPosition(number, control.info.minimum, control.high));
+      control.slider->setValue(sliderPosition(number, control.info->minimum, control.high));
     }
   }
   for (auto& [group, heading] : m_headings) heading->setVisible(groupShown[group]);

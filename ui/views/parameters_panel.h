@@ -1,5 +1,6 @@
 // One control per parameter, made from parameter_table(): slider and spin box coupled, combo boxes, check boxes, each
-// with its reset button and a tooltip of what it does, its unit, range and default.
+// with its reset button and a tooltip of what it does, its unit, range and default. Those that the present values leave
+// unread are hidden.
 #pragma once
 
 #include <QWidget>
@@ -46,7 +47,7 @@ class ParametersPanel : public QWidget {
  private:
   void inkIcons();
   struct Control {
-    ParameterInfo info;
+    const Option<SparsityParameters>* info = nullptr;
     std::vector<QWidget*> widgets;  // all of the row
     QWidget* editor = nullptr;
     QSlider* slider = nullptr;
@@ -54,7 +55,7 @@ class ParametersPanel : public QWidget {
     double high = 0;  // end of the slider
   };
   void build();
-  void addRow(QGridLayout* grid, int row, const ParameterInfo& info);
+  void addRow(QGridLayout* grid, int row, const Option<SparsityParameters>& info);
   void refresh();
 
   ParameterSet* m_parameters;
@@ -68,8 +69,5 @@ class ParametersPanel : public QWidget {
   bool m_running = false;
   bool m_refreshing = false;
 };
-
-// Whether a method with these settings reads the parameter at all; the others are hidden.
-[[nodiscard]] bool isRead(const SparsityParameters& parameters, const ParameterInfo& info);
 
 }  // namespace dhsa

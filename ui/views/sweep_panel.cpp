@@ -28,15 +28,9 @@ const SweepSettings kDefaults;
 
 // Values worth a look where a person has named none.
 std::vector<double> usualValues(const std::string& key) {
-  static const std::map<std::string, std::vector<double>> usual = {
-      {kLength, {512, 1024, 2048, 4096}},   {"budget", {256, 512, 1024, 2048}},  {"sink-tokens", {0, 16, 64, 128}},
-      {"local-tokens", {16, 64, 128, 256}}, {"query-block", {32, 64, 128, 256}}, {"mass", {0.8, 0.9, 0.95, 0.99}},
-      {"chunks-per-block", {1, 2, 4, 8}},   {"boundary-window", {2, 4, 8, 16}},  {"nms-distance", {0, 4, 8, 16}},
-      {"boundary-threshold", {0, 0.5, 1}},  {"chunk-length", {16, 32, 64, 128}}, {"score-rows", {1, 4, 8, 16}},
-      {"block-size", {32, 64, 128, 256}},   {"oracle-rows", {1, 16, 64, 128}},   {"min-budget", {128, 256, 512}},
-      {"max-budget", {512, 1024, 2048}}};
-  const auto found = usual.find(key);
-  return found == usual.end() ? std::vector<double>{1, 2, 4} : found->second;
+  if (key == kLength) return {512, 1024, 2048, 4096};
+  const std::vector<double>& usual = parameter_table().at(key).usual;
+  return usual.empty() ? std::vector<double>{1, 2, 4} : usual;
 }
 
 QSpinBox* spinBox(int least, int most, std::int64_t value) {
@@ -59,10 +53,7 @@ std::vector<std::int64_t> wholeNumbers(const QString& text) {
   return whole;
 }
 
-bool isNumber(const ParameterInfo& info) {
-  return (info.kind == ParameterInfo::Kind::kCount || info.kind == ParameterInfo::Kind::kReal) &&
-         info.key != "instruction-tokens";
-}
+bool isNumber(const OptionInfo& info) { return info.numeric() && info.key != "instruction-tokens"; }
 
 }  // namespace
 
@@ -96,7 +87,7 @@ void SweepPanel::makeSettings() {
       {tr("My own"), tr("Quality by budget"), tr("Quality by length"), tr("Latency and memory by length")});
   m_vary = comboBox(6);
   m_vary->addItem(tr("Length"), QString::fromLatin1(kLength));
-  for (const ParameterInfo& info : parameter_table()) {
+  for (const OptionInfo& info : parameter_table()) {
     if (!isNumber(info)) continue;
     m_vary->addItem(QString::fromStdString(info.label), QString::fromStdString(info.key));
     m_vary->setItemData(m_vary->count() - 1, QString::fromStdString(info.help), Qt::ToolTipRole);
@@ -239,7 +230,7 @@ SweepSettings SweepPanel::settings() const {
   settings.lengths = wholeNumbers(m_varied == QString::fromLatin1(kLength) ? m_values->text() : m_lengths->text());
   if (m_varied == QString::fromLatin1(kLength)) return settings;
   SweepAxis axis{m_varied.toStdString(), {}};
-  const bool whole = parameter_info(axis.key).kind == ParameterInfo::Kind::kCount;
+  const bool whole = parameter_table().at(axis.key).kind == OptionInfo::Kind::kCount;
   for (const double number : parseNumbers(m_values->text(), nullptr)) {
     if (whole && std::floor(number) == number && std::abs(number) < 1e15) {
       axis.values.emplace_back(static_cast<std::int64_t>(number));
@@ -262,7 +253,7 @@ void SweepPanel::setSettings(const SweepSettings& settings) {
 
   const int stale = m_vary->findData(QString::fromLatin1(kOpened));
   const bool onlyLength = settings.axes.empty();
-  const bool plainAxis = settings.axes.size() == 1 && isNumber(parameter_info(settings.axes.front().key));
+  const bool plainAxis = settings.axes.size() == 1 && isNumber(parameter_table().at(settings.axes.front().key));
   const bool usual =
       (settings.metrics_rows == kDefaults.metrics_rows && settings.logit_positions == kDefaults.logit_positions) ||
       (settings.metrics_rows == 0 && settings.logit_positions == 0);
@@ -274,7 +265,7 @@ void SweepPanel::setSettings(const SweepSettings& settings) {
     if (!onlyLength) {
       m_lengths->setText(numbersText(values));
       values.clear();
-      for (const ParameterValue& value : settings.axes.front().values) {
+      for (const OptionValue& value : settings.axes.front().values) {
         const auto* whole = std::get_if<std::int64_t>(&value);
         values.push_back(whole ? static_cast<double>(*whole) : std::get<double>(value));
       }

@@ -181,7 +181,7 @@ TEST(Ablation, VariantsOfTheSameParametersAreMeasuredOnce) {
   results.texts.resize(1);
   std::vector<std::size_t> grown;
   AblationOptions options;
-  options.updated = [&](const AblationResults& so_far) { grown.push_back(so_far.samples.size()); };
+  options.updated = [&](const AblationResults& so_far, std::size_t) { grown.push_back(so_far.samples.size()); };
   run_ablation(*demo().model, results, options);
   EXPECT_EQ(grown, (std::vector<std::size_t>{1, 2, 4}));
   nlohmann::json twins = results;
@@ -242,8 +242,8 @@ TEST(Ablation, GoesOnWhereItWasInterrupted) {
     std::vector<double> fractions;
     AblationOptions options;
     options.cancel = &cancel;
-    options.progress = [&](const std::string&, double fraction) { fractions.push_back(fraction); };
-    options.updated = [&](const AblationResults& so_far) {
+    options.progress = [&](const ExperimentProgress& at) { fractions.push_back(at.fraction); };
+    options.updated = [&](const AblationResults& so_far, std::size_t) {
       file = nlohmann::json(so_far).dump();
       if (++updates == stop_after) cancel.cancel();
     };
@@ -267,7 +267,7 @@ TEST(Ablation, RefusesBeforeAnythingHasRun) {
     AblationResults results = small_ablation();
     change(results);
     AblationOptions options;
-    options.updated = [](const AblationResults&) { ADD_FAILURE() << "something was run"; };
+    options.updated = [](const AblationResults&, std::size_t) { ADD_FAILURE() << "something was run"; };
     return error_of([&] { run_ablation(*demo().model, results, options); });
   };
   expect_mentions(refused([](AblationResults& r) { r.variants.clear(); }), "variant");

@@ -86,7 +86,7 @@ TEST(Needle, TheDemoModelFindsTheNumberAndAWindowThatMissesItDoesNot) {
   std::vector<double> fractions;
   std::vector<std::size_t> cells;
   NeedleOptions options;
-  options.progress = [&](const NeedleProgress& at) { fractions.push_back(at.fraction); };
+  options.progress = [&](const ExperimentProgress& at) { fractions.push_back(at.fraction); };
   options.updated = [&](const NeedleResults& so_far, std::size_t cell) {
     EXPECT_TRUE(so_far.finished(so_far.cells[cell]));
     cells.push_back(cell);
@@ -150,7 +150,7 @@ TEST(Needle, GoesOnWhereItWasInterrupted) {
       file = nlohmann::json(so_far).dump();
       ++updates;
     };
-    options.progress = [&](const NeedleProgress& at) {
+    options.progress = [&](const ExperimentProgress& at) {
       if (updates == stop_after && at.method == "window-sinks") cancel.cancel();
     };
     EXPECT_THROW(run_needle(*demo().model, *demo().tokenizer, results, options), Cancelled);

@@ -26,7 +26,8 @@ MethodChoice choice(const std::string& name) {
 SweepResults small_sweep() {
   SweepResults results;
   results.settings.lengths = {96, 160};
-  results.settings.axes = {{"budget", {std::int64_t{32}, std::int64_t{64}}}, {"chunks-per-block", {1.0, 2.0}}};
+  results.settings.axes = {{"budget", {std::int64_t{32}, std::int64_t{64}}},
+                           {"chunk-length", {std::int64_t{8}, std::int64_t{16}}}};
   results.settings.samples = 2;
   results.settings.repeats = 1;
   results.settings.metrics_rows = 4;
@@ -56,7 +57,7 @@ TEST(Sweep, HasOnePointForEachValueThatAMethodReads) {
     EXPECT_EQ(so_far.points[point].samples.size(), 1U);
     updated.push_back(point);
   };
-  options.progress = [&](const SweepProgress& at) { fractions.push_back(at.fraction); };
+  options.progress = [&](const ExperimentProgress& at) { fractions.push_back(at.fraction); };
   run_sweep(*demo().model, *demo().tokenizer, results, options);
 
   EXPECT_TRUE(results.finished());
@@ -75,7 +76,7 @@ TEST(Sweep, HasOnePointForEachValueThatAMethodReads) {
   };
   EXPECT_EQ(count(0), 2);  // dense: once a length
   EXPECT_EQ(count(1), 4);  // window + sinks: two budgets
-  EXPECT_EQ(count(2), 8);  // DHSA: two budgets by two numbers of chunks
+  EXPECT_EQ(count(2), 8);  // DHSA: two budgets by two lengths of chunks
   for (const SweepPoint& point : results.points) {
     const SweepSample& sample = point.samples[0];
     if (point.method == 0) {
@@ -214,7 +215,7 @@ TEST(SweepResultsFile, CsvHasARowForEachSampleWithItsValues) {
   std::istringstream csv(to_csv(results));
   std::string line;
   std::getline(csv, line);
-  EXPECT_TRUE(line.starts_with("method,length,budget,chunks-per-block,sample,retained-mass,")) << line;
+  EXPECT_TRUE(line.starts_with("method,length,budget,chunk-length,sample,retained-mass,")) << line;
   const auto commas = std::count(line.begin(), line.end(), ',');
   std::vector<std::string> rows;
   while (std::getline(csv, line)) {
@@ -224,7 +225,7 @@ TEST(SweepResultsFile, CsvHasARowForEachSampleWithItsValues) {
   ASSERT_EQ(rows.size(), 1U + 2U + 4U);
   EXPECT_TRUE(rows[0].starts_with("dense,96,,,0,1,")) << rows[0];
   EXPECT_TRUE(rows[1].starts_with("window-sinks,96,32,,0,")) << rows[1];
-  EXPECT_TRUE(rows[4].starts_with("best,96,32,2,0,")) << rows[4];
+  EXPECT_TRUE(rows[4].starts_with("best,96,32,16,0,")) << rows[4];
 }
 
 }  // namespace

@@ -36,22 +36,27 @@ KeyMask random_mask(std::int64_t rows, std::int64_t block, int heads, std::int64
 TEST(FigureSpec, EveryOptionSurvivesJsonAndTheCommandLine) {
   FigureSpec spec;
   spec.panels = {parse_panel("mask@3"), parse_panel("dense@2.1"), parse_panel("head-mass")};
-  for (const FigureOption& option : figure_options()) {
+  for (const auto& option : figure_options()) {
     // Something other than the default.
-    const ParameterValue now = get_option(spec, option);
-    if (const auto* flag = std::get_if<bool>(&now)) {
-      set_option(spec, option, !*flag);
-    } else if (std::holds_alternative<std::int64_t>(now)) {
-      set_option(spec, option, static_cast<std::int64_t>(option.minimum + 7) * (option.maximum > 100 ? 10 : 1));
-    } else if (std::holds_alternative<double>(now)) {
-      set_option(spec, option, option.minimum + (option.maximum - option.minimum) * 0.3);
-    } else {
-      set_option(spec, option,
-                 option.choices.empty()                                ? std::string("Some Font")
-                 : option.choices.back() == std::get<std::string>(now) ? option.choices.front()
-                                                                       : option.choices.back());
+    const OptionValue now = option.get(spec);
+    switch (option.kind) {
+      case OptionInfo::Kind::kFlag:
+        option.set(spec, !std::get<bool>(now));
+        break;
+      case OptionInfo::Kind::kCount:
+        option.set(spec, static_cast<std::int64_t>(option.minimum + 7) * (option.maximum > 100 ? 10 : 1));
+        break;
+      case OptionInfo::Kind::kReal:
+        option.set(spec, option.minimum + (option.maximum - option.minimum) * 0.3);
+        break;
+      case OptionInfo::Kind::kChoice:
+        option.set(
+            spec, option.choices.back() == std::get<std::string>(now) ? option.choices.front() : option.choices.back());
+        break;
+      default:
+        option.set(spec, std::string("Some Font"));
     }
-    EXPECT_FALSE(get_option(spec, option) == now) << option.key;
+    EXPECT_FALSE(option.get(spec) == now) << option.key;
   }
   const nlohmann::json json = spec;
   FigureSpec back;
@@ -63,20 +68,13 @@ TEST(FigureSpec, EveryOptionSurvivesJsonAndTheCommandLine) {
   from_arguments.panels = spec.panels;
   const auto arguments = arguments_of(spec);
   for (std::size_t a = 0; a < arguments.size(); ++a) {
-    std::string key = arguments[a].substr(2);
+    const std::string key = arguments[a].substr(2);
     if (key.starts_with("no-")) {
-      set_option(from_arguments, figure_option(key.substr(3)), false);
-      continue;
-    }
-    const FigureOption& option = figure_option(key);
-    if (std::holds_alternative<bool FigureSpec::*>(option.member)) {
-      set_option(from_arguments, option, true);
-    } else if (std::holds_alternative<std::string FigureSpec::*>(option.member)) {
-      set_option(from_arguments, option, arguments[++a]);
-    } else if (std::holds_alternative<double FigureSpec::*>(option.member)) {
-      set_option(from_arguments, option, std::stod(arguments[++a]));
+      figure_options().at(key.substr(3)).set(from_arguments, false);
+    } else if (const auto& option = figure_options().at(key); option.kind == OptionInfo::Kind::kFlag) {
+      option.set(from_arguments, true);
     } else {
-      set_option(from_arguments, option, std::int64_t{std::stoll(arguments[++a])});
+      option.set(from_arguments, arguments[++a]);
     }
   }
   EXPECT_EQ(from_arguments, spec);
@@ -124,7 +122,7 @@ TEST(Differences, OfParametersAndBack) {
   SparsityParameters back;
   apply_differences(back, differences_of(parameters, {}));
   EXPECT_EQ(back, parameters);
-  expect_mentions(error_of([&] { apply_differences(back, "budget"); }), "KEY=VALUE");
+  expect_mentions(error_of([&] { apply_differences(back, "budget"); }), "parameter=value");
   expect_mentions(error_of([&] { apply_differences(back, "budget=many"); }), "budget");
 }
 

@@ -21,9 +21,9 @@ std::string fault_of(const auto& call) {
 TEST(Parameters, EveryEntryIsDescribedOnceAndItsDefaultFits) {
   std::set<std::string> keys;
   const SparsityParameters defaults;
-  for (const ParameterInfo& info : parameter_table()) {
+  for (const auto& info : parameter_table()) {
     EXPECT_TRUE(keys.insert(info.key).second) << info.key;
-    EXPECT_FALSE(info.label.empty() || info.group.empty() || info.used_by.empty()) << info.key;
+    EXPECT_FALSE(info.label.empty() || info.group.empty()) << info.key;
     EXPECT_TRUE(info.help.ends_with('.')) << info.key;
     EXPECT_EQ(info.choices.size(), info.choice_labels.size()) << info.key;
     SparsityParameters copy;
@@ -34,24 +34,25 @@ TEST(Parameters, EveryEntryIsDescribedOnceAndItsDefaultFits) {
 
 TEST(Parameters, EveryValueReachesItsMemberAndComesBackThroughJson) {
   SparsityParameters changed;
-  for (const ParameterInfo& info : parameter_table()) {
+  for (const auto& info : parameter_table()) {
     const SparsityParameters before = changed;
     switch (info.kind) {
-      case ParameterInfo::Kind::kFlag:
+      case OptionInfo::Kind::kFlag:
         set_parameter(changed, info.key, !std::get<bool>(get_parameter(changed, info.key)));
         break;
-      case ParameterInfo::Kind::kCount:
+      case OptionInfo::Kind::kCount:
         set_parameter(changed, info.key, std::get<std::int64_t>(get_parameter(changed, info.key)) + 1);
         break;
-      case ParameterInfo::Kind::kReal:
+      case OptionInfo::Kind::kReal:
         set_parameter(changed, info.key, std::get<double>(get_parameter(changed, info.key)) + 0.015625);
         break;
-      case ParameterInfo::Kind::kChoice: {
+      case OptionInfo::Kind::kChoice: {
         const auto now = std::get<std::string>(get_parameter(changed, info.key));
         set_parameter(changed, info.key, now == info.choices.front() ? info.choices.back() : info.choices.front());
         break;
       }
-      case ParameterInfo::Kind::kFile:
+      case OptionInfo::Kind::kText:
+      case OptionInfo::Kind::kFile:
         set_parameter(changed, info.key, std::string("some file"));
         break;
     }
@@ -64,7 +65,7 @@ TEST(Parameters, EveryValueReachesItsMemberAndComesBackThroughJson) {
 
 TEST(Parameters, ValuesThatDoNotFitAreRefusedByName) {
   SparsityParameters p;
-  const auto fault = [&](const char* key, ParameterValue value) {
+  const auto fault = [&](const char* key, OptionValue value) {
     const SparsityParameters before = p;
     std::string said = fault_of([&] { set_parameter(p, key, value); });
     EXPECT_EQ(p, before);
@@ -136,10 +137,66 @@ TEST(Parameters, PresetsAreValidAndKeepWhatBelongsToTheDocument) {
   EXPECT_NE(fault_of([&] { apply_preset(p, "fast"); }).find("\"fast\""), std::string::npos);
 }
 
+// One name, one meaning, wherever a method is named.
+TEST(Parameters, ANameStandsForAPresetElseForAMethodWithTheValuesOfItsPreset) {
+  SparsityParameters base;
+  base.instruction_tokens = 9;
+  base.predictor = "mine";
+  const auto named = [&](const std::string& name, const ParameterChanges& changes = {}) {
+    const SparsityParameters made = named_parameters(name, base, changes);
+    EXPECT_EQ(made.instruction_tokens, 9) << name;
+    EXPECT_EQ(made.predictor, "mine") << name;
+    return made;
+  };
+  EXPECT_EQ(named("window-sinks").sink_tokens, 4);
+  EXPECT_EQ(named("window-sinks+budget=1024").sink_tokens, 4);
+  EXPECT_EQ(named("vertical-slash").sink_tokens, 16);
+  EXPECT_EQ(named("vertical-slash+budget=512").sink_tokens, 16);
+  EXPECT_EQ(named("vertical-slash+budget=512").budget, 512);
+  EXPECT_EQ(named("token-topk"), named("oracle"));  // the only preset of that method
+  EXPECT_EQ(named("token-topk").mask_heads, MaskHeads::kPerHead);
+  EXPECT_EQ(named("dhsa"), named("reference-niah"));
+  for (const Preset& preset : presets()) {
+    SparsityParameters applied = base;
+    apply_preset(applied, preset.name);
+    EXPECT_EQ(named(preset.name), applied) << preset.name;
+  }
+  // A method keeps what it is given to begin with; a preset does not.
+  apply_preset(base, "latency");
+  EXPECT_EQ(named("dhsa"), base);
+  EXPECT_EQ(named("best").query_block, 128);
+  EXPECT_EQ(named("window-sinks").query_block, 128);
+  // What holds for all names comes before what one says of itself.
+  EXPECT_EQ(named("best", {{"budget", std::string("256")}}).budget, 256);
+  EXPECT_EQ(named("best+budget=512+sink-tokens=8", {{"budget", std::int64_t{256}}}).budget, 512);
+  EXPECT_EQ(named("best+budget=512+sink-tokens=8").sink_tokens, 8);
+  for (const char* wrong : {"nobody", "", "+budget=5", "best+budget", "best+", "best+=5", "best+colour=red",
+                            "best+budget=many", "best++budget=5"}) {
+    EXPECT_NE(fault_of([&] { static_cast<void>(named_parameters(wrong)); }), "") << wrong;
+  }
+}
+
+TEST(Parameters, AnotherMethodBeginsWithItsPresetAndTheSameKeepsItsValues) {
+  SparsityParameters p;
+  p.budget = 77;
+  p.instruction_tokens = 3;
+  switch_method(p, Method::kDhsa);
+  EXPECT_EQ(p.budget, 77);
+  switch_method(p, Method::kVerticalSlash);
+  EXPECT_EQ(p.sink_tokens, 16);
+  EXPECT_EQ(p.budget, 1024);
+  EXPECT_EQ(p.instruction_tokens, 3);
+  for (const Method method : all_methods()) {
+    switch_method(p, method);
+    EXPECT_EQ(p.method, method);
+    EXPECT_NO_THROW(check_parameters(p));
+  }
+}
+
 TEST(Parameters, TextIsForPeople) {
-  EXPECT_EQ(to_text(parameter_info("budget"), std::int64_t{12}), "12 keys");
-  EXPECT_EQ(to_text(parameter_info("method"), std::string("window-sinks")), "Window + sinks");
-  EXPECT_EQ(to_text(parameter_info("share-masks"), true), "on");
+  EXPECT_EQ(to_text(parameter_table().at("budget"), std::int64_t{12}), "12 keys");
+  EXPECT_EQ(to_text(parameter_table().at("method"), std::string("window-sinks")), "Window + sinks");
+  EXPECT_EQ(to_text(parameter_table().at("share-masks"), true), "on");
 }
 
 }  // namespace
