@@ -9,6 +9,15 @@
 #include <mutex>
 #include <vector>
 
+// libgomp is not built with ThreadSanitizer, which therefore sees neither the start nor the end of a parallel loop.
+#ifdef __SANITIZE_THREAD__
+extern "C" void __tsan_acquire(void* address);  // NOLINT(bugprone-reserved-identifier)
+extern "C" void __tsan_release(void* address);  // NOLINT(bugprone-reserved-identifier)
+#else
+static void __tsan_acquire(void* /*address*/) {}  // NOLINT(bugprone-reserved-identifier)
+static void __tsan_release(void* /*address*/) {}  // NOLINT(bugprone-reserved-identifier)
+#endif
+
 namespace dhsa {
 namespace {
 
@@ -60,9 +69,13 @@ void parallel_for(std::int64_t n, const std::function<void(std::int64_t)>& body,
   std::exception_ptr first;
   std::mutex guard;
   std::atomic<bool> stop{false};
+  char begins = 0;
+  char ends = 0;
+  __tsan_release(&begins);
 #pragma omp parallel for schedule(dynamic, 1) if (n > 1)
   for (std::int64_t i = 0; i < n; ++i) {
     if (stop.load(std::memory_order_relaxed) || (cancel != nullptr && cancel->cancelled())) continue;
+    __tsan_acquire(&begins);
     try {
       body(i);
     } catch (...) {
@@ -70,7 +83,9 @@ void parallel_for(std::int64_t n, const std::function<void(std::int64_t)>& body,
       if (!first) first = std::current_exception();
       stop = true;
     }
+    __tsan_release(&ends);
   }
+  __tsan_acquire(&ends);
   if (first) std::rethrow_exception(first);
   if (cancel != nullptr) cancel->check();
 }
