@@ -84,7 +84,9 @@ std::vector<Option<P>> make_options() {
         .label = "Budget",
         .group = selection,
         .unit = "keys",
-        .help = "Keys kept for a query row; on a local layer at most its window.",
+        .help =
+            "Keys kept for a query row, on a local layer at most its window. Own rows and sinks come first and stay "
+            "even where they exceed it, then local tokens, then the best of the rest.",
         .minimum = 1,
         .maximum = kMostTokens,
         .slider_end = kLengthOfText,
@@ -95,7 +97,7 @@ std::vector<Option<P>> make_options() {
         .label = "Sink tokens",
         .group = selection,
         .unit = "keys",
-        .help = "The first keys a query may see that are always kept.",
+        .help = "The first keys a query may see: always kept, counted in the budget.",
         .maximum = kMostTokens,
         .slider_end = 1024,
         .usual = {0, 16, 64, 128}},

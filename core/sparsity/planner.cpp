@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/sparsity/planner_parts.h"
+#include "core/sparsity/selection.h"
 
 namespace dhsa {
 namespace {
@@ -43,8 +44,11 @@ class WindowPlanner : public Planner {
               group_reach(groups.rows[static_cast<std::size_t>(g)], row_end, layer.window, parameters_.budget);
           if (reach.whole) return {range(reach.begin, reach.end)};
           // Sinks outside the window of a local layer cannot be seen; their share goes to the recent keys.
-          const std::int64_t sinks = reach.begin == 0 ? parameters_.sink_tokens : 0;
-          return {range(0, sinks), range(std::max(reach.begin, row_end - (parameters_.budget - sinks)), row_end)};
+          const std::int64_t sinks = std::max<std::int64_t>(0, parameters_.sink_tokens - reach.begin);
+          const auto [sink_end, local_begin] =
+              always_kept(reach.begin, row_end, row_end - groups.rows[static_cast<std::size_t>(g)], sinks,
+                          parameters_.budget, parameters_.budget);
+          return {range(reach.begin, sink_end), range(local_begin, row_end)};
         },
         cancel);
     plan.seconds.selection = watch.lap();

@@ -97,9 +97,9 @@ class DhsaPlanner : public Planner {
     selection.budget = static_cast<std::int64_t>(static_cast<double>(selection.budget) * times);
     selection.min_budget = parameters_.min_budget;
     selection.mass = parameters_.mass;
+    selection.own_rows = row_end - row_begin;
     selection.sink_tokens = parameters_.sink_tokens;
-    // Every row keeps itself, so the group's own rows are part of what the budget pays for.
-    selection.local_tokens = std::max(parameters_.local_tokens, row_end - row_begin);
+    selection.local_tokens = parameters_.local_tokens;
     return select_keys(boundaries_->edges, scores.row(head, g), scores.mass, reach.begin, reach.end, selection).ranges;
   }
 
@@ -110,7 +110,9 @@ class DhsaPlanner : public Planner {
                                                                const CancelToken* cancel) const {
     const TokenRefinement refinement(q, k, layer, scores.heads, scored_rows());
     std::vector<std::vector<KeyRange>> lists(static_cast<std::size_t>(scores.heads * groups.sparse));
-    constexpr std::int64_t kRun = 8;  // groups that one thread takes in order
+    // Groups that one thread takes in order. Part of the method: of those before the first of a run, it hears only what
+    // the last says by itself.
+    constexpr std::int64_t kRun = 8;
     const std::int64_t runs = (groups.sparse + kRun - 1) / kRun;
     parallel_for(
         scores.heads * runs,
@@ -118,7 +120,6 @@ class DhsaPlanner : public Planner {
           const std::int64_t head = task / runs;
           const std::int64_t first = (runs - 1 - task % runs) * kRun;  // those that see most go first
           TokenRefinement::Run run(refinement, head);
-          // One group earlier, for what it says about the first.
           for (std::int64_t g = std::max<std::int64_t>(0, first - 1); g < std::min(groups.sparse, first + kRun); ++g) {
             std::vector<KeyRange> ranges = thinned(groups, g, layer, scores, head, run);
             if (g >= first) lists[static_cast<std::size_t>(head * groups.sparse + g)] = std::move(ranges);
@@ -141,14 +142,14 @@ class DhsaPlanner : public Planner {
                                         : chunks(groups, g, layer, scores, head, parameters_.candidates);
     std::sort(ranges.begin(), ranges.end(), [](const KeyRange& a, const KeyRange& b) { return a.begin < b.begin; });
     run.estimate(row_begin, row_end, ranges);
-    const std::int64_t local = std::min(std::max(parameters_.local_tokens, row_end - row_begin), parameters_.budget);
-    const std::int64_t sinks =
-        std::min({parameters_.sink_tokens, parameters_.budget - local, reach.end - local - reach.begin});
+    const auto [sink_end, local_begin] =
+        always_kept(reach.begin, reach.end, row_end - row_begin, parameters_.sink_tokens, parameters_.local_tokens,
+                    parameters_.budget);
     std::vector<KeyRange> kept;
-    if (sinks > 0) kept.push_back(range(reach.begin, reach.begin + sinks));
-    run.take_best(reach.begin + std::max<std::int64_t>(0, sinks), reach.end - local, parameters_.budget - local - sinks,
+    if (sink_end > reach.begin) kept.push_back(range(reach.begin, sink_end));
+    run.take_best(sink_end, local_begin, parameters_.budget - (sink_end - reach.begin) - (reach.end - local_begin),
                   kept);
-    kept.push_back(range(reach.end - local, reach.end));
+    kept.push_back(range(local_begin, reach.end));
     return kept;
   }
 
@@ -230,8 +231,8 @@ class BlockSparsePlanner : public Planner {
           const std::int64_t own = row_begin / block;
           const std::int64_t forced = (row_end - 1) / block - own + 1;
           SelectionRule selection;
-          selection.local_tokens = row_end - own * block;
-          selection.budget = selection.local_tokens + std::max<std::int64_t>(0, blocks - forced) * block;
+          selection.own_rows = row_end - own * block;
+          selection.budget = selection.own_rows + std::max<std::int64_t>(0, blocks - forced) * block;
           return select_keys(edges, scores.row(head, g), scores.mass, reach.begin, reach.end, selection).ranges;
         },
         cancel);

@@ -8,6 +8,7 @@
 #include "core/sparsity/attention_rows.h"
 #include "core/sparsity/chunk_scores.h"
 #include "core/sparsity/planner_parts.h"
+#include "core/sparsity/selection.h"
 
 namespace dhsa {
 namespace {
@@ -87,15 +88,17 @@ class VerticalSlashPlanner : public Planner {
     std::vector<bool> chosen(static_cast<std::size_t>(row_end), false);
     std::int64_t left = parameters_.budget;
     const auto take = [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t j = std::max(begin, reach.begin); j < end && left > 0; ++j) {
+      for (std::int64_t j = begin; j < end; ++j) {
         if (chosen[static_cast<std::size_t>(j)]) continue;
         chosen[static_cast<std::size_t>(j)] = true;
         --left;
       }
     };
-    take(row_end - std::max(parameters_.local_tokens, row_end - row_begin), row_end);
-    take(reach.begin, std::min(row_end, reach.begin + parameters_.sink_tokens));
-    const std::int64_t for_verticals = left / 2;
+    const auto [sink_end, local_begin] = always_kept(reach.begin, row_end, row_end - row_begin, parameters_.sink_tokens,
+                                                     parameters_.local_tokens, parameters_.budget);
+    take(reach.begin, sink_end);
+    take(local_begin, row_end);
+    const std::int64_t for_verticals = std::max<std::int64_t>(0, left) / 2;
     for (const std::int32_t offset : slashes) {
       const std::int64_t begin = std::max(reach.begin, row_begin - offset);
       const std::int64_t end = row_end - offset;
@@ -106,7 +109,7 @@ class VerticalSlashPlanner : public Planner {
       take(begin, end);
     }
     for (const std::int32_t column : verticals) {
-      if (left == 0) break;
+      if (left <= 0) break;
       if (column >= reach.begin && column < row_end) take(column, column + 1);
     }
     return ranges_of_marks(chosen, reach.begin, row_end);

@@ -23,8 +23,9 @@ struct QueryGroups {
 [[nodiscard]] QueryGroups query_groups(std::int64_t rows, std::int64_t block, std::int64_t instruction_tokens,
                                        std::span<const std::int32_t> boundaries = {});
 
-// Keys a group may choose from: [begin, end). A budget that covers the window of a local layer leaves nothing to
-// choose: `whole` says that the group keeps all its rows can see.
+// Keys a group may choose from: [begin, end), on a local layer the window of its last row. A budget that covers the
+// window leaves nothing to choose: then they begin with the window of its first row, and `whole` says that the group
+// keeps all its rows can see.
 struct GroupReach {
   std::int64_t begin = 0;
   std::int64_t end = 0;

@@ -19,6 +19,13 @@ KeyRange range(std::int64_t begin, std::int64_t end) {
 
 }  // namespace
 
+AlwaysKept always_kept(std::int64_t key_begin, std::int64_t key_end, std::int64_t own_rows, std::int64_t sink_tokens,
+                       std::int64_t local_tokens, std::int64_t budget) noexcept {
+  const std::int64_t local = std::max(own_rows, std::min(local_tokens, budget - sink_tokens));
+  const std::int64_t local_begin = key_end - std::min(std::max<std::int64_t>(0, local), key_end - key_begin);
+  return {std::min(key_begin + sink_tokens, local_begin), local_begin};
+}
+
 SelectedKeys select_keys(std::span<const std::int32_t> boundaries, std::span<const float> scores, bool mass_scores,
                          std::int64_t key_begin, std::int64_t key_end, const SelectionRule& rule) {
   SelectedKeys selected;
@@ -29,9 +36,8 @@ SelectedKeys select_keys(std::span<const std::int32_t> boundaries, std::span<con
     selected.keys = allowed;
     return selected;
   }
-  const std::int64_t local_begin = key_end - std::min(rule.local_tokens, budget);
-  const std::int64_t sink_end =
-      key_begin + std::min({rule.sink_tokens, budget - (key_end - local_begin), local_begin - key_begin});
+  const auto [sink_end, local_begin] =
+      always_kept(key_begin, key_end, rule.own_rows, rule.sink_tokens, rule.local_tokens, rule.budget);
   if (sink_end > key_begin) selected.ranges.push_back(range(key_begin, sink_end));
   if (local_begin < key_end) selected.ranges.push_back(range(local_begin, key_end));
   selected.keys = (sink_end - key_begin) + (key_end - local_begin);

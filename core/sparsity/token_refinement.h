@@ -25,7 +25,8 @@ class TokenRefinement {
    public:
     explicit Run(const TokenRefinement& owner, std::int64_t mask_head);
     // Estimates how rows [row_begin, row_end) attend to the candidates (ascending, disjoint, up to row_end): the mean
-    // softmax over sampled rows and heads, plus a quarter of what this gave for the group before.
+    // over sampled rows and heads of their softmax over the candidates, widened to whole tiles of kTileColumns keys,
+    // plus a quarter of what this gave for the group before.
     void estimate(std::int64_t row_begin, std::int64_t row_end, std::span<const KeyRange> candidates);
     // The `keys` candidates of [key_begin, key_end) with the highest estimates (ties: the earlier), as ascending ranges
     // appended to `ranges`.

@@ -248,12 +248,13 @@ __global__ void __launch_bounds__(kThreads) select_kernel(PlanShape shape, PlanB
     if (instruction) return;
   }
 
-  // Allowed keys: [lowest, row_end). Every row keeps itself, so the group's own rows are part of what the budget pays.
+  // Allowed keys: [lowest, row_end). Always kept, as AlwaysKept (core/sparsity/selection.h) says: own rows and sinks
+  // whatever the budget, then local keys as far as it goes.
   const int lowest = shape.window > 0 ? max(0, row_end - shape.window) : 0;
   const int budget = min(shape.budget, row_end - lowest);
-  const int local_begin = row_end - min(max(shape.local_tokens, row_end - row_begin), budget);
-  const int sink_end =
-      lowest + min(min(shape.sink_tokens, budget - (row_end - local_begin)), max(0, local_begin - lowest));
+  const int local = max(row_end - row_begin, min(shape.local_tokens, shape.budget - shape.sink_tokens));
+  const int local_begin = row_end - min(local, row_end - lowest);
+  const int sink_end = min(lowest + shape.sink_tokens, local_begin);
   const int chunks = *b.chunk_count;
   const float* query = b.group_queries + (static_cast<std::int64_t>(head) * planned + group) * shape.dim;
   const float* keys =

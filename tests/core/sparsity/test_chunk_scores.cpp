@@ -212,7 +212,7 @@ std::set<std::int32_t> keys_of(const SelectedKeys& selected) {
   return keys;
 }
 
-TEST(SelectKeys, FillsTheBudgetTokenByTokenInTheOrderOfScores) {
+TEST(SelectKeys, KeepsOwnRowsAndSinksThenFillsTheBudgetInTheOrderOfScores) {
   std::mt19937 random(8);
   for (int round = 0; round < 300; ++round) {
     const auto pick = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
@@ -225,14 +225,18 @@ TEST(SelectKeys, FillsTheBudgetTokenByTokenInTheOrderOfScores) {
     const int begin = pick(0, 3) == 0 ? pick(0, end - 1) : 0;
     SelectionRule rule;
     rule.budget = pick(1, 100);
+    rule.own_rows = pick(0, 20);
     rule.sink_tokens = pick(0, 12);
     rule.local_tokens = pick(1, 20);
     const auto selected = keys_of(select_keys(edges, scores, false, begin, end, rule));
 
-    // Tokens one by one: recent, first, then by score, chunks in order, most recent token of a chunk first.
+    // Own rows and sinks whatever the budget; then tokens one by one: recent, then by score, chunks in order, most
+    // recent token of a chunk first.
+    std::set<std::int32_t> expected;
+    for (int j = end - 1; j >= std::max<std::int64_t>(begin, end - rule.own_rows); --j) expected.insert(j);
+    for (int j = begin; j < std::min<std::int64_t>(end, begin + rule.sink_tokens); ++j) expected.insert(j);
     std::vector<int> order;
     for (int j = end - 1; j >= std::max<std::int64_t>(begin, end - rule.local_tokens); --j) order.push_back(j);
-    for (int j = begin; j < std::min<std::int64_t>(end, begin + rule.sink_tokens); ++j) order.push_back(j);
     std::vector<std::size_t> chunks(scores.size());
     std::iota(chunks.begin(), chunks.end(), std::size_t{0});
     std::stable_sort(chunks.begin(), chunks.end(), [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
@@ -241,7 +245,6 @@ TEST(SelectKeys, FillsTheBudgetTokenByTokenInTheOrderOfScores) {
         if (j >= begin && j < end) order.push_back(j);
       }
     }
-    std::set<std::int32_t> expected;
     for (const int j : order) {
       if (static_cast<std::int64_t>(expected.size()) < rule.budget) expected.insert(j);
     }
@@ -271,7 +274,7 @@ TEST(SelectKeys, TheThresholdTakesTheFewestChunksThatReachTheMass) {
   rule.budget = 25;
   EXPECT_EQ(select_keys(edges, scores, false, 0, 40, rule).keys, 25);
   // Scores that are masses per token already: 0.1, 0.6, 0.2, 0.1.
-  rule = {Selection::kThreshold, 40, 0, 0.65, 0, 10};
+  rule = {Selection::kThreshold, 40, 0, 0.65, 0, 0, 10};
   EXPECT_EQ(select_keys(edges, std::vector<float>{0.01F, 0.06F, 0.02F, 0.01F}, true, 0, 40, rule).keys, 20);
   rule.mass = 0.75;
   EXPECT_EQ(select_keys(edges, std::vector<float>{0.01F, 0.06F, 0.02F, 0.01F}, true, 0, 40, rule).keys, 30);

@@ -14,6 +14,7 @@
 #include "core/files/safetensors.h"
 #include "core/sparsity/boundary_predictor.h"
 #include "core/verify/reference_parity.h"
+#include "tests/support/slow_predictor.h"
 
 namespace dhsa {
 namespace {
@@ -69,108 +70,13 @@ struct Slow {
     q = draw(H * L * D, 1.0F);
     k = draw(Hkv * L * D, 1.0F);
     v = draw(Hkv * L * D, 1.0F);
-    const int C = Hkv * D;
-    weights.channels = C;
-    weights.hidden = hidden;
-    weights.heads = predictor_heads;
-    weights.boundary_window = w;
-    weights.in_proj_weight = draw(3 * C * C, 0.3F);
-    weights.in_proj_bias = draw(3 * C, 0.3F);
-    weights.out_proj_weight = draw(C * C, 0.3F);
-    weights.out_proj_bias = draw(C, 0.3F);
-    weights.norm_weight = draw(C, 1.0F);
-    weights.norm_bias = draw(C, 0.3F);
-    if (gate) weights.gate_weight = draw(C, 0.5F);
-    weights.mlp0_weight = draw(hidden * (4 * C + 1), 0.2F);
-    weights.mlp0_bias = draw(hidden, 0.2F);
-    weights.mlp2_weight = draw(hidden, 0.3F);
-    weights.mlp2_bias = draw(1, 0.3F);
+    weights = drawn_predictor(random, Hkv * D, hidden, predictor_heads, w, gate);
   }
 
+  // -100 is the fixtures' mark of a position that cannot be a boundary.
   [[nodiscard]] std::vector<double> predictor_logits() const {
-    const int C = Hkv * D;
-    const int head_dim = C / predictor_heads;
-    std::vector<double> logits(static_cast<std::size_t>(L), -100.0);
-    const auto weight = [](const std::vector<float>& x, int i) {
-      return static_cast<double>(x[static_cast<std::size_t>(i)]);
-    };
-    const auto U = [](int i) { return static_cast<std::size_t>(i); };
-    for (int j = w - 1; j < L - w; ++j) {
-      const int n = 2 * w;
-      Table x(U(n), std::vector<double>(U(C)));
-      Table qkv(U(n), std::vector<double>(U(3 * C)));
-      Table y(U(n), std::vector<double>(U(C)));
-      for (int t = 0; t < n; ++t) {
-        for (int c = 0; c < C; ++c) x[U(t)][U(c)] = at(k, c / D, j - w + 1 + t, c % D);
-        for (int o = 0; o < 3 * C; ++o) {
-          qkv[U(t)][U(o)] = weight(weights.in_proj_bias, o);
-          for (int c = 0; c < C; ++c) qkv[U(t)][U(o)] += weight(weights.in_proj_weight, o * C + c) * x[U(t)][U(c)];
-        }
-      }
-      for (int t = 0; t < n; ++t) {
-        std::vector<double> mixed(U(C), 0.0);
-        for (int h = 0; h < predictor_heads; ++h) {
-          std::vector<double> p(U(n), 0.0);
-          double total = 0;
-          for (int u = 0; u < n; ++u) {
-            double s = 0;
-            for (int d = 0; d < head_dim; ++d) s += qkv[U(t)][U(h * head_dim + d)] * qkv[U(u)][U(C + h * head_dim + d)];
-            p[U(u)] = std::exp(s / std::sqrt(static_cast<double>(head_dim)));
-            total += p[U(u)];
-          }
-          for (int u = 0; u < n; ++u) {
-            for (int d = 0; d < head_dim; ++d) {
-              mixed[U(h * head_dim + d)] += p[U(u)] / total * qkv[U(u)][U(2 * C + h * head_dim + d)];
-            }
-          }
-        }
-        double mean = 0;
-        for (int o = 0; o < C; ++o) {
-          y[U(t)][U(o)] = weight(weights.out_proj_bias, o);
-          for (int c = 0; c < C; ++c) y[U(t)][U(o)] += weight(weights.out_proj_weight, o * C + c) * mixed[U(c)];
-          mean += y[U(t)][U(o)] / C;
-        }
-        double variance = 0;
-        for (int o = 0; o < C; ++o) variance += (y[U(t)][U(o)] - mean) * (y[U(t)][U(o)] - mean) / C;
-        for (int o = 0; o < C; ++o) {
-          y[U(t)][U(o)] = (y[U(t)][U(o)] - mean) / std::sqrt(variance + 1e-5) * weight(weights.norm_weight, o) +
-                          weight(weights.norm_bias, o);
-        }
-      }
-      Table side(2, std::vector<double>(U(C), 0.0));
-      for (int s = 0; s < 2; ++s) {
-        std::vector<double> share(U(w), 1.0);
-        double total = 0;
-        for (int t = 0; t < w; ++t) {
-          double score = 0;
-          for (int c = 0; gate && c < C; ++c) score += weight(weights.gate_weight, c) * y[U(s * w + t)][U(c)];
-          share[U(t)] = std::exp(score);
-          total += share[U(t)];
-        }
-        for (int t = 0; t < w; ++t) {
-          for (int c = 0; c < C; ++c) side[U(s)][U(c)] += share[U(t)] / total * y[U(s * w + t)][U(c)];
-        }
-      }
-      std::vector<double> f;
-      double ll = 0, rr = 0, lr = 0;
-      for (int c = 0; c < C; ++c) f.push_back(side[0][U(c)]);
-      for (int c = 0; c < C; ++c) f.push_back(side[1][U(c)]);
-      for (int c = 0; c < C; ++c) f.push_back(std::abs(side[0][U(c)] - side[1][U(c)]));
-      for (int c = 0; c < C; ++c) f.push_back(side[0][U(c)] * side[1][U(c)]);
-      for (int c = 0; c < C; ++c) {
-        ll += side[0][U(c)] * side[0][U(c)];
-        rr += side[1][U(c)] * side[1][U(c)];
-        lr += side[0][U(c)] * side[1][U(c)];
-      }
-      f.push_back(lr / std::sqrt(ll * rr));
-      double logit = weight(weights.mlp2_bias, 0);
-      for (int o = 0; o < hidden; ++o) {
-        double value = weight(weights.mlp0_bias, o);
-        for (int c = 0; c < 4 * C + 1; ++c) value += weight(weights.mlp0_weight, o * (4 * C + 1) + c) * f[U(c)];
-        logit += weight(weights.mlp2_weight, o) * std::max(0.0, value);
-      }
-      logits[U(j)] = logit;
-    }
+    std::vector<double> logits = slow_predictor_logits(weights, k, L, D);
+    for (double& logit : logits) logit = std::isnan(logit) ? -100.0 : logit;
     return logits;
   }
 
