@@ -4,17 +4,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "core/attention/attend.h"
 #include "core/files/safetensors.h"
 #include "core/sparsity/boundaries.h"
 #include "core/sparsity/boundary_predictor.h"
-#include "core/sparsity/chunk_scores.h"
-#include "core/sparsity/selection.h"
+#include "core/sparsity/planner.h"
 
 namespace dhsa {
 namespace {
@@ -164,87 +165,88 @@ std::vector<float> without_nan(std::vector<float> values, float instead) {
   return values;
 }
 
+// The fixture's settings as the product's parameters: its boundaries, scores and choices come out of make_planner().
+SparsityParameters parameters_of(const Reference& ref) {
+  SparsityParameters p;
+  p.budget = std::max<std::int64_t>(1, ref.budget < 0 ? ref.tokens : ref.budget);
+  p.sink_tokens = 0;
+  p.local_tokens = std::clamp<std::int64_t>(ref.local_tokens, 1, p.budget);
+  p.query_block = ref.query_block;
+  // Half a chunk more, so that rounding down gives the fixture's number.
+  p.chunks_per_block = (static_cast<double>(ref.most_boundaries) + 0.5) * static_cast<double>(ref.query_block) /
+                       static_cast<double>(ref.tokens);
+  p.boundary_window = ref.boundary_window;
+  p.nms_distance = std::max<std::int64_t>(0, ref.nms_distance);
+  p.instruction_tokens = ref.instruction;
+  return p;
+}
+
+LayerInfo layer_of(const Reference& ref, std::int64_t window) {
+  return {0, window, 1.0F / std::sqrt(static_cast<float>(ref.dim)), 0.0F};
+}
+
 void compare_labels(const Reference& ref, std::vector<ParityRow>& rows, const CancelToken* cancel) {
   const auto theirs = values_of(*ref.file, "label_ratios", ref.tokens);
+  SparsityParameters p = parameters_of(ref);
+  p.boundaries = BoundarySource::kAttentionMass;
+  p.boundary_threshold = ref.label_threshold;
+  const LayerInfo layer = layer_of(ref, ref.window);
+  const PlanTrace planned = make_planner(p, {ref.tokens, {}})->plan(ref.q(), ref.k(), layer, cancel).trace;
+  ParityRow row = compare_numbers("label_ratios", without_nan(planned.boundary_scores, 0.0F), theirs);
+  std::vector<std::int32_t> edges = planned.boundaries;
+  if (ref.window > 0) row.note = "softmax inside the window";
+
   // Labels come from dense attention; with a window the reference leaves its exact form to the mask that its caller
-  // passes and bounds the rows by a constant, so all readings are tried and the one that fits is named.
+  // passes and bounds the rows by a constant, so the other readings are tried too and the one that fits is named.
   struct Reading {
     std::int64_t window, row_window;
     const char* note;
   };
-  std::vector<Reading> readings = {{ref.window, ref.window, ""}};
-  if (ref.window > 0) {
-    readings[0].note = "softmax inside the window";
-    readings.push_back({ref.window + 1, 0, "softmax inside the window and one key more"});
-    readings.push_back({0, ref.window, "causal softmax, rows inside the window"});
-    readings.push_back({0, 0, "causal softmax, all rows"});
+  const std::vector<Reading> others = {{ref.window + 1, 0, "softmax inside the window and one key more"},
+                                       {0, ref.window, "causal softmax, rows inside the window"},
+                                       {0, 0, "causal softmax, all rows"}};
+  for (std::size_t n = 0; n < others.size() && ref.window > 0 && !row.passed; ++n) {
+    const AttentionMassRule rule{ref.boundary_window, layer.scale, 0.0F, others[n].window, others[n].row_window};
+    const auto ratios = without_nan(attention_mass_ratios(ref.q(), ref.k(), rule, cancel), 0.0F);
+    ParityRow other = compare_numbers("label_ratios", ratios, theirs);
+    if (other.max_error >= row.max_error) continue;
+    row = other;
+    row.note = others[n].note;
+    edges = select_boundaries(ratios, {ref.most_boundaries, ref.nms_distance, ref.label_threshold, ref.instruction});
   }
-  std::optional<ParityRow> chosen;
-  std::vector<float> chosen_ratios;
-  for (const Reading& reading : readings) {
-    AttentionMassRule rule;
-    rule.boundary_window = ref.boundary_window;
-    rule.scale = 1.0F / std::sqrt(static_cast<float>(ref.dim));
-    rule.window = reading.window;
-    rule.row_window = reading.row_window;
-    const auto ours = without_nan(attention_mass_ratios(ref.q(), ref.k(), rule, cancel), 0.0F);
-    ParityRow row = compare_numbers("label_ratios", ours, theirs);
-    row.note = reading.note;
-    if (!chosen || row.max_error < chosen->max_error) {
-      chosen = row;
-      chosen_ratios = ours;
-    }
-    if (row.passed) break;
-  }
-  rows.push_back(*chosen);
+  rows.push_back(row);
   if (ref.file->contains("label_boundaries")) {
-    const BoundaryRule rule{ref.most_boundaries, ref.nms_distance, ref.label_threshold, ref.instruction};
-    rows.push_back(compare_boundaries("label_boundaries", select_boundaries(chosen_ratios, rule),
-                                      ref.file->int32s("label_boundaries")));
+    rows.push_back(compare_boundaries("label_boundaries", edges, ref.file->int32s("label_boundaries")));
   }
 }
 
 void compare_predictor(const Reference& ref, std::vector<ParityRow>& rows, const CancelToken* cancel) {
-  const auto predictor = BoundaryPredictor::load(ref.file->path(), ref.predictor);
-  const std::vector<float> logits = predictor->logits(ref.k(), cancel);
-  rows.push_back(compare_numbers("predictor_logits", without_nan(logits, kExcludedLogit),
-                                 values_of(*ref.file, "predictor_logits", ref.tokens)));
+  SparsityParameters p = parameters_of(ref);
+  p.boundaries = BoundarySource::kLearned;
+  const auto planner = make_planner(p, {ref.tokens, {}}, BoundaryPredictor::load(ref.file->path(), ref.predictor));
+  const PlanTrace planned = planner->plan(ref.q(), ref.k(), layer_of(ref, ref.window), cancel).trace;
+  const auto logits = without_nan(planned.boundary_scores, kExcludedLogit);
+  rows.push_back(compare_numbers("predictor_logits", logits, values_of(*ref.file, "predictor_logits", ref.tokens)));
   if (!ref.file->contains("predicted_boundaries")) return;
   const auto theirs = ref.file->int32s("predicted_boundaries");
-  // Excluded positions stay candidates in the reference, after all others.
-  const BoundaryRule rule{ref.most_boundaries, ref.nms_distance, std::nullopt, ref.instruction};
-  ParityRow row = compare_boundaries("predicted_boundaries", select_boundaries(logits, rule), theirs);
+  ParityRow row = compare_boundaries("predicted_boundaries", planned.boundaries, theirs);
   if (!row.passed) {
-    const auto marked = without_nan(logits, kExcludedLogit);
-    const ParityRow again = compare_boundaries("predicted_boundaries", select_boundaries(marked, rule), theirs);
+    // Excluded positions stay candidates in the reference, after all others; the product has none there.
+    const BoundaryRule rule{ref.most_boundaries, ref.nms_distance, std::nullopt, ref.instruction};
+    ParityRow again = compare_boundaries("predicted_boundaries", select_boundaries(logits, rule), theirs);
+    again.note = "with boundaries where the predictor is not defined";
     if (again.mismatches < row.mismatches) row = again;
   }
   rows.push_back(row);
 }
 
-// Similarity of the rows and the chunk in double precision, for chunks that only the padded bound of the last group
-// lets in: score_chunks() stops at the group's own end.
-float plain_similarity(const Reference& ref, std::int64_t row_begin, std::int64_t row_end, std::int64_t key_begin,
-                       std::int64_t key_end, Pooling pooling) {
-  const auto mean_of = [&](const HeadsView& view, std::int64_t begin, std::int64_t end) {
-    std::vector<double> mean(static_cast<std::size_t>(ref.dim), 0.0);
-    std::vector<float> row(static_cast<std::size_t>(ref.dim));
-    const auto n = static_cast<double>(end - begin);
-    for (std::int64_t h = 0; h < view.heads; ++h) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        view.load_row(h, i, row.data());
-        for (std::size_t d = 0; d < row.size(); ++d) mean[d] += static_cast<double>(row[d]);
-      }
-    }
-    const double factor = (pooling == Pooling::kSqrtMean ? std::sqrt(n) : 1.0) / (n * static_cast<double>(view.heads));
-    for (double& value : mean) value *= factor;
-    return mean;
-  };
-  const auto a = mean_of(ref.q(), row_begin, row_end);
-  const auto b = mean_of(ref.k(), key_begin, key_end);
-  double sum = 0;
-  for (std::size_t d = 0; d < a.size(); ++d) sum += a[d] * b[d];
-  return static_cast<float>(sum);
+// The heads of `view` with `rows` rows: those below `kept` as they are, the others zero.
+std::vector<float> padded(const HeadsView& view, std::int64_t kept, std::int64_t rows) {
+  std::vector<float> values(static_cast<std::size_t>(view.heads * rows * view.dim), 0.0F);
+  for (std::int64_t h = 0; h < view.heads; ++h) {
+    for (std::int64_t i = 0; i < kept; ++i) view.load_row(h, i, values.data() + (h * rows + i) * view.dim);
+  }
+  return values;
 }
 
 // The reference's choice of one group: its distinct keys. L - 1 stands for "nothing" where the group cannot see it.
@@ -264,6 +266,81 @@ void check_selection(const Reference& ref, const std::string& name) {
   }
 }
 
+// The planner on the fixture's chunks, handed over as sentences. The reference bounds every group by a full block: here
+// the rows that fill up the last one ask with zeros, which leaves the order of the chunks as it is.
+class SelectionPlans {
+ public:
+  SelectionPlans(const Reference& ref, Pooling pooling, const std::vector<std::int32_t>& edges)
+      : ref_(ref),
+        rows_(std::max(ref.tokens, ref.groups() * ref.query_block)),
+        q_(padded(ref.q(), ref.sparse_rows(), rows_)),
+        k_(padded(ref.k(), ref.tokens, rows_)),
+        parameters_(parameters_of(ref)),
+        document_{rows_, {}} {
+    parameters_.boundaries = BoundarySource::kSentence;
+    parameters_.nms_distance = 0;
+    parameters_.instruction_tokens = 0;
+    parameters_.pooling = pooling;
+    for (const std::int32_t edge : edges) {
+      if (edge > 0) document_.sentence_ends.push_back(edge - 1);
+    }
+  }
+
+  const Plan& plan(std::int64_t budget, std::int64_t local_tokens, const CancelToken* cancel) {
+    Plan& plan = plans_[{budget, local_tokens}];
+    if (plan.mask.rows() > 0) return plan;
+    parameters_.budget = budget;
+    parameters_.local_tokens = local_tokens;
+    plan = make_planner(parameters_, document_)
+               ->plan(heads_view(q_.data(), ref_.heads, rows_, ref_.dim),
+                      heads_view(k_.data(), ref_.kv_heads, rows_, ref_.dim), layer_of(ref_, ref_.window), cancel);
+    return plan;
+  }
+
+ private:
+  const Reference& ref_;
+  std::int64_t rows_;
+  std::vector<float> q_, k_;
+  SparsityParameters parameters_;
+  DocumentInfo document_;
+  std::map<std::pair<std::int64_t, std::int64_t>, Plan> plans_;  // by budget and local tokens
+};
+
+// How many of the reference's keys of group g contradict its own rule with our scores: the last local keys, then chunks
+// in the order of the scores, one of them cut.
+std::int64_t out_of_order(const Reference& ref, std::int64_t g, const std::set<std::int32_t>& keys,
+                          const std::vector<std::int32_t>& edges, std::span<const float> scores) {
+  const std::int64_t begin = ref.key_begin(g);
+  const std::int64_t end = ref.key_end(g);
+  const std::int64_t wanted = std::min(ref.kept_keys(), end - begin);
+  const std::int64_t local = std::min(ref.local_tokens, wanted);
+  std::int64_t wrong = std::abs(static_cast<std::int64_t>(keys.size()) - wanted);
+  for (const std::int32_t key : keys) wrong += key < begin || key >= end ? 1 : 0;
+  for (std::int64_t j = end - local; j < end; ++j) wrong += keys.contains(static_cast<std::int32_t>(j)) ? 0 : 1;
+  float worst_whole = INFINITY, best_dropped = -INFINITY;
+  std::vector<float> cut;
+  for (std::size_t c = 0; c + 1 < edges.size(); ++c) {
+    const std::int64_t from = std::max<std::int64_t>(edges[c], begin);
+    const std::int64_t to = std::min<std::int64_t>(edges[c + 1], end - local);
+    std::int64_t kept = 0;
+    for (std::int64_t j = from; j < to; ++j) kept += keys.contains(static_cast<std::int32_t>(j)) ? 1 : 0;
+    if (from >= to) continue;
+    if (kept == to - from) {
+      worst_whole = std::min(worst_whole, scores[c]);
+    } else if (kept == 0) {
+      best_dropped = std::max(best_dropped, scores[c]);
+    } else {
+      cut.push_back(scores[c]);
+    }
+  }
+  if (worst_whole < best_dropped) ++wrong;
+  for (const float score : cut) wrong += score > worst_whole || score < best_dropped || cut.size() > 1 ? 1 : 0;
+  return wrong;
+}
+
+// The reference's choices against the planner's scores and masks. The reference pays for its local keys only, the
+// product for all rows of the group: its budget is raised by those that the reference leaves out, and the group must
+// keep the reference's keys and its own rows, no others.
 ParityRow compare_selection(const Reference& ref, const std::string& name, Pooling pooling,
                             const std::vector<std::int32_t>& edges, const CancelToken* cancel) {
   ParityRow row;
@@ -271,43 +348,38 @@ ParityRow compare_selection(const Reference& ref, const std::string& name, Pooli
   row.is_set = true;
   const auto listed = ref.file->int32s(name);
   const std::int64_t width = static_cast<std::int64_t>(listed.size()) / ref.groups();
-  if (width * ref.groups() != static_cast<std::int64_t>(listed.size())) {
-    throw Error(fmt::format("{}: {} must hold one row for each of the {} query groups.", ref.file->path().string(),
-                            name, ref.groups()));
-  }
-  const auto group_rows = fixed_groups(ref.sparse_rows(), ref.query_block);
-  ChunkScoreRule rule;
-  rule.pooling = pooling;
-  const ChunkScores scores = score_chunks(ref.q(), ref.k(), edges, group_rows, rule, cancel);
+  SelectionPlans plans(ref, pooling, edges);
   for (std::int64_t g = 0; g < ref.groups(); ++g) {
-    const auto of_group = scores.row(0, g);
-    std::vector<float> complete(of_group.begin(), of_group.end());
-    for (std::size_t c = 0; c < complete.size(); ++c) {
-      if (std::isnan(complete[c]) && edges[c] < ref.key_end(g)) {
-        complete[c] = plain_similarity(ref, group_rows[static_cast<std::size_t>(g)],
-                                       group_rows[static_cast<std::size_t>(g) + 1], edges[c], edges[c + 1], pooling);
-      }
-    }
-    SelectionRule selection;
-    selection.budget = ref.kept_keys();
-    selection.local_tokens = ref.local_tokens;
-    const SelectedKeys ours = select_keys(edges, complete, false, ref.key_begin(g), ref.key_end(g), selection);
-    std::set<std::int32_t> mine;
-    for (const KeyRange range : ours.ranges) {
-      for (std::int32_t j = range.begin; j < range.end; ++j) mine.insert(j);
-    }
     const auto theirs = reference_keys(
         ref, std::span(listed).subspan(static_cast<std::size_t>(g * width), static_cast<std::size_t>(width)), g);
     row.compared += static_cast<std::int64_t>(theirs.size());
+    const std::int64_t own_begin = g * ref.query_block;
+    const std::int64_t own_end = own_begin + ref.query_block;
+    std::set<std::int32_t> expected = theirs;
+    for (std::int64_t j = own_begin; j < own_end; ++j) expected.insert(static_cast<std::int32_t>(j));
+    const auto budget = static_cast<std::int64_t>(expected.size());
+    const std::int64_t local = std::clamp<std::int64_t>(ref.local_tokens + own_end - ref.key_end(g), 1, budget);
+    const Plan& plan = plans.plan(budget, local, cancel);
+
+    const std::size_t chunks = plan.trace.boundaries.size() - 1;
+    row.mismatches += out_of_order(ref, g, theirs, edges,
+                                   std::span(plan.trace.chunk_scores).subspan(static_cast<std::size_t>(g) * chunks));
+    std::set<std::int32_t> mine;
+    for (const KeyRange range : plan.mask.ranges(0, g)) {
+      for (std::int32_t j = range.begin; j < range.end; ++j) {
+        if (j >= std::min(ref.key_begin(g), own_begin)) mine.insert(j);  // what only earlier rows of the group see
+      }
+    }
     std::vector<std::int32_t> different;
-    std::set_symmetric_difference(mine.begin(), mine.end(), theirs.begin(), theirs.end(),
+    std::set_symmetric_difference(mine.begin(), mine.end(), expected.begin(), expected.end(),
                                   std::back_inserter(different));
     // Which tokens of the one chunk that is cut are kept is arbitrary in the reference; how many is not.
-    if (mine.size() != theirs.size()) ++row.mismatches;
+    std::set<std::int64_t> in_chunks;
     for (const std::int32_t key : different) {
-      const auto cut = static_cast<std::size_t>(std::max(ours.cut_chunk, 0));
-      const bool in_cut = ours.cut_chunk >= 0 && key >= edges[cut] && key < edges[cut + 1];
-      row.mismatches += in_cut ? 0 : 1;
+      in_chunks.insert(std::upper_bound(edges.begin(), edges.end(), key) - edges.begin());
+    }
+    if (mine.size() != expected.size() || in_chunks.size() > 1) {
+      row.mismatches += std::max<std::int64_t>(1, static_cast<std::int64_t>(different.size()));
     }
   }
   row.passed = row.mismatches == 0;
@@ -436,26 +508,30 @@ ParityRow compare_dhsa_output(const Reference& ref, const CancelToken* cancel) {
   return *best;
 }
 
+// Whole blocks of keys and of rows: a window counts in blocks, and zeros fill up the last block, which is its own.
 ParityRow compare_block_sparse(const Reference& ref, const CancelToken* cancel) {
   const std::int64_t block = ref.query_block;
   const auto edges = fixed_boundaries(ref.tokens, block);
-  const std::int64_t blocks = static_cast<std::int64_t>(edges.size()) - 1;
-  std::int64_t kept = (ref.budget < 0 ? ref.tokens : ref.budget) / block;
-  if (ref.window > 0) kept = std::min(kept, ref.window / block);
-  kept = std::clamp<std::int64_t>(kept, 1, blocks);
-  ChunkScoreRule rule;
-  rule.pooling = Pooling::kMean;
-  const ChunkScores scores = score_chunks(ref.q(), ref.k(), edges, edges, rule, cancel);
+  const std::int64_t rows = (static_cast<std::int64_t>(edges.size()) - 1) * block;
+  const std::int64_t window = ref.window > 0 ? std::max<std::int64_t>(1, ref.window / block) * block : 0;
+  SparsityParameters p = parameters_of(ref);
+  p.method = Method::kBlockSparse;
+  p.block_size = block;
+  p.instruction_tokens = 0;
+  const std::vector<float> q = padded(ref.q(), ref.tokens, rows);
+  const std::vector<float> k = padded(ref.k(), ref.tokens, rows);
+  const KeyMask mask = make_planner(p, {rows, {}})
+                           ->plan(heads_view(q.data(), ref.heads, rows, ref.dim),
+                                  heads_view(k.data(), ref.kv_heads, rows, ref.dim), layer_of(ref, window), cancel)
+                           .mask;
   std::vector<IndexList> lists;
-  for (std::int64_t g = 0; g < blocks; ++g) {
-    const std::int64_t begin = ref.window > 0 ? std::max<std::int64_t>(0, (g + 1 - ref.window / block) * block) : 0;
-    const std::int64_t end = edges[static_cast<std::size_t>(g) + 1];
-    SelectionRule selection;
-    selection.local_tokens = end - g * block;
-    selection.budget = selection.local_tokens + (kept - 1) * block;
+  for (std::int64_t g = 0; g < mask.groups(); ++g) {
+    const std::int64_t begin = window > 0 ? std::max<std::int64_t>(0, (g + 1) * block - window) : 0;
     IndexList list;
-    for (const KeyRange range : select_keys(edges, scores.row(0, g), false, begin, end, selection).ranges) {
-      for (std::int32_t j = range.begin; j < range.end; ++j) list.push_back(j);
+    for (const KeyRange range : mask.ranges(0, g)) {
+      for (std::int64_t j = std::max<std::int64_t>(range.begin, begin); j < range.end && j < ref.tokens; ++j) {
+        list.push_back(static_cast<std::int32_t>(j));
+      }
     }
     lists.push_back(std::move(list));
   }
