@@ -26,6 +26,43 @@ struct Boundaries {
   std::vector<std::int32_t> edges;
 };
 
+// What the GPU can plan: the form below, with any value of the parameters taken over from `asked`. A parameter that is
+// named in neither list, a new one for example, keeps its default, and any other value of it falls back to the host.
+bool has_device_form(const SparsityParameters& asked) {
+  SparsityParameters form;
+  form.method = Method::kDhsa;
+  form.boundaries = BoundarySource::kKeyShift;
+  form.query_grouping = QueryGrouping::kFixed;
+  form.scores = ChunkScoring::kMean;
+  form.score_rows = 0;
+  form.candidates = 0;
+  form.selection = Selection::kBudget;
+  // Read by the device.
+  form.budget = asked.budget;
+  form.sink_tokens = asked.sink_tokens;
+  form.local_tokens = asked.local_tokens;
+  form.query_block = asked.query_block;
+  form.instruction_tokens = asked.instruction_tokens;
+  form.chunks_per_block = asked.chunks_per_block;
+  form.boundary_window = asked.boundary_window;
+  form.nms_distance = asked.nms_distance;
+  form.boundary_threshold = asked.boundary_threshold;
+  form.pooling = asked.pooling;
+  form.mask_heads = asked.mask_heads;
+  form.share_boundaries = asked.share_boundaries;
+  form.share_masks = asked.share_masks;
+  // Without effect in this form.
+  form.chunk_length = asked.chunk_length;
+  form.predictor = asked.predictor;
+  form.score_last_rows = asked.score_last_rows;
+  form.mass = asked.mass;
+  form.min_budget = asked.min_budget;
+  form.max_budget = asked.max_budget;
+  form.block_size = asked.block_size;
+  form.oracle_rows = asked.oracle_rows;
+  return form == asked;
+}
+
 class DhsaPlanner : public Planner {
  public:
   DhsaPlanner(const SparsityParameters& parameters, DocumentInfo document,
@@ -69,10 +106,7 @@ class DhsaPlanner : public Planner {
   }
 
   [[nodiscard]] const SparsityParameters* device_parameters() const override {
-    const bool published = parameters_.scores == ChunkScoring::kMean && parameters_.score_rows == 0 &&
-                           parameters_.candidates == 0 && parameters_.selection == Selection::kBudget &&
-                           parameters_.query_grouping == QueryGrouping::kFixed;
-    return published && parameters_.boundaries == BoundarySource::kKeyShift ? &parameters_ : nullptr;
+    return has_device_form(parameters_) ? &parameters_ : nullptr;
   }
 
  private:

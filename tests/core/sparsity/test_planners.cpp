@@ -4,6 +4,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "core/base/parallel.h"
@@ -174,6 +176,45 @@ TEST(Planners, PublishedAndBestDhsaDoNotDependOnTheNumberOfThreads) {
     }
   }
   set_compute_threads(0);
+}
+
+// A parameter that the device does not know, each new one too, is planned on the host once it is set.
+TEST(Planners, TheDevicePlansOnlyWhatItIsKnownToDo) {
+  const std::set<std::string> known = {
+      "budget",       "sink-tokens",        "local-tokens",      "query-block", "chunks-per-block", "boundary-window",
+      "nms-distance", "boundary-threshold", "pooling",           "mask-heads",  "share-boundaries", "share-masks",
+      "chunk-length", "predictor",          "score-last-rows",   "mass",        "min-budget",       "max-budget",
+      "block-size",   "oracle-rows",        "instruction-tokens"};
+  const SparsityParameters published;
+  EXPECT_NE(make_planner(published, {})->device_parameters(), nullptr);
+  for (const ParameterInfo& info : parameter_table()) {
+    std::vector<ParameterValue> others;
+    switch (info.kind) {
+      case ParameterInfo::Kind::kFlag:
+        others = {true, false};
+        break;
+      case ParameterInfo::Kind::kCount:
+        others = {std::get<std::int64_t>(get_parameter(published, info.key)) + 1};
+        break;
+      case ParameterInfo::Kind::kReal:
+        others = {info.maximum / 2};
+        break;
+      case ParameterInfo::Kind::kChoice:
+        others.assign(info.choices.begin(), info.choices.end());
+        break;
+      case ParameterInfo::Kind::kFile:
+        others = {std::string("some.safetensors")};
+        break;
+    }
+    for (const ParameterValue& value : others) {
+      SparsityParameters p;
+      set_parameter(p, info.key, value);
+      if (p == published) continue;
+      if (p.boundaries == BoundarySource::kLearned) continue;  // has no planner without a predictor
+      const bool can = known.contains(info.key) || p.boundaries == BoundarySource::kAuto;  // which is key shift here
+      EXPECT_EQ(make_planner(p, {})->device_parameters() != nullptr, can) << info.key;
+    }
+  }
 }
 
 }  // namespace
