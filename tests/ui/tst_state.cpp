@@ -12,6 +12,7 @@
 #include "core/files/atomic_write.h"
 #include "ui/state/commands.h"
 #include "ui/state/engine.h"
+#include "ui/state/layer_view.h"
 #include "ui/state/parameter_set.h"
 #include "ui/state/run.h"
 #include "ui/state/session_file.h"
@@ -382,6 +383,28 @@ class TestState : public QObject {
       waitFor([&] { return started.load(); });
     }
     QVERIFY(stopped.load());
+  }
+
+  // Masks of a local layer say nothing of a global one: only what the plan is made of must have been kept.
+  void sharedMasksAskForNoLayerOfTheOtherKind() {
+    const std::vector<float> values(2 * 60 * 8, 0.5F);
+    const HeadsView view = heads_view(values.data(), 2, 60, 8);
+    const Plan none;
+    LayerSources sources;
+    sources.document.tokens = 60;
+    for (int layer = 0; layer < 4; ++layer) {
+      const LayerInfo info{layer, layer % 2 == 0 ? 16 : 0, 1.0F, 0.0F};
+      sources.captured.push_back(
+          std::make_shared<const CapturedLayer>(AttendedLayer{info, view, view, view, view, none}));
+    }
+    SparsityParameters parameters;
+    parameters.share_masks = true;
+    sources.captured[0] = nullptr;
+    QVERIFY(planLayer(sources, 1, parameters, nullptr)->mask.rows() == 60);
+    QVERIFY(!planLayer(sources, 1, parameters, nullptr)->shared);
+    QVERIFY(planLayer(sources, 3, parameters, nullptr)->shared);
+    parameters.share_boundaries = true;  // the boundaries of the first layer
+    QVERIFY(errorOf([&] { (void)planLayer(sources, 3, parameters, nullptr); }).starts_with("Layer 0"));
   }
 };
 

@@ -26,17 +26,14 @@ std::shared_ptr<const Plan> planLayer(const LayerSources& sources, int layer, co
                                       const CancelToken* cancel) {
   const CapturedLayer& wanted = require(sources, layer);
   auto planner = make_planner(parameters, sources.document, sources.predictor);
-  if (parameters.share_boundaries || parameters.share_masks) {
-    // The first layer gives boundaries; the first of each kind, local or global, gives masks.
-    bool kindSeen = false;
-    for (int earlier = 0; earlier < layer && !kindSeen; ++earlier) {
-      const auto& source = sources.captured[static_cast<std::size_t>(earlier)];
-      const bool sameKind = source && source->layer().local() == wanted.layer().local();
-      if (earlier > 0 && !(parameters.share_masks && sameKind)) continue;
-      const CapturedLayer& first = require(sources, earlier);
-      (void)planner->plan(first.q(), first.k(), first.layer(), cancel);
-      kindSeen = sameKind || !parameters.share_masks;
-    }
+  // What is shared comes from earlier layers: boundaries from the first, masks from the first of the same kind.
+  bool masked = false;
+  for (int earlier = 0; earlier < layer && !masked; ++earlier) {
+    const auto& source = sources.captured[static_cast<std::size_t>(earlier)];
+    masked = parameters.share_masks && source && source->layer().local() == wanted.layer().local();
+    if (!masked && !(parameters.share_boundaries && earlier == 0)) continue;
+    const CapturedLayer& first = require(sources, earlier);
+    (void)planner->plan(first.q(), first.k(), first.layer(), cancel);
   }
   return std::make_shared<const Plan>(planner->plan(wanted.q(), wanted.k(), wanted.layer(), cancel));
 }
