@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/attention/cuda/attend_cuda.h"
 #include "core/base/memory.h"
 #include "core/base/parallel.h"
 #include "core/model/gemma2_internal.h"
@@ -47,7 +48,7 @@ std::shared_ptr<const Gemma2> Gemma2::load(const std::filesystem::path& folder, 
     }
   }
   Gemma2Config config = read_config(folder / "config.json");
-  if (options.device == Device::kCuda && config.head_dim != 64 && config.head_dim != 128 && config.head_dim != 256) {
+  if (options.device == Device::kCuda && !cuda::attend_supports(config.head_dim)) {
     throw Error(fmt::format("The GPU kernels have head dimensions 64, 128 and 256; {} has {}: choose the CPU.",
                             folder.string(), config.head_dim));
   }

@@ -26,12 +26,4 @@ void AttentionRows::probabilities(std::int64_t head, std::int64_t row_begin, std
   }
 }
 
-void AttentionRows::add_to(std::int64_t head, std::int64_t row_begin, std::int64_t row_end, std::int64_t key_begin,
-                           float factor, float* sums) const {
-  const RowKernels& kernels = row_kernels();
-  each_row(head, row_begin, row_end, [&](std::int64_t, std::int64_t see, std::int64_t n, const float* row) {
-    kernels.add_scaled(sums + (see - key_begin), row, n, factor);
-  });
-}
-
 }  // namespace dhsa

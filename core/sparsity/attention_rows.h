@@ -14,10 +14,6 @@ class AttentionRows {
  public:
   AttentionRows(const HeadsView& q, const HeadsView& k, const LayerInfo& layer);
 
-  // Adds factor * A[head, i, :] over rows i in [row_begin, row_end) to sums[key - key_begin]; key_begin is a multiple
-  // of kTileColumns not above the first key that row_begin sees, and sums reaches to row_end.
-  void add_to(std::int64_t head, std::int64_t row_begin, std::int64_t row_end, std::int64_t key_begin, float factor,
-              float* sums) const;
   // A[head, i, :] row by row: visit(row, first key, count, probabilities).
   template <class Visit>
   void each_row(std::int64_t head, std::int64_t row_begin, std::int64_t row_end, const Visit& visit) const {

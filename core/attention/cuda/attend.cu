@@ -230,8 +230,6 @@ const char* choose(const AttendArguments& a, cudaStream_t stream) {
 
 }  // namespace
 
-bool attend_supports(int dim) noexcept { return dim == 64 || dim == 128 || dim == 256; }
-
 DeviceKernel best_device_kernel() {
   static const bool hopper = has_sm90();
   return hopper ? DeviceKernel::kHopper : DeviceKernel::kMma;

@@ -33,7 +33,10 @@ enum class DeviceKernel : std::uint8_t {
   kHopper,  // wgmma: compute capability 9.0, in builds for sm_90a
 };
 
-[[nodiscard]] bool attend_supports(int dim) noexcept;
+// Head dimensions that the kernels are compiled for.
+[[nodiscard]] constexpr bool attend_supports(std::int64_t dim) noexcept {
+  return dim == 64 || dim == 128 || dim == 256;
+}
 // The fastest kernel that the current device and this build have.
 [[nodiscard]] DeviceKernel best_device_kernel();
 // Enqueues on `stream`. Returns nullptr, or CUDA's words for what went wrong. float32 scores, softmax and sums;

@@ -239,7 +239,7 @@ LayerAttention::~LayerAttention() = default;
 void LayerAttention::plan(const at::Tensor& q, const at::Tensor& k, const LayerInfo& layer, const CancelToken* cancel) {
   State& s = *state_;
   s.kind = layer.local() ? 1 : 0;
-  s.on_device = s.parameters != nullptr && cuda::plan_refusal(s.shape_of(q, k, layer)) == nullptr;
+  s.on_device = s.parameters != nullptr && cuda::plan_supports(s.shape_of(q, k, layer));
   if (s.on_device) {
     s.plan_on_device(q, k, layer);
   } else {

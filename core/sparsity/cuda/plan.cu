@@ -387,11 +387,10 @@ std::size_t plan_layout(const PlanShape& s, std::byte* base, PlanBuffers& b) {
   return used;
 }
 
-const char* plan_refusal(const PlanShape& s) {
-  if (s.most_chunks() > kMostChunks) return "more than 3070 chunks";
-  if (s.rows / (s.nms_distance + 1) >= kNmsThreads * kNmsItems) return "too many boundary candidates";
-  if (s.heads * s.dim % 2 != 0) return "odd head dimension";
-  return nullptr;
+bool plan_supports(const PlanShape& s) {
+  const bool chunks_fit = s.most_chunks() <= kMostChunks;
+  const bool candidates_fit = s.rows / (s.nms_distance + 1) < kNmsThreads * kNmsItems;
+  return chunks_fit && candidates_fit && s.heads * s.dim % 2 == 0;  // channels are read in pairs
 }
 
 const char* key_shift_scores(const PlanShape& s, const DeviceHeads& k, const PlanBuffers& b, Stream stream) {

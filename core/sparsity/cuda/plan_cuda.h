@@ -57,8 +57,8 @@ struct PlanBuffers {
 };
 // Assigns the buffers inside one block of memory at `base` (256-byte aligned) and returns its size; base may be null.
 [[nodiscard]] std::size_t plan_layout(const PlanShape& shape, std::byte* base, PlanBuffers& buffers);
-// nullptr if this shape can be planned on the device, else why not.
-[[nodiscard]] const char* plan_refusal(const PlanShape& shape);
+// Whether this shape can be planned on the device.
+[[nodiscard]] bool plan_supports(const PlanShape& shape);
 
 // r_j = 1 - cos(mean of the w keys up to j, mean of the w keys after j); -infinity where a window leaves the sequence.
 [[nodiscard]] const char* key_shift_scores(const PlanShape& shape, const DeviceHeads& k, const PlanBuffers& buffers,
