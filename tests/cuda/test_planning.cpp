@@ -82,6 +82,8 @@ TEST(CudaPlanning, MasksEqualTheCpu) {
       c.parameters.boundary_window = 7;
       expect_same(c, ++seed);
       c.parameters.query_block = 256;
+      c.parameters.budget = 130;  // own rows and sinks exceed it
+      expect_same(c, ++seed);
       c.parameters.budget = 100000;
       expect_same(c, ++seed);
     }
@@ -110,19 +112,24 @@ TEST(CudaPlanning, SharedBoundariesAndMasksAreTakenOver) {
   EXPECT_EQ(plans[0].trace.boundaries, plans[1].trace.boundaries);
 }
 
-TEST(CudaPlanning, MethodsWithoutADeviceFormUseTheHost) {
+TEST(CudaPlanning, WhatHasNoDeviceFormUsesTheHost) {
   std::mt19937 random(5);
-  SparsityParameters parameters;
-  parameters.method = Method::kBlockSparse;
+  SparsityParameters blocks;
+  blocks.method = Method::kBlockSparse;
+  SparsityParameters moments;
+  moments.scores = ChunkScoring::kMoments;
   DocumentInfo document;
   document.tokens = 700;
   const TwoHeads q = drifting_heads(random, 8, 700, 64), k = drifting_heads(random, 4, 700, 64);
   const LayerInfo layer{1, 0, 0.125F, 50.0F};
-  const auto planner = make_planner(parameters, document);
-  on_cuda::LayerAttention attention(*planner, 700);
-  attention.plan(q.device, k.device, layer, nullptr);
-  EXPECT_TRUE(attention.host_plan().mask ==
-              make_planner(parameters, document)->plan(q.view(), k.view(), layer, nullptr).mask);
+  for (SparsityParameters parameters : {blocks, moments}) {
+    parameters.budget = 300;
+    const auto planner = make_planner(parameters, document);
+    on_cuda::LayerAttention attention(*planner, 700);
+    attention.plan(q.device, k.device, layer, nullptr);
+    EXPECT_TRUE(attention.host_plan().mask ==
+                make_planner(parameters, document)->plan(q.view(), k.view(), layer, nullptr).mask);
+  }
 }
 
 }  // namespace
