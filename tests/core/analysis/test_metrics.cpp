@@ -360,7 +360,7 @@ TEST(LogitAgreement, AgreesWithDoublePrecision) {
   std::mt19937 random(5);
   std::normal_distribution<float> normal(0.0F, 4.0F);
   constexpr std::int64_t kVocab = 37;
-  std::vector<float> dense(3 * kVocab), sparse(3 * kVocab);
+  std::vector<float> dense(4 * kVocab), sparse(4 * kVocab);
   for (float& x : dense) x = normal(random);
   for (float& x : sparse) x = normal(random);
   std::copy(dense.begin(), dense.begin() + kVocab, sparse.begin());
@@ -368,8 +368,10 @@ TEST(LogitAgreement, AgreesWithDoublePrecision) {
   sparse[kVocab] = 80.0F;
   dense[2 * kVocab + 1] = 40.0F;
   sparse[2 * kVocab + 2] = 40.0F;
+  // The last row has no such peak, so that the two sums of exponentials differ.
+  dense[3 * kVocab] = sparse[3 * kVocab] = 12.0F;
   double expected = 0;
-  for (int row = 0; row < 3; ++row) {
+  for (int row = 0; row < 4; ++row) {
     double p_sum = 0, s_sum = 0, kl = 0;
     for (int t = 0; t < kVocab; ++t) {
       p_sum += std::exp(static_cast<double>(dense[static_cast<std::size_t>(row * kVocab + t)]) - 90);
@@ -380,16 +382,16 @@ TEST(LogitAgreement, AgreesWithDoublePrecision) {
       const double ls = static_cast<double>(sparse[static_cast<std::size_t>(row * kVocab + t)]) - 90 - std::log(s_sum);
       kl += std::exp(lp) * (lp - ls);
     }
-    expected += kl / 3;
+    expected += kl / 4;
   }
   LogitAgreement agreement;  // in two pieces
   agreement.add(std::span(dense).first(kVocab), std::span(sparse).first(kVocab), kVocab);
   EXPECT_EQ(agreement.mean_kl(), 0.0);
   EXPECT_EQ(agreement.same_top(), 1.0);
   agreement.add(std::span(dense).subspan(kVocab), std::span(sparse).subspan(kVocab), kVocab);
-  EXPECT_EQ(agreement.positions(), 3);
+  EXPECT_EQ(agreement.positions(), 4);
   EXPECT_NEAR(agreement.mean_kl(), expected, 1e-9 * expected);
-  EXPECT_NEAR(agreement.same_top(), 2.0 / 3.0, 1e-12);
+  EXPECT_NEAR(agreement.same_top(), 3.0 / 4.0, 1e-12);
   EXPECT_THROW(agreement.add(std::span(dense).first(5), std::span(sparse).first(6), 5), Error);
 }
 

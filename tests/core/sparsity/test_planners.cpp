@@ -187,32 +187,33 @@ TEST(Planners, TheDevicePlansOnlyWhatItIsKnownToDo) {
       "block-size",   "oracle-rows",        "instruction-tokens"};
   const SparsityParameters published;
   EXPECT_NE(make_planner(published, {})->device_parameters(), nullptr);
-  for (const ParameterInfo& info : parameter_table()) {
-    std::vector<ParameterValue> others;
-    switch (info.kind) {
-      case ParameterInfo::Kind::kFlag:
+  for (const auto& option : parameter_table()) {
+    std::vector<OptionValue> others;
+    switch (option.kind) {
+      case OptionInfo::Kind::kFlag:
         others = {true, false};
         break;
-      case ParameterInfo::Kind::kCount:
-        others = {std::get<std::int64_t>(get_parameter(published, info.key)) + 1};
+      case OptionInfo::Kind::kCount:
+        others = {std::get<std::int64_t>(option.get(published)) + 1};
         break;
-      case ParameterInfo::Kind::kReal:
-        others = {info.maximum / 2};
+      case OptionInfo::Kind::kReal:
+        others = {option.maximum / 2};
         break;
-      case ParameterInfo::Kind::kChoice:
-        others.assign(info.choices.begin(), info.choices.end());
+      case OptionInfo::Kind::kChoice:
+        others.assign(option.choices.begin(), option.choices.end());
         break;
-      case ParameterInfo::Kind::kFile:
+      case OptionInfo::Kind::kText:
+      case OptionInfo::Kind::kFile:
         others = {std::string("some.safetensors")};
         break;
     }
-    for (const ParameterValue& value : others) {
+    for (const OptionValue& value : others) {
       SparsityParameters p;
-      set_parameter(p, info.key, value);
+      option.set(p, value);
       if (p == published) continue;
       if (p.boundaries == BoundarySource::kLearned) continue;  // has no planner without a predictor
-      const bool can = known.contains(info.key) || p.boundaries == BoundarySource::kAuto;  // which is key shift here
-      EXPECT_EQ(make_planner(p, {})->device_parameters() != nullptr, can) << info.key;
+      const bool can = known.contains(option.key) || p.boundaries == BoundarySource::kAuto;  // which is key shift here
+      EXPECT_EQ(make_planner(p, {})->device_parameters() != nullptr, can) << option.key;
     }
   }
 }
