@@ -9,6 +9,7 @@
 
 #include "core/experiments/longbench_data.h"
 #include "core/experiments/needle.h"
+#include "core/text/question.h"
 #include "core/text/tokenizer.h"
 
 namespace dhsa {
@@ -52,9 +53,8 @@ struct LongBenchPrompt {
   std::vector<std::int32_t> sentence_ends;
   std::int64_t whole_tokens = 0;  // before it was cut
   std::int64_t instruction_tokens =
-      0;  // last tokens whose rows attend densely in the reference mode, kMostQuestion at most
+      0;  // last tokens whose rows attend densely in the reference mode, kMostQuestionTokens at most
 };
-inline constexpr std::int64_t kMostQuestionTokens = 512;
 [[nodiscard]] LongBenchPrompt make_longbench_prompt(const LongBenchSettings& settings, const LongBenchSet& set,
                                                     const LongBenchRow& row, const Tokenizer& tokenizer,
                                                     const std::optional<ChatTurn>& turn);

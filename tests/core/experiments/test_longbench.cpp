@@ -1,6 +1,7 @@
 // LongBench's rows, templates and prompts.
 #include "core/experiments/longbench.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/support/demo.h"
@@ -19,7 +20,7 @@ TEST(LongBenchData, ReadsRowsAndRefusesOthers) {
   const auto sentence = [](const std::string& text) {
     return error_of([&] { (void)parse_longbench_rows(text, "file", longbench_task("qasper")); });
   };
-  expect_mentions(sentence(std::string(kRow) + "\n{\"input\":\"\"}\n"), "file, row 2 has no context");
+  expect_mentions(sentence(fmt::format("{}\n{}\n", kRow, R"({"input":""})")), "file, row 2 has no context");
   expect_mentions(sentence("nonsense"), "file, row 1");
   expect_mentions(sentence(""), "no row");
   expect_mentions(error_of([] { (void)parse_longbench_rows(kRow, "file", longbench_task("trec")); }), "trec");
