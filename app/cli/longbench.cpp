@@ -49,7 +49,7 @@ LongBenchSettings settings_of(const LongBenchChoice& options) {
     throw Error(fmt::format("--chat: {} is neither on nor off.", in_quotes(options.chat)));
   }
   if (!options.chat.empty()) settings.chat = options.chat == "on";
-  settings.mode = needle_mode(options.mode);
+  settings.mode = longbench_mode(options.mode);
   settings.limit = options.limit;
   settings.e = options.e;
   check_settings(settings);

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "core/experiments/long_work_internal.h"
+#include "core/experiments/experiment_internal.h"
 #include "core/run/open_model.h"
 #include "core/run/trace.h"
 
@@ -172,10 +172,7 @@ void check_run(const Gemma2& model, const Tokenizer& tokenizer, const LongBenchR
   require(!results.methods.empty(), "There is no method to test; name at least one.");
   PrefillOptions options;
   options.keep_cache = true;
-  const PrefillEstimate need = model.estimate(settings.max_length, options);
-  require(need.activations <= need.available,
-          fmt::format("A prompt of {} tokens does not fit into the free memory; the longest that does has {}.",
-                      settings.max_length, need.longest));
+  require_memory(model, settings.max_length, options, "A prompt");
   for (const MethodChoice& method : results.methods) {
     try {
       check_parameters(method.parameters);

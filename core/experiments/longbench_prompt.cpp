@@ -44,6 +44,13 @@ Truncation truncation(const std::string& name) {
   throw Error(fmt::format("A prompt cannot be truncated by {}; choose middle or last.", brief_name(name)));
 }
 
+NeedleMode longbench_mode(const std::string& name) {
+  for (const NeedleMode each : {NeedleMode::kReference, NeedleMode::kStrict}) {
+    if (name == name_of(each)) return each;
+  }
+  throw Error(fmt::format("The mode of LongBench cannot be {}; it is reference or strict.", brief_name(name)));
+}
+
 LongBenchSettings longbench_preset(const std::string& name) {
   LongBenchSettings settings;
   settings.preset = name;

@@ -21,6 +21,8 @@ enum class Truncation : std::uint8_t {
 [[nodiscard]] const char* name_of(Truncation truncation) noexcept;  // "middle", "last"
 [[nodiscard]] Truncation truncation(const std::string& name);       // throws Error on any other name
 
+[[nodiscard]] NeedleMode longbench_mode(const std::string& name);  // reference, strict; throws Error on any other
+
 // How rows are asked. A preset fills it in; all but the rule of `authors` can be set one by one.
 struct LongBenchSettings {
   std::string preset = "official";

@@ -50,7 +50,7 @@ void read_settings(const Reader& from, LongBenchResults& results) {
   settings.max_length = from["max_length"].whole(1, std::int64_t{1} << 40U);
   settings.truncate = truncation(from["truncate"].text(256));
   settings.chat = from["chat"].flag();
-  settings.mode = needle_mode(from["mode"].text(256));
+  settings.mode = longbench_mode(from["mode"].text(256));
   settings.e = from["longbench_e"].flag();
   settings.limit = from["limit"].whole(0, kMostRows);
   check_settings(settings);

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "core/experiments/longbench.h"
-#include "core/experiments/results_file_internal.h"
+#include "core/files/csv.h"
 
 namespace dhsa {
 namespace {
@@ -134,9 +134,9 @@ std::string to_csv(const LongBenchResults& results) {
     for (std::size_t m = 0; m < results.methods.size(); ++m) {
       const BucketScores buckets = results.settings.e ? task.buckets(m) : BucketScores{};
       csv += fmt::format("{},{},{},{},{},{},{},{},{},{:.6g}\n", task.task->name, label_of(task.task->group),
-                         name_of(task.task->metric), results_file::csv_field(results.methods[m].name),
-                         task.samples[m].size(), two_decimals(task.percent(m)), two_decimals(buckets[0]),
-                         two_decimals(buckets[1]), two_decimals(buckets[2]), task.density(m));
+                         name_of(task.task->metric), csv_field(results.methods[m].name), task.samples[m].size(),
+                         two_decimals(task.percent(m)), two_decimals(buckets[0]), two_decimals(buckets[1]),
+                         two_decimals(buckets[2]), task.density(m));
     }
   }
   return csv;
