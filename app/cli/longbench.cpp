@@ -142,7 +142,7 @@ void open_folder(const LongBenchChoice& options, LongBenchResults& results) {
     if (const std::string other = difference(file, results); !other.empty()) {
       throw Error(fmt::format("{} cannot be continued: {}.", options.out, other));
     }
-    drop_half_written_predictions(folder, file);
+    drop_half_written(folder, file);
     results.tasks = std::move(file.tasks);
   }
   write_longbench_tables(folder, results);

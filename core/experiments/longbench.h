@@ -108,8 +108,8 @@ struct LongBenchPredictions {
 };
 [[nodiscard]] LongBenchPredictions parse_longbench_predictions(std::string_view text, const std::string& where,
                                                                const LongBenchTask& task);
-// Ends with the last whole line of every file of predictions.
-void drop_half_written_predictions(const std::filesystem::path& folder, const LongBenchResults& results);
+// Ends every file of predictions with its last whole line, and removes what a run that was killed left half written.
+void drop_half_written(const std::filesystem::path& folder, const LongBenchResults& results);
 // Empty where `file` can be continued as `asked`, else a sentence's part.
 [[nodiscard]] std::string difference(const LongBenchResults& file, const LongBenchResults& asked);
 

@@ -245,7 +245,13 @@ LongBenchResults read_longbench_results(const fs::path& folder) {
   return results;
 }
 
-void drop_half_written_predictions(const fs::path& folder, const LongBenchResults& results) {
+void drop_half_written(const fs::path& folder, const LongBenchResults& results) {
+  std::vector<fs::path> left;  // by an AtomicFile that did not come to its end
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_regular_file() && name.starts_with(".dhsa-") && name.ends_with(".part")) left.push_back(entry.path());
+  }
+  for (const fs::path& path : left) fs::remove(path);
   for (std::size_t t = 0; t < results.tasks.size(); ++t) {
     for (std::size_t m = 0; m < results.methods.size(); ++m) {
       const fs::path path = predictions_path(folder, results, t, m);

@@ -61,7 +61,9 @@ TEST(LongBench, TheShippedSetShowsATableAndKeepsEveryPrediction) {
   EXPECT_REFUSED(dhsa(quick(folder) + " --resume --limit 1"), "cannot be continued");
   std::filesystem::resize_file(file, predictions.size() - 20);  // a line half written
   std::filesystem::resize_file(other, others.find('\n') + 1);
+  (void)folder.write("lb/.dhsa-0123456789abcdef.part", "half a tab");
   ASSERT_EQ(dhsa(quick(folder) + " --resume").code, 0);
+  EXPECT_FALSE(std::filesystem::exists(folder.path("lb/.dhsa-0123456789abcdef.part")));
   EXPECT_EQ(content(file), predictions);
   EXPECT_EQ(content(other), others);
   EXPECT_EQ(content(folder.path("lb/results.json")) + content(folder.path("lb/results.csv")), tables);
