@@ -35,6 +35,7 @@ void add_synth_model(CLI::App& app, Action& action);
 void add_info(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_needle(CLI::App& app, Action& action);
+void add_longbench(CLI::App& app, Action& action);
 void add_sweep(CLI::App& app, Action& action);
 void add_export(CLI::App& app, Action& action);
 void add_train_predictor(CLI::App& app, Action& action);

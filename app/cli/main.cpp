@@ -76,6 +76,7 @@ int main(int argc, char** argv) {
   add_verify(app, action);
   add_bench(app, action);
   add_needle(app, action);
+  add_longbench(app, action);
   add_sweep(app, action);
   add_export(app, action);
   add_train_predictor(app, action);

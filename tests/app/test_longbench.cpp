@@ -34,5 +34,50 @@ TEST(VerifyScores, OtherFilesAreRefused) {
                  "no LongBench task");
 }
 
+// Two methods on both rows of one task.
+std::string quick(const Folder& folder) {
+  return "longbench --tasks triviaqa --methods dense,window-sinks+budget=256 --out '" + folder.path("lb").string() +
+         "'";
+}
+
+TEST(LongBench, TheShippedSetShowsATableAndKeepsEveryPrediction) {
+  const Folder folder;
+  const Outcome outcome = dhsa(quick(folder));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* part : {"Few-shot learning", "triviaqa", "Average", "100.0 %"}) {
+    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
+  }
+  const nlohmann::json results = json_of(folder.path("lb/results.json"));
+  EXPECT_EQ(results["finished"], true);
+  EXPECT_EQ(results["scores"][0]["methods"][0]["score"], 100.0);
+
+  // What is cut off at any place is gone on from to the same files.
+  const auto file = folder.path("lb/pred/dense/triviaqa.jsonl");
+  const auto other = folder.path("lb/pred/window-sinks+budget=256/triviaqa.jsonl");
+  const std::string predictions = content(file);
+  const std::string others = content(other);
+  const std::string tables = content(folder.path("lb/results.json")) + content(folder.path("lb/results.csv"));
+  EXPECT_REFUSED(dhsa(quick(folder)), "--resume");
+  EXPECT_REFUSED(dhsa(quick(folder) + " --resume --limit 1"), "cannot be continued");
+  std::filesystem::resize_file(file, predictions.size() - 20);  // a line half written
+  std::filesystem::resize_file(other, others.find('\n') + 1);
+  (void)folder.write("lb/.dhsa-0123456789abcdef.part", "half a tab");
+  ASSERT_EQ(dhsa(quick(folder) + " --resume").code, 0);
+  EXPECT_FALSE(std::filesystem::exists(folder.path("lb/.dhsa-0123456789abcdef.part")));
+  EXPECT_EQ(content(file), predictions);
+  EXPECT_EQ(content(other), others);
+  EXPECT_EQ(content(folder.path("lb/results.json")) + content(folder.path("lb/results.csv")), tables);
+}
+
+TEST(LongBench, OtherInputIsRefused) {
+  const Folder folder;
+  EXPECT_REFUSED(dhsa("longbench --tasks squad"), "no LongBench task");
+  EXPECT_REFUSED(dhsa("longbench --preset mine"), "official and dhsa-v1");
+  EXPECT_REFUSED(dhsa("longbench --data '" + folder.path().string() + "'"), "holds no file of a LongBench task");
+  const std::string prompts = folder.write("prompts.json", R"({"triviaqa": "{context} {question}"})");
+  EXPECT_REFUSED(dhsa("longbench --tasks triviaqa --prompts '" + prompts + "'"), "no field");
+  EXPECT_REFUSED(dhsa("longbench --tasks trec --prompts '" + prompts + "'"), "has no trec");
+}
+
 }  // namespace
 }  // namespace dhsa::test

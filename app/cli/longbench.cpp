@@ -1,0 +1,255 @@
+// dhsa longbench: LongBench's tables from one command, method beside method.
+#include "core/experiments/longbench.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "app/cli/common.h"
+#include "app/cli/results_files.h"
+#include "app/cli/table.h"
+#include "core/base/resources.h"
+
+namespace dhsa::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kColumns = 100;
+constexpr const char* kMethods = "dense,dhsa,best,block-sparse,window-sinks";
+// The authors' own settings: budget 2048, eight chunks a block, boundaries of the first layer for all.
+constexpr const char* kAuthorsMethods =
+    "dense,longbench+chunks-per-block=8+share-boundaries=true,block-sparse+budget=2048";
+
+struct LongBenchChoice {
+  ModelOptionsText model;
+  OutputOptions output;
+  std::string data;
+  std::string prompts;
+  std::string tasks;
+  std::string methods;
+  std::string preset = "official";
+  std::int64_t max_length = 0;
+  std::string truncate;
+  std::string chat;
+  std::string mode = "reference";
+  std::int64_t limit = 0;
+  bool e = false;
+  std::string out;
+  bool resume = false;
+  bool allow_long = false;
+};
+
+LongBenchSettings settings_of(const LongBenchChoice& options) {
+  LongBenchSettings settings = longbench_preset(options.preset);
+  if (options.max_length != 0) settings.max_length = options.max_length;
+  if (!options.truncate.empty()) settings.truncate = truncation(options.truncate);
+  if (!options.chat.empty() && options.chat != "on" && options.chat != "off") {
+    throw Error(fmt::format("--chat: {} is neither on nor off.", in_quotes(options.chat)));
+  }
+  if (!options.chat.empty()) settings.chat = options.chat == "on";
+  settings.mode = longbench_mode(options.mode);
+  settings.limit = options.limit;
+  settings.e = options.e;
+  check_settings(settings);
+  return settings;
+}
+
+// Only instruction-tuned models come with a template of a chat; the tokenizers of the others know its markers too.
+bool has_chat_template(const fs::path& model) {
+  if (fs::exists(model / "chat_template.jinja")) return true;
+  const fs::path config = model / "tokenizer_config.json";
+  return fs::exists(config) && read_file(config).find("\"chat_template\"") != std::string::npos;
+}
+
+void add_lines(Table& table, const LongBenchResults& results, const std::vector<LongBenchLine>& lines) {
+  for (const LongBenchLine& line : lines) {
+    std::vector<std::string> cells = {line.kind == LongBenchLine::Kind::kTask ? "  " + line.label : line.label};
+    for (std::size_t m = 0; m < results.methods.size(); ++m) {
+      cells.push_back(line.percents[m] ? fmt::format("{:.2f}", *line.percents[m]) : "-");
+    }
+    table.add(std::move(cells));
+  }
+}
+
+std::string score_table(const LongBenchResults& results, const std::string& heading,
+                        const std::vector<LongBenchLine>& lines) {
+  if (lines.empty()) return {};
+  std::vector<std::string> headings = {heading};
+  for (const MethodChoice& method : results.methods) headings.push_back(method.name);
+  Table table(headings);
+  add_lines(table, results, lines);
+  return "\n" + table.text();
+}
+
+double density(const LongBenchResults& results, std::size_t method) {
+  double sum = 0;
+  std::size_t samples = 0;
+  for (const LongBenchTaskResults& task : results.tasks) {
+    for (const LongBenchSample& sample : task.samples[method]) sum += sample.density;
+    samples += task.samples[method].size();
+  }
+  return samples > 0 ? sum / static_cast<double>(samples) : 1;
+}
+
+std::string report(const LongBenchResults& results) {
+  const LongBenchSettings& settings = results.settings;
+  std::int64_t rows = 0;
+  for (const LongBenchTaskResults& task : results.tasks) rows += task.rows;
+  std::string text = fmt::format("Model   {}\n", wrap(results.model, kColumns, 8));
+  text += fmt::format(
+      "Test    {}\n",
+      wrap(fmt::format(
+               "LongBench{} of {}: {} {}, {} rows; preset {}, prompts of at most {} tokens ({}), {} mode: rows "
+               "of the question {} in the prefill, answers are decoded densely",
+               settings.e ? "-E" : "", results.data, results.tasks.size(), results.tasks.size() == 1 ? "task" : "tasks",
+               count(rows), settings.preset, count(settings.max_length),
+               settings.truncate == Truncation::kMiddle ? "longer ones keep both ends" : "longer ones keep their end",
+               name_of(settings.mode), settings.mode == NeedleMode::kReference ? "attend densely" : "are sparse too"),
+           kColumns, 8));
+  text += score_table(results, "English", longbench_table(results, false));
+  text += score_table(results, "Chinese", longbench_table(results, true));
+  if (settings.e) text += score_table(results, "by length", longbench_e_table(results));
+  std::string densities;
+  for (std::size_t m = 0; m < results.methods.size(); ++m) {
+    densities += fmt::format("{}{} {}", m > 0 ? ", " : "", results.methods[m].name, percent(density(results, m)));
+  }
+  return text + "\n  " +
+         wrap(fmt::format("Scores in percent by the official metrics; a group is the mean of its tasks, the average "
+                          "that of the groups. Kept of the causal pairs: {}.",
+                          densities),
+              kColumns, 2) +
+         "\n";
+}
+
+// Takes over what the folder holds, or begins it.
+void open_folder(const LongBenchChoice& options, LongBenchResults& results) {
+  if (options.out.empty()) {
+    if (options.resume) throw Error("--resume goes on from the folder that --out names; name one.");
+    return;
+  }
+  const fs::path folder = options.out;
+  const bool there = fs::exists(folder / "results.json");
+  if (there && !options.resume) {
+    throw Error(fmt::format("{} holds results; add --resume to go on with them, or name another folder.", options.out));
+  }
+  if (!there && fs::exists(folder) && (!fs::is_directory(folder) || !fs::is_empty(folder))) {
+    throw Error(fmt::format("{} is no empty folder and holds no results; name another folder.", options.out));
+  }
+  if (there) {
+    LongBenchResults file = read_longbench_results(folder);
+    if (const std::string other = difference(file, results); !other.empty()) {
+      throw Error(fmt::format("{} cannot be continued: {}.", options.out, other));
+    }
+    drop_half_written(folder, file);
+    results.tasks = std::move(file.tasks);
+  }
+  write_longbench_tables(folder, results);
+}
+
+int longbench(const LongBenchChoice& options) {
+  LongBenchSettings settings = settings_of(options);
+  const std::string methods =
+      !options.methods.empty() ? options.methods : (settings.authors() ? kAuthorsMethods : kMethods);
+  std::vector<MethodChoice> choices = ParameterOptions().choices(methods);
+  JsonFile json(options.output.json);
+  const fs::path folder = options.data.empty() ? resource_path("longbench") : fs::path(options.data);
+  const LongBenchData data =
+      read_longbench(folder, options.prompts, split_list(options.tasks), settings.e, settings.limit);
+
+  ProgressLine progress(options.output.style());
+  const LoadedModel loaded = load_model(options.model, progress);
+  if (options.chat.empty()) settings.chat = settings.chat && has_chat_template(loaded.folder);
+  LongBenchResults results = begin_longbench(settings, data, std::move(choices));
+  results.model = describe(loaded);
+  results.fingerprint = loaded.model->fingerprint();
+  check_context(settings.max_length, loaded, options.allow_long);
+  open_folder(options, results);
+  progress.clear();
+  if (settings.chat && !chat_turn(*loaded.tokenizer)) {
+    fmt::print(stderr, "dhsa: This model knows no turns of a chat; its prompts stand alone.\n");
+  }
+
+  LongBenchOptions run;
+  run.cancel = &interrupt();
+  run.progress = [&](const LongBenchProgress& at) {
+    progress.show(fmt::format("{}, row {} of {}, {}", at.task, at.row + 1, at.rows, at.method), at.fraction);
+  };
+  run.answered = [&](std::size_t task, std::size_t method, std::size_t row) {
+    if (options.out.empty()) return;
+    append_longbench_prediction(options.out, results, task, method, data.sets[task].rows[row]);
+    write_longbench_tables(options.out, results);
+  };
+  progress.restart();
+  const bool whole = run_or_stop([&] {
+    run_longbench(*loaded.model, *loaded.tokenizer, data, results, run, load_predictor(results.methods, loaded.folder));
+  });
+  progress.clear();
+  if (results.answered() > 0) fmt::print("{}", report(results));
+  if (whole) {
+    json.write(results);
+    return 0;
+  }
+  fmt::print(stderr, "dhsa: Cancelled after {} of {} answers; {}.\n", results.answered(), results.all(),
+             options.out.empty() ? "they are shown above" : options.out + " has them, and --resume goes on");
+  return 1;
+}
+
+}  // namespace
+
+void add_longbench(CLI::App& app, Action& action) {
+  auto options = std::make_shared<LongBenchChoice>();
+  CLI::App* command = app.add_subcommand("longbench", "LongBench's tasks, prompts and scores, method beside method");
+  command->footer(
+      "Without --data a tiny set of our own is asked, made for the demo model. Answers are decoded densely on the "
+      "keys\n"
+      "and values of the prefill. Chinese texts are cut into words by jieba's dictionary, which comes with the "
+      "program.\n"
+      "dhsa-v1 is what the authors of DHSA ran: the last 8192 tokens of a prompt (their table says 7950, which their\n"
+      "look-up never finds), no chat turn, <eos> alone ends an answer. Their own prompts are not part of it.\n"
+      "Example: dhsa longbench --data LongBench/data --model gemma-2-2b-it --methods dense,best+budget=512 --out lb");
+  const auto add = [&](const char* name, auto& value, const std::string& help, const char* type) {
+    command->add_option(name, value, help)->type_name(type)->group("Test");
+  };
+  add("--data", options->data, "Folder with the official TASK.jsonl files [default: our own tiny set]", "DIR");
+  add("--prompts", options->prompts, "The official dataset2prompt.json [default: the one in the data's folder]",
+      "FILE");
+  add("--tasks", options->tasks, "Tasks, separated by commas [default: all in the folder]", "NAMES");
+  add("--methods", options->methods,
+      fmt::format("Presets and methods, separated by commas; +PARAMETER=VALUE after a name changes it, as in "
+                  "best+budget=512 [default {}]",
+                  kMethods),
+      "NAMES");
+  add("--preset", options->preset,
+      "official: both ends of long prompts, chat turn; dhsa-v1: as the authors of DHSA ran it [default official]",
+      "NAME");
+  add("--max-length", options->max_length, "Most tokens of a prompt [default 7500; dhsa-v1: 8192]", "N");
+  add("--truncate", options->truncate,
+      "middle: longer prompts keep both ends; last: their end [default middle; dhsa-v1: last]", "NAME");
+  add("--chat", options->chat,
+      "on, off: a user's turn around the prompts that the official script wraps [default on for models with a chat "
+      "template; dhsa-v1: off]",
+      "on|off");
+  add("--mode", options->mode,
+      "reference: in the prefill the rows of the question attend densely, as the authors' do; strict: they are sparse "
+      "too [default reference]",
+      "NAME");
+  add("--limit", options->limit, "Rows of each task [default 0: all]", "N");
+  command->add_flag("--longbench-e", options->e, "Read TASK_e.jsonl, LongBench-E, and score by length")->group("Test");
+  command->add_flag("--allow-long", options->allow_long, "Allow prompts longer than the model's context")
+      ->group("Test");
+  options->model.add_to(*command);
+  options->output.add_to(*command);
+  command
+      ->add_option("--out", options->out,
+                   "Folder for every prediction (pred/METHOD/TASK.jsonl, in the official form) and the tables as JSON, "
+                   "CSV and Markdown")
+      ->type_name("DIR")
+      ->group("Output");
+  command->add_flag("--resume", options->resume, "Go on from the answers in the folder that --out names")
+      ->group("Output");
+  command->callback([options, &action] { action = [options] { return longbench(*options); }; });
+}
+
+}  // namespace dhsa::cli

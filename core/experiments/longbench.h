@@ -1,0 +1,116 @@
+// LongBench: every method reads the prompts of every task, answers greedily, and is scored as the official script does.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/experiments/longbench_data.h"
+#include "core/experiments/longbench_prompt.h"
+#include "core/experiments/longbench_tasks.h"
+#include "core/run/run.h"
+
+namespace dhsa {
+
+struct LongBenchSample {
+  std::string prediction;
+  double score = 0;               // 0 to 1
+  std::int64_t tokens = 0;        // of the prompt as it was read
+  std::int64_t whole_tokens = 0;  // before it was cut
+  double density = 1;             // kept / causal pairs of the prefill, all layers
+};
+
+// One task: what its rows are scored against, and the samples of every method so far.
+struct LongBenchTaskResults {
+  const LongBenchTask* task = nullptr;
+  std::int64_t rows = 0;                              // asked for
+  std::vector<std::vector<LongBenchSample>> samples;  // [methods][rows so far]
+  std::vector<std::int64_t> lengths;                  // of the rows of the method that is furthest
+
+  [[nodiscard]] bool finished() const;
+  [[nodiscard]] std::optional<double> percent(std::size_t method) const;  // none before its first sample
+  [[nodiscard]] BucketScores buckets(std::size_t method) const;
+  [[nodiscard]] double density(std::size_t method) const;  // mean over samples
+};
+
+struct LongBenchResults {
+  LongBenchSettings settings;
+  std::string data;    // name of the data's folder
+  std::string digest;  // of the data
+  std::vector<MethodChoice> methods;
+  std::string model;        // for a person
+  std::string fingerprint;  // of the model's weights
+  std::vector<LongBenchTaskResults> tasks;
+
+  [[nodiscard]] bool finished() const;
+  [[nodiscard]] std::int64_t answered() const;  // samples of all tasks and methods
+  [[nodiscard]] std::int64_t all() const;
+};
+// Nothing answered yet; model and fingerprint empty.
+[[nodiscard]] LongBenchResults begin_longbench(const LongBenchSettings& settings, const LongBenchData& data,
+                                               std::vector<MethodChoice> methods);
+
+// A line of the tables: a task, the mean of a group, or the mean of the groups.
+struct LongBenchLine {
+  enum class Kind : std::uint8_t { kTask, kGroup, kAverage };
+  Kind kind = Kind::kTask;
+  std::string label;
+  std::vector<std::optional<double>> percents;  // [methods]
+};
+// Tasks by group as in the paper, English or Chinese (code is in both). Empty where no task of the language was asked.
+[[nodiscard]] std::vector<LongBenchLine> longbench_table(const LongBenchResults& results, bool chinese);
+// LongBench-E: each task by the length of its rows.
+[[nodiscard]] std::vector<LongBenchLine> longbench_e_table(const LongBenchResults& results);
+
+struct LongBenchProgress {
+  std::string task;
+  std::string method;
+  std::int64_t row = 0;
+  std::int64_t rows = 0;
+  double fraction = 0;  // of what was left to do, 0 to 1
+};
+struct LongBenchOptions {
+  std::function<void(const LongBenchProgress&)> progress;
+  // A method has answered one more row of results.tasks[task], of the data's rows[row].
+  std::function<void(std::size_t task, std::size_t method, std::size_t row)> answered;
+  const CancelToken* cancel = nullptr;
+};
+// Goes on from what `results` holds to the end. Throws Error on what cannot be, before anything has run; Cancelled.
+void run_longbench(const Gemma2& model, const Tokenizer& tokenizer, const LongBenchData& data,
+                   LongBenchResults& results, const LongBenchOptions& options = {},
+                   const std::shared_ptr<const BoundaryPredictor>& predictor = nullptr);
+
+// ---- the folder that a run leaves: results.json, .csv and .md, and pred/METHOD/TASK.jsonl (pred_e/ of LongBench-E) in
+// the official form, one line for each answer, added whole. Whenever a run ends, even by force, it can go on from there
+// and leaves the same files as one that was not interrupted.
+
+void to_json(nlohmann::json& json, const LongBenchResults& results);  // settings, methods, tables
+[[nodiscard]] std::string to_csv(const LongBenchResults& results);
+[[nodiscard]] std::string to_markdown(const LongBenchResults& results);
+// results.json, .csv and .md.
+void write_longbench_tables(const std::filesystem::path& folder, const LongBenchResults& results);
+// Adds the last sample of a method, an answer to `row`, to its file.
+void append_longbench_prediction(const std::filesystem::path& folder, const LongBenchResults& results, std::size_t task,
+                                 std::size_t method, const LongBenchRow& row);
+// Reads all of it back, a line that was left half written aside. Throws Error on anything a run could not have left.
+[[nodiscard]] LongBenchResults read_longbench_results(const std::filesystem::path& folder);
+// The predictions of one task and method, as a file of them holds them.
+struct LongBenchPredictions {
+  std::vector<LongBenchSample> samples;
+  std::vector<std::int64_t> lengths;
+  std::vector<std::string> ids;
+};
+[[nodiscard]] LongBenchPredictions parse_longbench_predictions(std::string_view text, const std::string& where,
+                                                               const LongBenchTask& task);
+// Ends every file of predictions with its last whole line, and removes what a run that was killed left half written.
+void drop_half_written(const std::filesystem::path& folder, const LongBenchResults& results);
+// Empty where `file` can be continued as `asked`, else a sentence's part.
+[[nodiscard]] std::string difference(const LongBenchResults& file, const LongBenchResults& asked);
+
+}  // namespace dhsa

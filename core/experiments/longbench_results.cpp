@@ -1,0 +1,269 @@
+// The folder that a LongBench run leaves.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "core/experiments/longbench.h"
+#include "core/experiments/results_file_internal.h"
+#include "core/files/atomic_write.h"
+#include "core/files/strict_json.h"
+
+namespace dhsa {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using results_file::Reader;
+
+constexpr const char* kKind = "dhsa-longbench";
+constexpr std::size_t kLargestFile = std::size_t{1} << 31U;
+constexpr std::size_t kLongestText = std::size_t{64} << 20U;
+constexpr std::size_t kMostTexts = 100000;
+constexpr std::int64_t kMostRows = 1000000;
+
+json settings_json(const LongBenchResults& results) {
+  const LongBenchSettings& settings = results.settings;
+  json tasks = json::array();
+  for (const LongBenchTaskResults& task : results.tasks)
+    tasks.push_back({{"task", task.task->name}, {"rows", task.rows}});
+  return {{"preset", settings.preset},
+          {"max_length", settings.max_length},
+          {"truncate", name_of(settings.truncate)},
+          {"chat", settings.chat},
+          {"mode", name_of(settings.mode)},
+          {"longbench_e", settings.e},
+          {"limit", settings.limit},
+          {"data", results.data},
+          {"digest", results.digest},
+          {"tasks", std::move(tasks)}};
+}
+
+void read_settings(const Reader& from, LongBenchResults& results) {
+  from.only({"preset", "max_length", "truncate", "chat", "mode", "longbench_e", "limit", "data", "digest", "tasks"});
+  LongBenchSettings& settings = results.settings;
+  settings = longbench_preset(from["preset"].text(256));
+  settings.max_length = from["max_length"].whole(1, std::int64_t{1} << 40U);
+  settings.truncate = truncation(from["truncate"].text(256));
+  settings.chat = from["chat"].flag();
+  settings.mode = longbench_mode(from["mode"].text(256));
+  settings.e = from["longbench_e"].flag();
+  settings.limit = from["limit"].whole(0, kMostRows);
+  check_settings(settings);
+  results.data = from["data"].text(4096);
+  results.digest = from["digest"].text(256);
+  for (const Reader& item : from["tasks"].list(longbench_tasks().size())) {
+    item.only({"task", "rows"});
+    LongBenchTaskResults task;
+    task.task = &longbench_task(item["task"].text(256));
+    task.rows = item["rows"].whole(1, kMostRows);
+    for (const LongBenchTaskResults& other : results.tasks) {
+      if (other.task == task.task) item["task"].refuse("there once only");
+    }
+    results.tasks.push_back(std::move(task));
+  }
+}
+
+results_file::Head head_of(const LongBenchResults& results) {
+  return {results.finished(), settings_json(results), results.model, results.fingerprint, results.methods};
+}
+
+json percent_json(std::optional<double> percent) { return percent ? json(*percent) : json(); }
+
+json lines_json(const LongBenchResults& results, const std::vector<LongBenchLine>& lines) {
+  json list = json::array();
+  for (const LongBenchLine& line : lines) {
+    if (line.kind == LongBenchLine::Kind::kTask) continue;
+    json scores = json::object();
+    for (std::size_t m = 0; m < results.methods.size(); ++m) {
+      scores[results.methods[m].name] = percent_json(line.percents[m]);
+    }
+    list.push_back({{"label", line.label}, {"scores", std::move(scores)}});
+  }
+  return list;
+}
+
+json scores_json(const LongBenchResults& results) {
+  json list = json::array();
+  for (const LongBenchTaskResults& task : results.tasks) {
+    json methods = json::array();
+    for (std::size_t m = 0; m < results.methods.size(); ++m) {
+      json entry = {{"method", results.methods[m].name},
+                    {"rows", task.samples[m].size()},
+                    {"score", percent_json(task.percent(m))},
+                    {"density", task.density(m)}};
+      if (results.settings.e) {
+        const BucketScores buckets = task.buckets(m);
+        for (std::size_t b = 0; b < buckets.size(); ++b)
+          entry["by_length"][kLengthBuckets[b]] = percent_json(buckets[b]);
+      }
+      methods.push_back(std::move(entry));
+    }
+    list.push_back({{"task", task.task->name},
+                    {"group", label_of(task.task->group)},
+                    {"metric", name_of(task.task->metric)},
+                    {"methods", std::move(methods)}});
+  }
+  return list;
+}
+
+std::string folder_name(const std::string& method) {
+  std::string name = method;
+  std::replace(name.begin(), name.end(), '/', '_');
+  if (name.starts_with('.')) name[0] = '_';
+  return name;
+}
+
+fs::path predictions_path(const fs::path& folder, const LongBenchResults& results, std::size_t task,
+                          std::size_t method) {
+  return folder / (results.settings.e ? "pred_e" : "pred") / folder_name(results.methods[method].name) /
+         fmt::format("{}.jsonl", results.tasks[task].task->name);
+}
+
+[[noreturn]] void refuse_to_write(const fs::path& path) {
+  throw Error(fmt::format("{} cannot be written: {}.", path.string(), std::strerror(errno)));
+}
+
+// In one piece and on disk before it returns.
+void append(const fs::path& path, const std::string& text) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  if (file < 0) refuse_to_write(path);
+  const bool whole = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(file) == 0;
+  const int fault = errno;
+  ::close(file);
+  errno = fault;
+  if (!whole) refuse_to_write(path);
+}
+
+std::string whole_lines(std::string text) {
+  text.resize(text.rfind('\n') + 1);  // npos + 1 is 0
+  return text;
+}
+
+}  // namespace
+
+void to_json(json& out, const LongBenchResults& results) {
+  results_file::write_head(out, kKind, head_of(results));
+  out["scores"] = scores_json(results);
+  out["english"] = lines_json(results, longbench_table(results, false));
+  out["chinese"] = lines_json(results, longbench_table(results, true));
+}
+
+void write_longbench_tables(const fs::path& folder, const LongBenchResults& results) {
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed) throw Error(fmt::format("The folder {} cannot be made: {}.", folder.string(), failed.message()));
+  const json out = results;
+  write_file(folder / "results.json", out.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
+  write_file(folder / "results.csv", to_csv(results));
+  write_file(folder / "results.md", to_markdown(results));
+}
+
+void append_longbench_prediction(const fs::path& folder, const LongBenchResults& results, std::size_t task,
+                                 std::size_t method, const LongBenchRow& row) {
+  const LongBenchSample& sample = results.tasks[task].samples[method].back();
+  nlohmann::ordered_json line;
+  line["pred"] = sample.prediction;
+  line["answers"] = row.answers;
+  line["all_classes"] = row.classes.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(row.classes);
+  line["length"] = row.length;
+  line["_id"] = row.id;
+  line["tokens"] = sample.tokens;
+  line["whole_tokens"] = sample.whole_tokens;
+  line["density"] = sample.density;
+  const fs::path path = predictions_path(folder, results, task, method);
+  std::error_code ignored;  // open() says what is wrong
+  fs::create_directories(path.parent_path(), ignored);
+  append(path, line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
+
+LongBenchPredictions parse_longbench_predictions(std::string_view text, const std::string& where,
+                                                 const LongBenchTask& task) {
+  LongBenchPredictions read;
+  std::vector<std::vector<std::string>> answers;
+  std::vector<std::string> classes;
+  const auto texts = [](const Reader& list) {
+    std::vector<std::string> found;
+    for (const Reader& item : list.list(kMostTexts)) found.push_back(item.text(kLongestText));
+    return found;
+  };
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    const std::string here = fmt::format("{}, line {}", where, read.samples.size() + 1);
+    const json parsed = parse_strict_json(line, here);
+    const Reader from(parsed, here);
+    from.only({"pred", "answers", "all_classes", "length", "_id", "tokens", "whole_tokens", "density"});
+    answers.push_back(texts(from["answers"]));
+    const Reader all = from["all_classes"];
+    classes = all.value().is_null() ? std::vector<std::string>() : texts(all);
+    read.lengths.push_back(from["length"].whole(0, 1 << 30));
+    read.ids.push_back(from["_id"].text(4096));
+    LongBenchSample sample;
+    sample.prediction = from["pred"].text(kLongestText);
+    sample.tokens = from["tokens"].whole(1, std::int64_t{1} << 40U);
+    sample.whole_tokens = from["whole_tokens"].whole(1, std::int64_t{1} << 40U);
+    sample.density = from["density"].number(0, 1 + 1e-9);
+    read.samples.push_back(std::move(sample));
+  }
+  for (std::size_t i = 0; i < read.samples.size(); ++i) {
+    read.samples[i].score = longbench_score(task, read.samples[i].prediction, answers[i], classes);
+  }
+  return read;
+}
+
+LongBenchResults read_longbench_results(const fs::path& folder) {
+  const std::string where = (folder / "results.json").string();
+  const json parsed = parse_strict_json(read_file(where, kLargestFile), where);
+  const Reader file(parsed, where);
+  LongBenchResults results;
+  results_file::Head head = results_file::read_head(file, kKind, "LongBench run", {"scores", "english", "chinese"},
+                                                    [&](const Reader& from) { read_settings(from, results); });
+  results.model = std::move(head.model);
+  results.fingerprint = std::move(head.fingerprint);
+  results.methods = std::move(head.methods);
+  for (std::size_t t = 0; t < results.tasks.size(); ++t) {
+    LongBenchTaskResults& task = results.tasks[t];
+    for (std::size_t m = 0; m < results.methods.size(); ++m) {
+      const fs::path path = predictions_path(folder, results, t, m);
+      LongBenchPredictions read;
+      if (fs::exists(path)) {
+        read = parse_longbench_predictions(whole_lines(read_file(path, kLargestFile)), path.string(), *task.task);
+      }
+      if (static_cast<std::int64_t>(read.samples.size()) > task.rows) {
+        throw Error(
+            fmt::format("{} holds more predictions than the {} rows that were asked.", path.string(), task.rows));
+      }
+      if (read.lengths.size() > task.lengths.size()) task.lengths = std::move(read.lengths);
+      task.samples.push_back(std::move(read.samples));
+    }
+  }
+  return results;
+}
+
+void drop_half_written(const fs::path& folder, const LongBenchResults& results) {
+  std::vector<fs::path> left;  // by an AtomicFile that did not come to its end
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_regular_file() && name.starts_with(".dhsa-") && name.ends_with(".part")) left.push_back(entry.path());
+  }
+  for (const fs::path& path : left) fs::remove(path);
+  for (std::size_t t = 0; t < results.tasks.size(); ++t) {
+    for (std::size_t m = 0; m < results.methods.size(); ++m) {
+      const fs::path path = predictions_path(folder, results, t, m);
+      if (!fs::exists(path)) continue;
+      const std::string text = read_file(path, kLargestFile);
+      if (const std::string whole = whole_lines(text); whole != text) write_file(path, whole);
+    }
+  }
+}
+
+std::string difference(const LongBenchResults& file, const LongBenchResults& asked) {
+  return results_file::difference(head_of(file), head_of(asked));
+}
+
+}  // namespace dhsa

@@ -1,0 +1,159 @@
+// What LongBench's samples come to: scores of tasks, groups and all, as lines, CSV and Markdown.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/experiments/longbench.h"
+#include "core/files/csv.h"
+
+namespace dhsa {
+namespace {
+
+std::vector<double> scores_of(const std::vector<LongBenchSample>& samples) {
+  std::vector<double> scores;
+  for (const LongBenchSample& sample : samples) scores.push_back(sample.score);
+  return scores;
+}
+
+std::string two_decimals(std::optional<double> percent) { return percent ? fmt::format("{:.2f}", *percent) : ""; }
+
+std::string markdown_table(const LongBenchResults& results, const std::string& heading,
+                           const std::vector<LongBenchLine>& lines) {
+  if (lines.empty()) return {};
+  std::string text = fmt::format("\n| {} |", heading);
+  for (const MethodChoice& method : results.methods) text += fmt::format(" {} |", method.name);
+  text += "\n|---|";
+  for (std::size_t i = 0; i < results.methods.size(); ++i) text += "---:|";
+  text += '\n';
+  for (const LongBenchLine& line : lines) {
+    const char* bold = line.kind == LongBenchLine::Kind::kTask ? "" : "**";
+    text += fmt::format("| {}{}{} |", bold, line.label, bold);
+    for (const std::optional<double>& percent : line.percents) {
+      text += percent ? fmt::format(" {}{:.2f}{} |", bold, *percent, bold) : " |";
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace
+
+bool LongBenchTaskResults::finished() const {
+  return std::all_of(samples.begin(), samples.end(),
+                     [&](const auto& of_method) { return static_cast<std::int64_t>(of_method.size()) >= rows; });
+}
+
+std::optional<double> LongBenchTaskResults::percent(std::size_t method) const {
+  if (samples[method].empty()) return std::nullopt;
+  return mean_percent(scores_of(samples[method]));
+}
+
+BucketScores LongBenchTaskResults::buckets(std::size_t method) const {
+  return bucket_percents(scores_of(samples[method]), lengths);
+}
+
+double LongBenchTaskResults::density(std::size_t method) const {
+  double sum = 0;
+  for (const LongBenchSample& sample : samples[method]) sum += sample.density;
+  return samples[method].empty() ? 1 : sum / static_cast<double>(samples[method].size());
+}
+
+bool LongBenchResults::finished() const {
+  return std::all_of(tasks.begin(), tasks.end(), [](const LongBenchTaskResults& task) { return task.finished(); });
+}
+
+std::int64_t LongBenchResults::answered() const {
+  std::size_t samples = 0;
+  for (const LongBenchTaskResults& task : tasks) {
+    for (const auto& of_method : task.samples) samples += of_method.size();
+  }
+  return static_cast<std::int64_t>(samples);
+}
+
+std::int64_t LongBenchResults::all() const {
+  std::int64_t rows = 0;
+  for (const LongBenchTaskResults& task : tasks) rows += task.rows;
+  return rows * static_cast<std::int64_t>(methods.size());
+}
+
+std::vector<LongBenchLine> longbench_table(const LongBenchResults& results, bool chinese) {
+  const std::span<const LongBenchTask> all = longbench_tasks();
+  const auto shown = [&](const LongBenchTask& task) {
+    return task.chinese == chinese || task.group == LongBenchGroup::kCode;
+  };
+  // Code alone makes no Chinese table.
+  if (chinese && std::none_of(results.tasks.begin(), results.tasks.end(),
+                              [](const LongBenchTaskResults& task) { return task.task->chinese; })) {
+    return {};
+  }
+  std::vector<LongBenchMeans> means;
+  for (std::size_t method = 0; method < results.methods.size(); ++method) {
+    std::vector<std::optional<double>> percents(all.size());
+    for (const LongBenchTaskResults& task : results.tasks) {
+      percents[static_cast<std::size_t>(task.task - all.data())] = task.percent(method);
+    }
+    means.push_back(longbench_means(percents, chinese));
+  }
+
+  std::vector<LongBenchLine> lines;
+  for (int g = 0; g < kLongBenchGroups; ++g) {
+    const std::size_t before = lines.size();
+    for (const LongBenchTaskResults& task : results.tasks) {
+      if (static_cast<int>(task.task->group) != g || !shown(*task.task)) continue;
+      lines.push_back({LongBenchLine::Kind::kTask, std::string(task.task->name), {}});
+      for (std::size_t m = 0; m < results.methods.size(); ++m) lines.back().percents.push_back(task.percent(m));
+    }
+    if (lines.size() == before) continue;
+    lines.push_back({LongBenchLine::Kind::kGroup, label_of(static_cast<LongBenchGroup>(g)), {}});
+    for (const LongBenchMeans& mean : means) {
+      lines.back().percents.push_back(mean.groups[static_cast<std::size_t>(g)]);
+    }
+  }
+  if (lines.empty()) return lines;
+  lines.push_back({LongBenchLine::Kind::kAverage, "Average", {}});
+  for (const LongBenchMeans& mean : means) lines.back().percents.push_back(mean.average);
+  return lines;
+}
+
+std::vector<LongBenchLine> longbench_e_table(const LongBenchResults& results) {
+  std::vector<LongBenchLine> lines;
+  for (const LongBenchTaskResults& task : results.tasks) {
+    for (std::size_t bucket = 0; bucket < kLengthBuckets.size(); ++bucket) {
+      LongBenchLine line{
+          LongBenchLine::Kind::kTask, fmt::format("{}, {}", task.task->name, kLengthBuckets[bucket]), {}};
+      for (std::size_t m = 0; m < results.methods.size(); ++m) line.percents.push_back(task.buckets(m)[bucket]);
+      lines.push_back(std::move(line));
+    }
+  }
+  return lines;
+}
+
+std::string to_csv(const LongBenchResults& results) {
+  std::string csv = "task,group,metric,method,rows,score,score_0_4k,score_4_8k,score_8k,density\n";
+  for (const LongBenchTaskResults& task : results.tasks) {
+    for (std::size_t m = 0; m < results.methods.size(); ++m) {
+      const BucketScores buckets = results.settings.e ? task.buckets(m) : BucketScores{};
+      csv += fmt::format("{},{},{},{},{},{},{},{},{},{:.6g}\n", task.task->name, label_of(task.task->group),
+                         name_of(task.task->metric), csv_field(results.methods[m].name), task.samples[m].size(),
+                         two_decimals(task.percent(m)), two_decimals(buckets[0]), two_decimals(buckets[1]),
+                         two_decimals(buckets[2]), task.density(m));
+    }
+  }
+  return csv;
+}
+
+std::string to_markdown(const LongBenchResults& results) {
+  const LongBenchSettings& settings = results.settings;
+  std::string text = fmt::format(
+      "LongBench{} of {}, {}: preset {}, at most {} tokens ({} kept), {} mode{}. Scores in percent by the official "
+      "metrics.\n",
+      settings.e ? "-E" : "", results.data, results.model, settings.preset, settings.max_length,
+      settings.truncate == Truncation::kMiddle ? "both ends" : "the last", name_of(settings.mode),
+      results.finished() ? "" : fmt::format("; {} of {} answers so far", results.answered(), results.all()));
+  text += markdown_table(results, "English", longbench_table(results, false));
+  text += markdown_table(results, "Chinese", longbench_table(results, true));
+  if (settings.e) text += markdown_table(results, "By length", longbench_e_table(results));
+  return text;
+}
+
+}  // namespace dhsa
