@@ -283,6 +283,7 @@ class TestExperiments : public QObject {
     MessageBar* messages = m_window->window()->messageBar();
     QVERIFY(messages->text().contains(QStringLiteral("not saved")));
     QVERIFY(!m_window->window()->close());
+    QVERIFY(messages->text().contains(QStringLiteral("needle test")) && messages->otherButton()->isVisible());
     start(panel);
     messages->actionButton()->click();
     QVERIFY(over(test()));

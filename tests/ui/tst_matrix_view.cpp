@@ -211,6 +211,26 @@ class TestMatrixView : public QObject {
     QVERIFY(same);
   }
 
+  // Words in place of numbers once each has room; whoever sees all tokens sees numbers.
+  void axesSayTheWordsOfWideCells() {
+    MatrixView view;
+    view.setLayers(layerOf(randomMask(300, 0, 3)), {});
+    std::set<qint64> asked;
+    view.setTokenText([&asked](qint64 token) {
+      asked.insert(token);
+      return QStringLiteral("w%1").arg(token);
+    });
+    prepare(view);
+    static_cast<void>(view.grab());
+    QVERIFY(asked.empty());
+    view.setView(QRectF(40, 80, 12, 12));
+    QTRY_VERIFY(view.isAtRest());
+    const QImage words = view.grab().toImage();
+    for (qint64 i = 0; i < 12; ++i) QVERIFY(asked.contains(40 + i) && asked.contains(80 + i));
+    view.setTokenText([](qint64) { return QString(); });
+    QVERIFY(view.grab().toImage() != words);
+  }
+
   void theDifferenceOfMasksIsMadeOfPairs_data() {
     QTest::addColumn<qint64>("window");  // of B; A has none
     QTest::addRow("one window") << qint64{0};

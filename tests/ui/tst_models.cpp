@@ -42,6 +42,35 @@ class TestModels : public QObject {
     QCOMPARE(model.rowCount(), 1);
   }
 
+  void numbersOfSomeRowsAreMarked() {
+    RunList runs;
+    const RunModel model(&runs);
+    Run run;
+    MaskMetrics metrics;
+    metrics.retained_mass = 0.5;
+    run.metrics = {metrics, metrics};
+    run.rowSteps = {1, 1};
+    RunTrace trace;
+    // Of all layers together: a local layer has few pairs.
+    trace.summaries.resize(2);
+    trace.summaries[0].kept_pairs = 100;
+    trace.summaries[0].causal_pairs = 100;
+    trace.summaries[1].kept_pairs = 100;
+    trace.summaries[1].causal_pairs = 900;
+    run.trace = std::make_shared<const RunTrace>(trace);
+    const int exact = runs.add(run);
+    run.rowSteps = {1, 7};
+    runs.add(run);
+    QCOMPARE(model.index(0, RunModel::kRetained).data().toString(), formatPercent(0.5));
+    QCOMPARE(model.index(1, RunModel::kRetained).data().toString(), QStringLiteral("≈ ") + formatPercent(0.5));
+    QCOMPARE(model.index(1, RunModel::kDensity).data().toString(), formatPercent(0.2));
+    const QStringList lines = runs.csv().split(QStringLiteral("\r\n"));
+    QVERIFY(lines[0].endsWith(QStringLiteral(",sampled")));
+    QVERIFY(lines[1].endsWith(u",0") && lines[2].endsWith(u",1"));
+    runs.setMetrics(exact, 0, metrics, 3);
+    QVERIFY(model.index(0, RunModel::kRetained).data().toString().startsWith(u'≈'));
+  }
+
   void chunkAndLayerModelsFollowARun() {
     WindowUnderTest window(400);
     ChunkModel chunks;

@@ -269,6 +269,21 @@ class TestState : public QObject {
     QVERIFY(!engine.isBusy(JobKind::kPrefill));
   }
 
+  void theEndIsToldOnceTheJobIsGone() {
+    Engine engine;
+    int ended = 0;
+    int busy = 0;
+    connect(&engine, &Engine::finished, this, [&](JobKind kind) {
+      ++ended;
+      busy += engine.isBusy(kind) ? 1 : 0;
+    });
+    for (int i = 1; i <= 50; ++i) {
+      engine.submit(JobKind::kRow, [](const JobContext&) {});
+      QTRY_COMPARE(ended, i);
+    }
+    QCOMPARE(busy, 0);
+  }
+
   void errorsArriveAsSentences() {
     Engine engine;
     QSignalSpy failed(&engine, &Engine::failed);

@@ -7,10 +7,12 @@
 #include <QHeaderView>
 #include <QLabel>
 #include <QLineEdit>
+#include <QMenuBar>
 #include <QMimeData>
 #include <QPushButton>
 #include <QSlider>
 #include <QSpinBox>
+#include <QStatusBar>
 #include <QTableView>
 #include <QTest>
 #include <QTreeView>
@@ -111,10 +113,14 @@ class TestWindow : public QObject {
     window->dock(QStringLiteral("metrics"))->resize(900, 500);
     QTRY_VERIFY(!layers->isColumnHidden(LayerModel::kPlan));
     window->restoreDefaultLayout();
+    QVERIFY(!window->dock(QStringLiteral("metrics"))->isFloating());
   }
 
-  void everyDockHasAShortcutThatTogglesIt() {
+  // To the panel, and away from it once one is there.
+  void everyDockHasAShortcutThatGoesThere() {
     MainWindow* window = m_shared->window();
+    window->activateWindow();
+    QVERIFY(QTest::qWaitForWindowActive(window));
     for (const char* name : kDocks) {
       QAction* action = window->action((std::string("panel.") + name).c_str());
       QVERIFY2(!action->shortcut().isEmpty(), name);
@@ -122,12 +128,72 @@ class TestWindow : public QObject {
       dock->show();
       dock->raise();
       QTRY_VERIFY2(!dock->visibleRegion().isEmpty(), name);
+      // Hiding a panel hands the keyboard to a neighbour, which may be this one.
+      if (QWidget* focus = window->focusWidget()) focus->clearFocus();
+      QVERIFY2(!dock->isAncestorOf(window->focusWidget()), name);
       action->trigger();
-      QVERIFY2(dock->isHidden(), name);
+      QVERIFY2(!dock->isHidden() && action->isChecked(), name);
+      QVERIFY2(dock->isAncestorOf(window->focusWidget()), name);
+      action->trigger();
+      QVERIFY2(dock->isHidden() && !action->isChecked(), name);
       action->trigger();
       QVERIFY2(!dock->isHidden(), name);
     }
     window->restoreDefaultLayout();
+  }
+
+  void noFieldTakesAMenusKey() {
+    QSet<QString> menus;
+    for (const QAction* menu : m_shared->window()->menuBar()->actions()) {
+      menus << QKeySequence::mnemonic(menu->text()).toString();
+    }
+    QCOMPARE(menus.size(), 6);
+    for (const char* dock : {"text", "matrix", "parameters", "needle", "sweeps", "runs"}) {
+      const QDockWidget* panel = m_shared->window()->dock(QString::fromLatin1(dock));
+      for (const QLabel* label : panel->findChildren<QLabel*>()) {
+        const QString key = label->buddy() ? QKeySequence::mnemonic(label->text()).toString() : QString();
+        if (key.isEmpty()) continue;
+        QVERIFY2(!menus.contains(key), qPrintable(label->text()));
+      }
+    }
+  }
+
+  void escapeInAChoiceLeavesTheSelection() {
+    Explorer* explorer = m_shared->explorer();
+    m_shared->window()->activateWindow();
+    QVERIFY(QTest::qWaitForWindowActive(m_shared->window()));
+    explorer->view()->selectRow(20);
+    auto* shading = m_shared->child<QComboBox>("shading");
+    shading->setFocus();
+    QTest::keyClick(shading, Qt::Key_Escape);
+    QCOMPARE(explorer->view()->row(), 20);
+    QTest::keyClick(m_shared->child<TextView>("textView"), Qt::Key_Escape);
+    QCOMPARE(explorer->view()->row(), -1);
+    QVERIFY(m_shared->settle(1));
+  }
+
+  void aMessageIsWholeAndMovesNothing() {
+    MainWindow* window = m_shared->window();
+    const QRect matrix = m_shared->child<QWidget>("matrixView")->geometry();
+    window->messageBar()->hide();
+    QString sentence;
+    for (int i = 0; i < 30; ++i) sentence += QStringLiteral("Several words make a long sentence. ");
+    window->messageBar()->showError(sentence);
+    const MessageBar* bar = window->messageBar();
+    const auto* text = bar->findChild<QLabel*>(QStringLiteral("messageText"));
+    QCoreApplication::processEvents();
+    QVERIFY(text->height() >= text->heightForWidth(text->width()));
+    QVERIFY(window->rect().contains(bar->geometry()));
+    QVERIFY(bar->geometry().bottom() < window->statusBar()->y());
+    QCOMPARE(m_shared->child<QWidget>("matrixView")->geometry(), matrix);
+    window->messageBar()->clear();
+  }
+
+  void theFirstWindowFitsTheScreenWithItsFrame() {
+    const MainWindow window;
+    const QSize room = window.screen()->availableSize() - QSize(16, 48);
+    QVERIFY(window.width() <= room.width() && window.height() <= room.height());
+    QVERIFY2(window.minimumSizeHint().height() <= 752, qPrintable(QString::number(window.minimumSizeHint().height())));
   }
 
   void everyControlHasAnAccessibleName() {
@@ -288,6 +354,100 @@ class TestWindow : public QObject {
     QTRY_VERIFY_WITH_TIMEOUT(cancelled && !explorer->engine()->isBusy(), 60000);
     QVERIFY2(refused.isEmpty(), qPrintable(refused.join(u' ')));
     QCOMPARE(explorer->whatIf()->layerInView()->parameters.budget, 640);
+  }
+
+  void afterUndoEveryLayerIsAsTheRunLeftIt() {
+    Explorer* explorer = m_shared->explorer();
+    std::vector<double> before;
+    for (int layer = 0; layer < explorer->whatIf()->layers(); ++layer)
+      before.push_back(explorer->whatIf()->layer(layer)->metrics->density);
+    explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{320});
+    const auto all = [&](std::int64_t budget) {
+      for (int layer = 0; layer < explorer->whatIf()->layers(); ++layer)
+        if (explorer->whatIf()->layer(layer)->parameters.budget != budget) return false;
+      return true;
+    };
+    QTRY_VERIFY_WITH_TIMEOUT(all(320), 60000);
+    explorer->parameters()->undoStack()->undo();
+    QTRY_VERIFY_WITH_TIMEOUT(all(explorer->parameters()->values().budget), 60000);
+    for (int layer = 0; layer < explorer->whatIf()->layers(); ++layer) {
+      QVERIFY(!explorer->whatIf()->layer(layer)->whatIf);
+      QCOMPARE(explorer->whatIf()->layer(layer)->metrics->density, before[static_cast<std::size_t>(layer)]);
+    }
+    QVERIFY(m_shared->settle(1));
+  }
+
+  // All layers are of one run: those that a cancelled one had replaced come back.
+  void aCancelledRunLeavesTheLayersOfTheLastOne() {
+    WindowUnderTest fresh(3000);
+    QVERIFY(fresh.startAndSettle());
+    Explorer* explorer = fresh.explorer();
+    const SparsityParameters ran = explorer->whatIf()->ranWith();
+    std::vector<const void*> captured;
+    for (int layer = 0; layer < explorer->whatIf()->layers(); ++layer)
+      captured.push_back(explorer->whatIf()->layer(layer)->captured.get());
+    explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{320});
+    QVERIFY(fresh.settle(1));
+    bool cancelled = false;
+    connect(explorer->whatIf(), &WhatIf::layerChanged, this, [&](int layer) {
+      if (layer < 1 || cancelled || !explorer->history()->progress().running) return;
+      QVERIFY(explorer->whatIf()->layer(0)->captured.get() != captured[0]);
+      cancelled = true;
+      explorer->cancel();
+    });
+    explorer->history()->run();
+    QTRY_VERIFY_WITH_TIMEOUT(cancelled && !explorer->engine()->isBusy(), 60000);
+    QVERIFY(explorer->whatIf()->ranWith() == ran);
+    for (int layer = 0; layer < explorer->whatIf()->layers(); ++layer) {
+      QCOMPARE(explorer->whatIf()->layer(layer)->captured.get(), captured[static_cast<std::size_t>(layer)]);
+      QCOMPARE(explorer->whatIf()->layer(layer)->parameters.budget, 320);
+    }
+  }
+
+  // Numbers belong to a document: those of the text before are not shown beside another.
+  void anotherTextTakesTheOldNumbersAway() {
+    WindowUnderTest fresh(400);
+    fresh.explorer()->history()->setCompareAfterRun(true);
+    fresh->start();
+    QVERIFY(fresh.settle(2));
+    Explorer* explorer = fresh.explorer();
+    auto* logits = fresh.child<QLabel>("logits");
+    QTRY_VERIFY(logits->text().contains(QStringLiteral("KL")));
+    QVERIFY(logits->isEnabled());
+    // Other parameters than those of the run: said, and greyed.
+    explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{320});
+    QVERIFY(logits->text().contains(QStringLiteral("last run")) && !logits->isEnabled());
+    explorer->parameters()->undoStack()->undo();
+    QVERIFY(!logits->text().contains(QStringLiteral("last run")) && logits->isEnabled());
+    const Run* run = explorer->history()->current();
+    QVERIFY(run && run->elapsed >= run->seconds);
+    QVERIFY(fresh.child<MetricTile>("elapsed")->accessibleDescription().contains(QStringLiteral("elapsed")));
+    bool seen = false;
+    connect(explorer->session(), &Session::opened, this, [&] {
+      seen = true;
+      QVERIFY(explorer->history()->current() == nullptr);
+      QVERIFY(!logits->text().contains(QStringLiteral("KL")));
+      QCOMPARE(explorer->history()->progress().fraction(), 0.0);
+      QCOMPARE(fresh.child<MetricTile>("elapsed")->value(), QStringLiteral("–"));
+    });
+    DocumentRequest other;
+    other.text = WindowUnderTest::proseOf(300);
+    explorer->session()->openDocument(other);
+    QTRY_VERIFY_WITH_TIMEOUT(seen, 30000);
+    QVERIFY(fresh.settle(3));
+    QVERIFY(!fresh.child<QPushButton>("cancel")->isEnabled());
+  }
+
+  void aCutTextSaysHowMuchOfItIsThere() {
+    WindowUnderTest fresh(16000);
+    fresh->start();
+    QTRY_VERIFY_WITH_TIMEOUT(fresh.explorer()->session()->document() != nullptr, 60000);
+    const auto document = fresh.explorer()->session()->document();
+    QVERIFY(document->tokens() < document->content.whole_tokens);
+    QVERIFY(fresh.child<QLabel>("textHeading")
+                ->text()
+                .contains(QLocale().toString(static_cast<qlonglong>(document->content.whole_tokens))));
+    fresh.close();
   }
 
   void goingBackToAHeadKeepsItsAttention() {

@@ -44,6 +44,10 @@ QString formatReal(double value, int digits) {
   return std::isnan(value) ? kNone : QLocale().toString(value, 'g', digits);
 }
 
+QString formatSampled(const QString& text, bool sampled) {
+  return sampled && text != kNone ? QStringLiteral("≈ ") + text : text;
+}
+
 QString formatCount(qint64 count) { return QLocale().toString(count); }
 
 }  // namespace dhsa

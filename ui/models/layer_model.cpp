@@ -22,7 +22,7 @@ LayerModel::LayerModel(const Explorer* explorer, QObject* parent) : QAbstractIte
     Q_EMIT dataChanged(top, index(layer, kColumns - 1));
     if (m_heads > 0) Q_EMIT dataChanged(index(0, 0, top), index(m_heads - 1, kColumns - 1, top));
   });
-  connect(explorer->history(), &RunHistory::runFinished, this, [this] {
+  connect(explorer->history(), &RunHistory::currentChanged, this, [this] {
     if (m_layers > 0) Q_EMIT dataChanged(index(0, 0), index(m_layers - 1, kColumns - 1));
   });
   reset();
@@ -97,6 +97,13 @@ QVariant LayerModel::data(const QModelIndex& index, int role) const {
     const double share = value(index);
     return std::isnan(share) ? QVariant() : QVariant(share);
   }
+  const auto shown = m_explorer->whatIf()->layer(isHead ? static_cast<int>(index.internalId()) - 1 : index.row());
+  const bool sampled = shown && shown->metrics && shown->rowStep > 1;
+  const bool mayBe =
+      index.column() == kRetained || index.column() == kOracle || index.column() == kIou || index.column() == kError;
+  if (role == Qt::ToolTipRole && sampled && mayBe) {
+    return tr("≈: measured on one row in %1; exact figures come for the layer in view").arg(shown->rowStep);
+  }
   if (role != Qt::DisplayRole) return {};
   switch (index.column()) {
     case kName:
@@ -107,12 +114,12 @@ QVariant LayerModel::data(const QModelIndex& index, int role) const {
       }
       return index.row();
     case kError:
-      return formatReal(value(index));
+      return formatSampled(formatReal(value(index)), sampled);
     case kPlan:
     case kAttend:
       return formatSeconds(value(index));
     default:
-      return formatPercent(value(index));
+      return formatSampled(formatPercent(value(index)), sampled && mayBe);
   }
 }
 

@@ -67,9 +67,9 @@ QVariant RunModel::data(const QModelIndex& index, int role) const {
     case kMemory:
       return formatBytes(run.peakBytes);
     case kDensity:
-      return formatPercent(run.meanDensity());
+      return formatPercent(run.density());
     case kRetained:
-      return formatPercent(run.meanRetainedMass());
+      return formatSampled(formatPercent(run.meanRetainedMass()), run.sampled());
     case kKl:
       return run.logits ? formatReal(run.logits->meanKl) : QStringLiteral("–");
     case kSameTop:
@@ -131,9 +131,10 @@ QVariant RunModel::headerData(int section, Qt::Orientation orientation, int role
       case kMemory:
         return tr("Highest memory of the whole program during the run");
       case kDensity:
-        return tr("Kept pairs as a share of causal pairs, mean over layers");
+        return tr("Kept pairs as a share of causal pairs, inside the window on local layers, of all layers together");
       case kRetained:
-        return tr("Dense attention mass on kept keys, mean over layers");
+        return tr(
+            "Dense attention mass on kept keys, mean over layers; ≈ where layers are measured on some of their rows");
       case kKl:
         return tr("KL divergence of the logits from dense, nats per position");
       case kSameTop:

@@ -157,10 +157,14 @@ void Engine::serve(int lowest) {
       if (!job) return;
       m_running.push_back(job);
     }
-    execute(job);
-    const std::lock_guard lock(m_mutex);
-    m_running.pop_back();
-    requeueLocked(job);
+    const std::function<void()> end = execute(job);
+    {
+      const std::lock_guard lock(m_mutex);
+      m_running.pop_back();
+      requeueLocked(job);
+    }
+    // Whoever hears of the end finds the engine free of the job.
+    if (end) deliver(job->kind, job->id, end, true);
   }
 }
 
@@ -181,14 +185,13 @@ void Engine::requeueLocked(const std::shared_ptr<Job>& job) {
   m_queue.push_back(job);
 }
 
-void Engine::execute(const std::shared_ptr<Job>& job) {
+std::function<void()> Engine::execute(const std::shared_ptr<Job>& job) {
   const JobKind kind = job->kind;
   const quint64 id = job->id;
   deliver(
       kind, id, [this, kind, id] { Q_EMIT started(kind, id); }, false);
   const auto fail = [&](const QString& sentence) {
-    deliver(
-        kind, id, [this, kind, id, sentence] { Q_EMIT failed(kind, id, sentence); }, true);
+    return [this, kind, id, sentence] { Q_EMIT failed(kind, id, sentence); };
   };
   // Work that made way but had finished already needs no second time.
   const auto settle = [&] {
@@ -199,29 +202,25 @@ void Engine::execute(const std::shared_ptr<Job>& job) {
     job->work(JobContext(this, kind, id, job->cancel));
     settle();
     // A cancel that came too late for the work to notice still counts: nothing of it was delivered.
-    deliver(
-        kind, id,
-        [this, kind, id] {
-          if (m_cancelAsked[indexOf(kind)]) {
-            Q_EMIT cancelled(kind, id);
-          } else {
-            Q_EMIT finished(kind, id);
-          }
-        },
-        true);
+    return [this, kind, id] {
+      if (m_cancelAsked[indexOf(kind)]) {
+        Q_EMIT cancelled(kind, id);
+      } else {
+        Q_EMIT finished(kind, id);
+      }
+    };
   } catch (const Cancelled&) {
     bool preempted = false;
     {
       const std::lock_guard lock(m_mutex);
       preempted = job->preempted;
     }
-    if (!preempted)
-      deliver(
-          kind, id, [this, kind, id] { Q_EMIT cancelled(kind, id); }, true);
+    if (preempted) return {};
+    return [this, kind, id] { Q_EMIT cancelled(kind, id); };
   } catch (const std::bad_alloc&) {
-    fail(tr("There is not enough memory for this. Take a shorter text or a smaller model."));
+    return fail(tr("There is not enough memory for this. Take a shorter text or a smaller model."));
   } catch (const std::exception& error) {
-    fail(QString::fromStdString(error.what()));
+    return fail(QString::fromStdString(error.what()));
   }
 }
 

@@ -102,7 +102,7 @@ class Engine : public QObject {
     bool preempted = false;  // idle work that made way; goes back into the queue
   };
   void loop();
-  void execute(const std::shared_ptr<Job>& job);
+  std::function<void()> execute(const std::shared_ptr<Job>& job);  // what to say of its end; empty: it goes on later
   void serve(int lowest);
   std::shared_ptr<Job> takeLocked(int lowest);
   void requeueLocked(const std::shared_ptr<Job>& job);

@@ -31,7 +31,20 @@ RunInput inputOf(const OpenDocument& document, const LoadedModel& model) {
   return {document.sha256, model.fingerprint, document.tokens()};
 }
 
-double Run::meanDensity() const { return meanOverLayers(*this, &MaskMetrics::density); }
+double Run::density() const {
+  double kept = 0;
+  double causal = 0;
+  for (std::size_t layer = 0; trace && layer < trace->summaries.size(); ++layer) {
+    kept += trace->summaries[layer].kept_pairs;
+    causal += trace->summaries[layer].causal_pairs;
+  }
+  return causal > 0 ? kept / causal : std::numeric_limits<double>::quiet_NaN();
+}
+
+bool Run::sampled() const {
+  return std::any_of(rowSteps.begin(), rowSteps.end(), [](std::int64_t step) { return step > 1; });
+}
+
 double Run::meanRetainedMass() const { return meanOverLayers(*this, &MaskMetrics::retained_mass); }
 
 int RunList::indexOf(int id) const {
@@ -114,8 +127,8 @@ void RunList::remove(int id) {
 QString RunList::csv() const {
   QStringList lines{
       QStringLiteral("run,label,document,sha256,model,method,budget,tokens,prefill_seconds,plan_seconds,"
-                     "attend_seconds,peak_bytes,start_bytes,mean_density,mean_retained_mass,mean_kl_nats,"
-                     "same_top")};
+                     "attend_seconds,peak_bytes,start_bytes,density,mean_retained_mass,mean_kl_nats,"
+                     "same_top,sampled")};
   for (const Run& run : m_runs) {
     QStringList cells{QString::number(run.id),
                       field(run.label),
@@ -130,10 +143,11 @@ QString RunList::csv() const {
                       run.trace ? number(run.trace->stage_seconds(Stage::kAttend)) : QString(),
                       QString::number(run.peakBytes),
                       QString::number(run.startBytes),
-                      number(run.meanDensity()),
+                      number(run.density()),
                       number(run.meanRetainedMass()),
                       run.logits ? number(run.logits->meanKl) : QString(),
-                      run.logits ? number(run.logits->sameTop) : QString()};
+                      run.logits ? number(run.logits->sameTop) : QString(),
+                      QString::number(run.sampled() ? 1 : 0)};
     lines << cells.join(u',');
   }
   return lines.join(QStringLiteral("\r\n")) + QStringLiteral("\r\n");

@@ -43,11 +43,15 @@ struct Run {
   std::vector<std::int64_t> rowSteps;               // [layers] metrics look at every n-th row
   std::optional<LogitComparison> logits;            // against dense, once compared
   QString answer;                                   // first line of the greedy answer; empty: no question
-  double seconds = 0;
+  double seconds = 0;                               // prefill: the sum of its stages
+  double elapsed = 0;                               // wall clock of the whole run, measuring and answer included
   std::int64_t peakBytes = 0;
   std::int64_t startBytes = 0;  // resident before the run: weights and libraries
 
-  [[nodiscard]] double meanDensity() const;  // over layers with metrics; NaN without any
+  // Kept pairs as a share of the causal ones, inside the window on local layers, of all layers together; NaN without a
+  // trace.
+  [[nodiscard]] double density() const;
+  [[nodiscard]] bool sampled() const;  // a layer's metrics rest on some of its rows
   [[nodiscard]] double meanRetainedMass() const;
 };
 

@@ -311,6 +311,7 @@ void RunHistory::submitPrefill() {
 
 void RunHistory::finish(Run run, const States& states, std::vector<std::shared_ptr<const LayerView>> layers) {
   m_states = states;
+  run.elapsed = static_cast<double>(m_clock.elapsed()) / 1000.0;
   const double seconds = run.seconds;
   const bool dense = run.parameters.method == Method::kDense;
   // A dense run needs no other to be compared with, and serves those to come.

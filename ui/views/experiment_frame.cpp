@@ -255,7 +255,7 @@ void ExperimentFrame::addMethods() {
       if (path.isEmpty() || !readHaystack(path)) setHaystack(m_haystack);
     }
   });
-  addRow(tr("&Haystack"), m_haystackChoice, QStringLiteral("haystack"),
+  addRow(tr("Ha&ystack"), m_haystackChoice, QStringLiteral("haystack"),
          tr("The long text: prose made up from the seed (the default), or a text file; a short one starts again."));
 }
 

@@ -116,7 +116,7 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent)
   m_dpi->setToolTip(QString::fromStdString(dpi.help));
   connect(m_dpi, &QSpinBox::valueChanged, this, [this] { m_soon.start(); });
   auto* form = new QFormLayout;
-  form->addRow(tr("&Show"), m_what);
+  form->addRow(tr("Sh&ow"), m_what);
   form->addRow(tr("Res&ults"), m_results);
   form->addRow(tr("&Layer"), m_layer);
   form->addRow(tr("&Head"), m_head);

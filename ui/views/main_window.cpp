@@ -5,9 +5,12 @@
 #include <QApplication>
 #include <QClipboard>
 #include <QCloseEvent>
+#include <QComboBox>
 #include <QDockWidget>
 #include <QFile>
+#include <QFileDialog>
 #include <QFileInfo>
+#include <QKeyEvent>
 #include <QLabel>
 #include <QLoggingCategory>
 #include <QMimeData>
@@ -43,6 +46,7 @@ namespace {
 
 // Layouts saved by another arrangement of docks are not restored.
 constexpr int kLayoutVersion = 2;
+constexpr QSize kFrame(16, 48);  // at most, around a window
 // A model that takes more than this is loaded only once a person has seen how much.
 constexpr qint64 kAskAboveBytes = qint64{1} << 30;
 
@@ -72,7 +76,8 @@ MainWindow::MainWindow(const StartOptions& options, QWidget* parent)
   setDockOptions(AnimatedDocks | AllowNestedDocks | AllowTabbedDocks);
   setTabPosition(Qt::AllDockWidgetAreas, QTabWidget::North);
   setDocumentMode(true);
-  resize(QSize(1280, 800).boundedTo(screen()->availableSize()));
+  // The frame takes its part of a small screen.
+  resize(QSize(1280, 800).boundedTo(screen()->availableSize() - kFrame));
   makeDocks();
   makeActions();
   makeMenus();
@@ -87,7 +92,7 @@ MainWindow::MainWindow(const StartOptions& options, QWidget* parent)
   if (settings.contains(QStringLiteral("geometry")))
     restoreGeometry(settings.value(QStringLiteral("geometry")).toByteArray());
   m_layoutRestored = restoreState(settings.value(QStringLiteral("state")).toByteArray(), kLayoutVersion);
-  m_messages->hide();
+  qApp->installEventFilter(this);
   fillRecent();
   updateTitle();
   updateActions();
@@ -117,7 +122,6 @@ QDockWidget* MainWindow::addPanel(const char* id, const QString& title, QWidget*
 void MainWindow::makeDocks() {
   // Docks only: the matrix is one of them.
   setCentralWidget(nullptr);
-  addToolBar(Qt::TopToolBarArea, m_messages);
   setContextMenuPolicy(Qt::NoContextMenu);
   m_text = new TextPanel(m_explorer);
   m_matrix = new MatrixPanel(m_explorer);
@@ -145,7 +149,10 @@ void MainWindow::makeExperiments() {
   connect(needle, &NeedlePanel::statusText, this, [this](const QString& text) { m_cell->setText(text); });
   connect(sweep, &SweepPanel::statusText, this, [this](const QString& text) { m_cell->setText(text); });
   for (ExperimentFrame* frame : {needle->frame(), sweep->frame()})
-    connect(frame, &ExperimentFrame::question, m_messages, &MessageBar::ask);
+    connect(frame, &ExperimentFrame::question, m_messages,
+            [this](const QString& sentence, const QString& action, const std::function<void()>& act) {
+              m_messages->ask(sentence, {action, act});
+            });
   connect(m_needle, &NeedleTest::promptOpened, this, [this](qint64 needleToken) {
     for (const char* id : {"matrix", "text"}) {
       m_docks.at(id)->show();
@@ -157,8 +164,8 @@ void MainWindow::makeExperiments() {
 
 void MainWindow::restoreDefaultLayout() {
   for (auto& [id, dock] : m_docks) {
+    dock->setFloating(false);  // one that is no longer the window's would stay afloat
     removeDockWidget(dock);
-    dock->setFloating(false);
   }
   const auto at = [this](const char* id) { return m_docks.at(id); };
   addDockWidget(Qt::LeftDockWidgetArea, at("text"));
@@ -246,11 +253,11 @@ void MainWindow::wire() {
     }
   });
   connect(m_explorer->session(), &Session::documentCut, this, [this](const QString& sentence) {
-    m_messages->ask(sentence, tr("Use the whole text"), [this] {
-      DocumentRequest request = m_explorer->session()->request();
-      request.allowLong = true;
-      m_explorer->session()->openDocument(request);
-    });
+    m_messages->ask(sentence, {tr("Use the whole text"), [this] {
+                                 DocumentRequest request = m_explorer->session()->request();
+                                 request.allowLong = true;
+                                 m_explorer->session()->openDocument(request);
+                               }});
   });
   connect(m_explorer->session(), &Session::modelInspected, this,
           [this](const QString& folder, qint64 bytes, qint64 available) {
@@ -263,7 +270,7 @@ void MainWindow::wire() {
             } else if (bytes > kAskAboveBytes) {
               m_messages->ask(tr("The model \"%1\" will take %2 of %3 free memory.")
                                   .arg(name, formatBytes(bytes), formatBytes(available)),
-                              tr("Load it"), [this, folder] { m_explorer->session()->openModel(folder); });
+                              {tr("Load it"), [this, folder] { m_explorer->session()->openModel(folder); }});
             } else {
               m_messages->showNews(tr("Loading the model \"%1\": %2 of %3 free memory.")
                                        .arg(name, formatBytes(bytes), formatBytes(available)));
@@ -309,7 +316,7 @@ void MainWindow::wire() {
     updateActions();
     updateStatus();
   });
-  connect(m_explorer->history()->runs(), &RunList::added, this, &MainWindow::updateActions);
+  connect(m_explorer->history(), &RunHistory::currentChanged, this, &MainWindow::updateActions);
   connect(m_parameters, &ParametersPanel::runRequested, m_explorer->history(), &RunHistory::run);
   connect(m_parameters, &ParametersPanel::cancelRequested, m_explorer, &Explorer::cancel);
   connect(m_runs, &RunsPanel::message, m_explorer, &Explorer::message);
@@ -321,8 +328,15 @@ void MainWindow::wire() {
   for (const auto& [id, dock] : m_docks) {
     connect(dock, &QDockWidget::visibilityChanged, m_cell, [this](bool visible) {
       if (!visible) m_cell->clear();
+      if (m_messages->isVisible()) m_messages->raise();  // a dock that comes forward lies over it
     });
   }
+  // Nor does it hold for what is selected elsewhere.
+  const auto away = [this] {
+    if (m_explorer->view()->hoveredRow() < 0 && m_explorer->view()->hoveredKey() < 0) m_cell->clear();
+  };
+  connect(m_explorer->view(), &ViewState::rowSelected, m_cell, away);
+  connect(m_explorer->view(), &ViewState::keysSelected, m_cell, away);
 }
 
 // QT_LOGGING_RULES="dhsa.start=true" says how long the program took from its start to the first picture of a layer.
@@ -373,14 +387,20 @@ void MainWindow::openText(const QString& path) {
 void MainWindow::openModelFolder(const QString& folder) { m_explorer->session()->inspectModel(folder); }
 
 void MainWindow::closeEvent(QCloseEvent* event) {
-  if (!m_closeAnyway && !(m_needle->isSaved() && m_sweep->isSaved())) {
+  const QList<QPair<Experiment*, QString>> unsaved = unsavedResults();
+  if (!m_closeAnyway && !unsaved.isEmpty()) {
     event->ignore();
-    m_messages->ask(m_needle->isSaved() ? tr("The results of the sweep are not saved.")
-                                        : tr("The results of the needle test are not saved."),
-                    tr("Close anyway"), [this] {
-                      m_closeAnyway = true;
-                      close();
-                    });
+    QStringList names;
+    for (const auto& [experiment, name] : unsaved) names << name;
+    m_messages->ask(tr("The results of %1 are not saved.").arg(names.join(tr(" and "))),
+                    {tr("Close anyway"),
+                     [this] {
+                       m_closeAnyway = true;
+                       close();
+                     }},
+                    {tr("Save and close…"), [this] {
+                       if (saveResults()) close();
+                     }});
     return;
   }
   QSettings settings;
@@ -388,6 +408,22 @@ void MainWindow::closeEvent(QCloseEvent* event) {
   settings.setValue(QStringLiteral("state"), saveState(kLayoutVersion));
   settings.setValue(QStringLiteral("compareAfterRun"), m_explorer->history()->compareAfterRun());
   QMainWindow::closeEvent(event);
+}
+
+QList<QPair<Experiment*, QString>> MainWindow::unsavedResults() const {
+  QList<QPair<Experiment*, QString>> unsaved;
+  if (!m_needle->isSaved()) unsaved << qMakePair(m_needle, tr("the needle test"));
+  if (!m_sweep->isSaved()) unsaved << qMakePair(m_sweep, tr("the sweep"));
+  return unsaved;
+}
+
+bool MainWindow::saveResults() {
+  for (const auto& [experiment, name] : unsavedResults()) {
+    const QString path =
+        QFileDialog::getSaveFileName(this, tr("Save the results of %1").arg(name), {}, tr("Results (*.json)"));
+    if (path.isEmpty() || !experiment->save(path)) return false;
+  }
+  return true;
 }
 
 void MainWindow::dragEnterEvent(QDragEnterEvent* event) {
@@ -504,10 +540,47 @@ void MainWindow::applyPending() {
   if (session->keysEnd <= tokens) view->selectKeys(session->keysBegin, session->keysEnd);
   m_text->setShading(session->shading);
   m_matrix->applySettings(session->matrix);
+  if (m_matrix->wantsPinnedRun() && !m_explorer->history()->comparison()) {
+    m_messages->showNews(
+        tr("The session showed the mask of a pinned run; runs are not saved with it: pin one (Ctrl+B) "
+           "to compare again."));
+  }
   m_zoomAfterLayer = session->zoom;  // there is no matrix to zoom into yet
-  if (!session->geometry.isEmpty()) restoreGeometry(session->geometry);
-  if (!session->windowState.isEmpty()) restoreState(session->windowState, kLayoutVersion);
-  m_messages->setVisible(!m_messages->text().isEmpty() && m_messages->isError());
+  restoreWindow(session->geometry, session->windowState);
+}
+
+// A window that is shown and told the geometry of a maximised one keeps the contents' old size within the new frame: it
+// is told its state instead, and the panels are laid out again once it has its size.
+void MainWindow::restoreWindow(const QByteArray& geometry, const QByteArray& state) {
+  QWidget saved;
+  const bool known = !geometry.isEmpty() && saved.restoreGeometry(geometry);
+  if (known && !isVisible()) {
+    restoreGeometry(geometry);
+  } else if (known && saved.isMaximized()) {
+    m_stateAfterResize = isMaximized() ? QByteArray() : state;
+    showMaximized();
+  } else if (known) {
+    if (isMaximized() || isFullScreen()) showNormal();
+    restoreGeometry(geometry);
+  }
+  if (!state.isEmpty()) restoreState(state, kLayoutVersion);
+}
+
+void MainWindow::resizeEvent(QResizeEvent* event) {
+  QMainWindow::resizeEvent(event);
+  if (m_stateAfterResize.isEmpty()) return;
+  QTimer::singleShot(0, this,
+                     [this, state = std::exchange(m_stateAfterResize, {})] { restoreState(state, kLayoutVersion); });
+}
+
+bool MainWindow::eventFilter(QObject* watched, QEvent* event) {
+  // Escape in a choice closes it, or does nothing; it is not for the selection.
+  if (event->type() == QEvent::ShortcutOverride && static_cast<QKeyEvent*>(event)->key() == Qt::Key_Escape &&
+      (qobject_cast<QComboBox*>(watched) || QApplication::activePopupWidget())) {
+    event->accept();
+    return true;
+  }
+  return QMainWindow::eventFilter(watched, event);
 }
 
 }  // namespace dhsa

@@ -17,6 +17,7 @@ class QToolButton;
 
 namespace dhsa {
 
+class Experiment;
 class ImportancePanel;
 class MatrixPanel;
 class MessageBar;
@@ -63,6 +64,8 @@ class MainWindow : public QMainWindow {
   void dragEnterEvent(QDragEnterEvent* event) override;
   void dropEvent(QDropEvent* event) override;
   void showEvent(QShowEvent* event) override;
+  void resizeEvent(QResizeEvent* event) override;
+  bool eventFilter(QObject* watched, QEvent* event) override;
 
  private:
   void makeDocks();
@@ -87,6 +90,9 @@ class MainWindow : public QMainWindow {
   void pinLastRun();
   void showShortcuts();
   void showAbout();
+  void restoreWindow(const QByteArray& geometry, const QByteArray& state);
+  [[nodiscard]] QList<QPair<Experiment*, QString>> unsavedResults() const;  // with their names
+  bool saveResults();                                                       // false: not all of them
   void applyPending();  // selection, zoom and parameters of a session, once its document is there
   void remember(const char* list, const QString& path);
   void fillRecent();
@@ -120,6 +126,7 @@ class MainWindow : public QMainWindow {
   std::unique_ptr<SessionFile> m_pending;
   std::unique_ptr<SparsityParameters> m_whatIfAfterRun;
   QRectF m_zoomAfterLayer;
+  QByteArray m_stateAfterResize;  // of the docks, once the window has the size they were saved at
   bool m_layoutRestored = false;
   bool m_closeAnyway = false;  // results may be lost
 };

@@ -30,6 +30,17 @@ constexpr int kRecent = 8;
 
 QString folderOf(const QString& path) { return path.isEmpty() ? QString() : QFileInfo(path).absolutePath(); }
 
+QWidget* firstToFocus(QWidget* content) {
+  if (content->focusProxy()) return content->focusProxy();
+  QWidget* each = content;
+  do {
+    const bool takes = (each->focusPolicy() & Qt::TabFocus) != 0 && each->isEnabled();
+    if (takes && (each == content || (content->isAncestorOf(each) && each->isVisibleTo(content)))) return each;
+    each = each->nextInFocusChain();
+  } while (each != content);
+  return content;  // nothing in it takes the keyboard, as while nothing can be cancelled
+}
+
 }  // namespace
 
 void MainWindow::connectAction(const char* id, void (MainWindow::*slot)()) {
@@ -46,7 +57,10 @@ void MainWindow::makeActions() {
       made = new QAction(this);
       made->setCheckable(true);
       QDockWidget* panel = found->second;
-      connect(made, &QAction::triggered, this, [this, panel] { dockToggled(panel); });
+      connect(made, &QAction::triggered, this, [this, panel, made] {
+        dockToggled(panel);
+        made->setChecked(panel->isVisible());
+      });
       connect(panel, &QDockWidget::visibilityChanged, made, &QAction::setChecked);
     } else {
       made = new QAction(this);
@@ -162,15 +176,16 @@ void MainWindow::makeMenus() {
   }
 }
 
+// Comes forward and takes the keyboard; goes if it had it already.
 void MainWindow::dockToggled(QDockWidget* panel) {
-  const bool inFront = panel->isVisible() && !panel->visibleRegion().isEmpty();
-  if (inFront) {
+  const QWidget* keyboard = panel->isFloating() ? QApplication::focusWidget() : focusWidget();
+  if (panel->isVisible() && panel->isAncestorOf(keyboard)) {
     panel->hide();
-  } else {
-    panel->show();
-    panel->raise();
-    if (QWidget* content = panel->widget()) content->setFocus(Qt::ShortcutFocusReason);
+    return;
   }
+  panel->show();
+  panel->raise();
+  firstToFocus(panel->widget())->setFocus(Qt::ShortcutFocusReason);
 }
 
 void MainWindow::updateActions() {

@@ -170,6 +170,11 @@ void MatrixAxes::keyAxis(const QRect& area, const AxisMap& axis, std::span<const
     chunkBand(area.width(), kBand - 1, axis, boundaries);
     p.restore();
   }
+  if (wordsFit(axis)) {
+    keyWords(QRectF(area).adjusted(0, (band ? kBand : 0) + 2, 0, 0), axis);
+    p.restore();
+    return;
+  }
   for (const AxisLabel& label : keyLabels(area, axis, band)) {
     p.setPen(QPen(m_theme.frame, 1));
     p.drawLine(QPointF(label.place, label.box.top() - kTick), QPointF(label.place, label.box.top()));
@@ -198,7 +203,9 @@ void MatrixAxes::rowAxis(const QRect& area, const AxisMap& axis, std::span<const
     chunkBand(area.height(), kBand - 1, axis, boundaries);
     p.restore();
   }
-  for (const AxisLabel& label : rowLabels(area, axis, band)) {
+  const bool words = wordsFit(axis);
+  if (words) rowWords(QRectF(area).adjusted(metrics.height() + 2, 0, -(band ? kBand : 0) - 4, 0), axis);
+  for (const AxisLabel& label : words ? std::vector<AxisLabel>() : rowLabels(area, axis, band)) {
     const double x = label.box.right() + 3;
     p.setPen(QPen(m_theme.frame, 1));
     p.drawLine(QPointF(x, label.place), QPointF(x + kTick - 1, label.place));  // the next pixel is the plot's

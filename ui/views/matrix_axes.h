@@ -8,6 +8,7 @@
 #include <QPainter>
 #include <QRect>
 #include <QRectF>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -63,6 +64,8 @@ class MatrixAxes {
   // takes a tenth of the time.
   MatrixAxes(QPainter& painter, const ViewTheme& theme, const QFont& font, QImage* pixels = nullptr)
       : m_painter(painter), m_theme(theme), m_font(font), m_small(smallFont(font)), m_pixels(pixels) {}
+  // Texts of the tokens: written along the axes, in place of numbers, once every token has room for its own.
+  void setWords(std::function<QString(qint64)> words) { m_words = std::move(words); }
 
   [[nodiscard]] std::vector<AxisLabel> keyLabels(const QRect& area, const AxisMap& axis, bool band) const;
   [[nodiscard]] std::vector<AxisLabel> rowLabels(const QRect& area, const AxisMap& axis, bool band) const;
@@ -90,6 +93,9 @@ class MatrixAxes {
            std::span<const AxisLabel> hidden = {}) const;
 
  private:
+  [[nodiscard]] bool wordsFit(const AxisMap& axis) const;
+  void keyWords(const QRectF& area, const AxisMap& axis) const;
+  void rowWords(const QRectF& area, const AxisMap& axis) const;
   [[nodiscard]] static QString barWords(const ValueScale& scale, const QString& unit);
   void flatColourBar(const QRect& area, const MatrixPicture& picture, const QString& unit) const;
   void chunkBand(double length, double depth, const AxisMap& axis, std::span<const std::int32_t> boundaries) const;
@@ -100,6 +106,7 @@ class MatrixAxes {
   QFont m_font;
   QFont m_small;
   QImage* m_pixels;
+  std::function<QString(qint64)> m_words;
 };
 
 }  // namespace dhsa

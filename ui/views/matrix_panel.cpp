@@ -154,6 +154,7 @@ MatrixPanel::MatrixPanel(Explorer* explorer, QWidget* parent)
   layout->setSpacing(0);
   layout->addLayout(bar);
   layout->addWidget(m_matrix, 1);
+  setFocusProxy(m_matrix);
   m_matrix->setObjectName(QStringLiteral("matrixView"));
 
   ViewState* view = explorer->view();
@@ -252,11 +253,11 @@ QWidget* MatrixPanel::makeDisplayMenu() {
   m_skip->setToolTip(tr("The first keys draw so much attention that nothing else shows. Unit: keys. Default: 0"));
   form->addRow(tr("Colour &map"), m_map);
   form->addRow(tr("&Scale"), m_scale);
-  form->addRow(tr("&Range"), m_range);
+  form->addRow(tr("Ra&nge"), m_range);
   form->addRow(tr("Lo&w end"), m_low);
-  form->addRow(tr("&High end"), m_high);
-  form->addRow(tr("R&educer"), m_reducer);
-  form->addRow(tr("Leave out &first"), m_skip);
+  form->addRow(tr("Hi&gh end"), m_high);
+  form->addRow(tr("Red&ucer"), m_reducer);
+  form->addRow(tr("Leave &out first"), m_skip);
   const auto toggle = [&](const QString& text, auto apply) {
     auto* box = new QCheckBox(text, panel);
     box->setChecked(true);
@@ -265,7 +266,7 @@ QWidget* MatrixPanel::makeDisplayMenu() {
   };
   toggle(tr("Row and column s&trips"), &MatrixView::setStripsVisible);
   toggle(tr("&Chunk grid"), &MatrixView::setChunksVisible);
-  toggle(tr("Mi&nimap"), &MatrixView::setMinimapVisible);
+  toggle(tr("Min&imap"), &MatrixView::setMinimapVisible);
   toggle(tr("Equal scales on both a&xes"), &MatrixView::setSquare);
 
   const auto colours = [this] {
@@ -297,6 +298,11 @@ QWidget* MatrixPanel::makeDisplayMenu() {
 MatrixContent MatrixPanel::content(int side) const { return static_cast<MatrixContent>(m_side[side]->currentIndex()); }
 void MatrixPanel::setContent(int side, MatrixContent content) {
   m_side[side]->setCurrentIndex(static_cast<int>(content));
+}
+bool MatrixPanel::wantsPinnedRun() const {
+  const auto mode = static_cast<CompareMode>(m_mode->currentIndex());
+  return (mode != CompareMode::B && content(0) == MatrixContent::kPinnedMask) ||
+         (mode != CompareMode::A && content(1) == MatrixContent::kPinnedMask);
 }
 void MatrixPanel::setMode(CompareMode mode) { m_mode->setCurrentIndex(static_cast<int>(mode)); }
 

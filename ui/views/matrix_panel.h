@@ -35,6 +35,7 @@ class MatrixPanel : public QWidget {
   [[nodiscard]] MatrixView* matrix() const noexcept { return m_matrix; }
   [[nodiscard]] MatrixContent content(int side) const;
   void setContent(int side, MatrixContent content);
+  [[nodiscard]] bool wantsPinnedRun() const;  // a side that is shown is the mask of one
   void setMode(CompareMode mode);
   [[nodiscard]] nlohmann::json settings() const;
   void applySettings(const nlohmann::json& json);  // unknown or bad values keep what is set

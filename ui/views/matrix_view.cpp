@@ -78,7 +78,10 @@ void MatrixView::setWindow(qint64 window) {
   touchStill();
 }
 
-void MatrixView::setTokenText(TokenText text) { m_tokenText = std::move(text); }
+void MatrixView::setTokenText(TokenText text) {
+  m_tokenText = std::move(text);
+  touchStill();
+}
 
 void MatrixView::setBusy(bool busy, const QString& what) {
   m_busy = busy;

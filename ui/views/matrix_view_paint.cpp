@@ -146,7 +146,8 @@ void MatrixView::drawStill() {
     return;
   }
   const CompareMode shown = mode();
-  const MatrixAxes axes(painter, m_theme, font(), &m_still);
+  MatrixAxes axes(painter, m_theme, font(), &m_still);
+  axes.setWords(m_tokenText);
   const std::span<const std::int32_t> boundaries =
       m_chunks && m_boundaries ? std::span<const std::int32_t>(*m_boundaries) : std::span<const std::int32_t>();
   drawTitles(painter);

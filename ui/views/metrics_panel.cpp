@@ -219,7 +219,7 @@ MetricsPanel::MetricsPanel(Explorer* explorer, QWidget* parent)
   });
   connect(explorer->history()->runs(), &RunList::pinnedChanged, this, &MetricsPanel::refresh);
   connect(explorer->history()->runs(), &RunList::changed, this, &MetricsPanel::refreshLogits);
-  connect(explorer->history(), &RunHistory::runFinished, this, &MetricsPanel::refreshLogits);
+  connect(explorer->history(), &RunHistory::currentChanged, this, &MetricsPanel::refreshLogits);
   connect(explorer, &Explorer::busyChanged, this, &MetricsPanel::refreshLogits);
   connect(explorer->parameters(), &ParameterSet::changed, this, &MetricsPanel::refreshLogits);
   refresh();
@@ -267,12 +267,19 @@ void MetricsPanel::refresh() {
       difference = (alike ? QString() : QStringLiteral("≈ ")) + sign +
                    (isError ? formatReal(std::abs(change), 2) : QLocale().toString(std::abs(change) * 100, 'f', 1));
     }
-    m_tiles[i]->setValue(isError ? formatReal(value) : formatPercent(value), isError ? -1 : value, difference);
+    const bool sampled = layer->rowStep > 1 && kMetrics[i].field != &MaskMetrics::density;
+    m_tiles[i]->setValue(formatSampled(isError ? formatReal(value) : formatPercent(value), sampled),
+                         isError ? -1 : value, difference);
+    m_tiles[i]->setToolTip(sampled
+                               ? tr("%1 ≈: measured on one row in %2.").arg(tr(kMetrics[i].help)).arg(layer->rowStep)
+                               : tr(kMetrics[i].help));
   }
 }
 
 void MetricsPanel::refreshLogits() {
   const Run* run = m_explorer->history()->current();
+  // Another run than the one the present parameters would make.
+  const bool old = run && m_explorer->parameters()->values() != run->parameters;
   QString text;
   if (run && run->parameters.method == Method::kDense) {
     text = tr("Logits: this run is dense.");
@@ -280,7 +287,6 @@ void MetricsPanel::refreshLogits() {
     text = tr("<b>Logits</b> KL %1 nats · same top token %2 (%3 positions)")
                .arg(formatReal(run->logits->meanKl), formatPercent(run->logits->sameTop))
                .arg(run->logits->positions);
-    if (m_explorer->parameters()->values() != run->parameters) text += tr(" – of the last run");
   } else if (m_explorer->engine()->isBusy(JobKind::kCompare)) {
     text = tr("Logits: comparing with dense…");
   } else if (run) {
@@ -290,7 +296,8 @@ void MetricsPanel::refreshLogits() {
   }
   if (run && !run->answer.isEmpty())
     text += QStringLiteral("<br>") + tr("<b>Answer</b> %1").arg(run->answer.toHtmlEscaped());
-  m_logits->setText(text);
+  m_logits->setEnabled(!old);
+  m_logits->setText(old ? tr("<i>Of the last run, %1:</i> ").arg(run->label.toHtmlEscaped()) + text : text);
 }
 
 }  // namespace dhsa

@@ -102,6 +102,7 @@ NeedlePanel::NeedlePanel(NeedleTest* test, QWidget* parent)
     // The range of log-probabilities may have grown.
     if (static_cast<Score>(m_score->currentIndex()) == Score::kLogProbability) showScores();
     showCell(number);
+    plan();  // so many cells are there now
   });
   connect(test, &Experiment::runningChanged, this, &NeedlePanel::plan);
   connect(test->explorer()->session(), &Session::modelChanged, this, &NeedlePanel::plan);
@@ -147,7 +148,7 @@ void NeedlePanel::makeSettings() {
   m_frame->addRow(tr("&Depths"), m_depths, QStringLiteral("depths"),
                   tr("Places of the needle, evenly from the beginning (0 %) to right before the question (100 %). "
                      "Default: 5."));
-  m_frame->addRow(tr("&Prompts"), m_prompts, QStringLiteral("prompts"),
+  m_frame->addRow(tr("Prompt&s"), m_prompts, QStringLiteral("prompts"),
                   tr("Prompts of each length and depth; a share of exact answers needs many. Default: 1."));
   m_frame->addRow(tr("&Budget"), budget, QStringLiteral("needleBudget"),
                   tr("Keys kept for a query row: each method's own, one number for all, or a share of the length L. "
@@ -160,7 +161,7 @@ void NeedlePanel::makeSettings() {
   m_frame->addRow(tr("&Needles"), m_needles, QStringLiteral("needles"),
                   tr("Needles in a prompt of multi-key and multi-value. Default: 4."));
   m_frame->addRow(tr("Di&gits"), m_digits, QStringLiteral("digits"), tr("Digits of a hidden number. Default: 6."));
-  m_frame->addRow(tr("S&eed"), m_seed, QStringLiteral("needleSeed"),
+  m_frame->addRow(tr("Seed"), m_seed, QStringLiteral("needleSeed"),
                   tr("Of the prose, the numbers and the things; the same seed gives the same prompts. Default: 1."));
 
   for (QComboBox* box : {m_task, m_mode}) connect(box, &QComboBox::currentIndexChanged, this, &NeedlePanel::plan);

@@ -108,7 +108,7 @@ ParametersPanel::ParametersPanel(ParameterSet* parameters, QWidget* parent)
   layout->setSpacing(6);
 
   auto* top = new QHBoxLayout;
-  auto* presetLabel = new QLabel(tr("P&reset"), this);
+  auto* presetLabel = new QLabel(tr("Pre&set"), this);
   presetLabel->setBuddy(m_preset);
   m_preset->setObjectName(QStringLiteral("preset"));
   m_preset->setAccessibleName(tr("Preset"));

@@ -193,8 +193,8 @@ PerformancePanel::PerformancePanel(Explorer* explorer, QWidget* parent)
       m_progress(new QProgressBar(this)),
       m_cancel(new QPushButton(tr("Cancel"), this)),
       m_time(new MetricTile(tr("Elapsed"),
-                            tr("Wall-clock time of the run under way, then the prefill time: the sum of its "
-                               "stages, without the measuring in between"),
+                            tr("Elapsed: wall-clock time of the run, with what is measured, answered and drawn in "
+                               "between. Prefill: the sum of its stages alone, what methods are compared by."),
                             this)),
       m_remaining(new MetricTile(tr("Remaining"),
                                  tr("Estimated from the last two layers; after a run: dense prefill time "
@@ -240,7 +240,7 @@ PerformancePanel::PerformancePanel(Explorer* explorer, QWidget* parent)
   connect(m_cancel, &QPushButton::clicked, explorer, &Explorer::cancel);
   connect(explorer->history(), &RunHistory::progressChanged, this, &PerformancePanel::refresh);
   connect(explorer, &Explorer::busyChanged, this, &PerformancePanel::refresh);
-  connect(explorer->history(), &RunHistory::runFinished, this, &PerformancePanel::refresh);
+  connect(explorer->history(), &RunHistory::currentChanged, this, &PerformancePanel::refresh);
   connect(explorer->whatIf(), &WhatIf::layersReset, m_bars, &QWidget::updateGeometry);
   connect(explorer->history()->runs(), &RunList::added, this, &PerformancePanel::refresh);
   refresh();
@@ -283,10 +283,16 @@ void PerformancePanel::refresh() {
     m_progress->setValue(static_cast<int>(progress.fraction() * 1000));
   }
 
-  m_time->setCaption(progress.running || !run ? tr("Elapsed") : tr("Prefill"));
+  m_time->setCaption(progress.running ? tr("Elapsed") : tr("Prefill"));
   m_remaining->setCaption(progress.running ? tr("Remaining") : tr("Speed"));
   m_peak->setCaption(progress.running ? tr("Peak so far") : tr("Run\u2019s peak"));
-  m_time->setValue(progress.running || !run ? formatSeconds(progress.elapsed) : formatSeconds(run->seconds), -1, {});
+  if (progress.running) {
+    m_time->setValue(formatSeconds(progress.elapsed), -1, {});
+  } else if (run) {
+    m_time->setValue(formatSeconds(run->seconds), -1, tr("elapsed %1").arg(formatSeconds(run->elapsed)));
+  } else {
+    m_time->setValue(QStringLiteral("–"), -1, {});
+  }
   if (progress.running) {
     m_remaining->setValue(progress.remaining < 0 ? QStringLiteral("–") : formatSeconds(progress.remaining), -1, {});
   } else if (run && dense && run->parameters.method != Method::kDense && run->seconds > 0) {

@@ -102,7 +102,7 @@ void SweepPanel::makeSettings() {
 
   m_frame->addRow(tr("&Question"), m_question, QStringLiteral("question"),
                   tr("Sets all that follows for a question often asked; every row can be changed afterwards."));
-  m_frame->addRow(tr("&Vary"), m_vary, QStringLiteral("vary"),
+  m_frame->addRow(tr("V&ary"), m_vary, QStringLiteral("vary"),
                   tr("What differs from point to point: the length of the text or a parameter. Methods that do not "
                      "read it are measured once and drawn across."));
   m_frame->addRow(tr("Va&lues"), m_values, QStringLiteral("values"),
@@ -111,13 +111,13 @@ void SweepPanel::makeSettings() {
                   tr("Tokens of the texts where the length is not what varies; one curve for each. Default: 4K."));
   m_frame->addRow(tr("&Samples"), m_samples, QStringLiteral("samples"),
                   tr("Texts of each length; curves show their mean, bars the least and the most. Default: 1."));
-  m_frame->addRow(tr("Re&peats"), m_repeats, QStringLiteral("repeats"),
+  m_frame->addRow(tr("Repea&ts"), m_repeats, QStringLiteral("repeats"),
                   tr("Prefills of each method on each text; the median time counts. Default: 3 for cost, 1 else."));
   m_frame->addRow(tr("&Measure"), m_measured, QStringLiteral("measured"),
                   tr("Quality: retained mass, overlap and output error on every 7th row, and logits at up to 1024 "
                      "positions. Cost only leaves these out and is much faster."));
   m_frame->addMethods();
-  m_frame->addRow(tr("S&eed"), m_seed, QStringLiteral("sweepSeed"), tr("Of the generated prose. Default: 1."));
+  m_frame->addRow(tr("Seed"), m_seed, QStringLiteral("sweepSeed"), tr("Of the generated prose. Default: 1."));
 
   connect(m_question, &QComboBox::activated, this, &SweepPanel::chooseQuestion);
   connect(m_vary, &QComboBox::currentIndexChanged, this, &SweepPanel::chooseVaried);

@@ -67,7 +67,7 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
   top->setContentsMargins(8, 4, 6, 2);
   m_heading->setObjectName(QStringLiteral("textHeading"));
   m_heading->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
-  auto* shadeLabel = new QLabel(tr("S&hade by"), this);
+  auto* shadeLabel = new QLabel(tr("Shade b&y"), this);
   shadeLabel->setBuddy(m_shading);
   m_shading->setObjectName(QStringLiteral("shading"));
   m_shading->setAccessibleName(tr("Shade tokens by"));
@@ -115,6 +115,7 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
   m_findBar->hide();
   layout->addWidget(m_findBar);
   layout->addWidget(m_text, 1);
+  setFocusProxy(m_text);
 
   m_legend->setObjectName(QStringLiteral("rowLegend"));
   m_legend->setAccessibleName(tr("Legend: kept, dropped, dropped but important"));
@@ -151,13 +152,19 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
   connect(explorer->whatIf(), &WhatIf::staleChanged, m_text, &TextView::setDimmed);
 }
 
+QString TextPanel::tokensText(const OpenDocument& document) {
+  const std::int64_t whole = document.content.whole_tokens;
+  if (document.tokens() >= whole) return formatCount(document.tokens());
+  return tr("%1 of %2").arg(formatCount(document.tokens()), formatCount(whole));
+}
+
 int TextPanel::shading() const { return m_shading->currentIndex(); }
 void TextPanel::setShading(int shading) { m_shading->setCurrentIndex(shading); }
 
 void TextPanel::updateHeading() {
   const auto document = m_explorer->session()->document();
   if (!document) return;
-  QString text = tr("%1 · %2 tokens").arg(document->title, formatCount(document->tokens()));
+  QString text = tr("%1 · %2 tokens").arg(document->title, tokensText(*document));
   const auto layer = m_explorer->whatIf()->layerInView();
   if (layer && layer->plan && layer->plan->trace.boundaries.size() > 1) {
     text += tr(" · %1 chunks").arg(formatCount(static_cast<qint64>(layer->plan->trace.boundaries.size()) - 1));

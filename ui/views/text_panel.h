@@ -10,6 +10,7 @@ class QLineEdit;
 namespace dhsa {
 
 class Explorer;
+struct OpenDocument;
 class TextView;
 
 class TextPanel : public QWidget {
@@ -33,6 +34,7 @@ class TextPanel : public QWidget {
   bool eventFilter(QObject* watched, QEvent* event) override;
 
  private:
+  [[nodiscard]] static QString tokensText(const OpenDocument& document);  // "16,384 of 20,000" where it was cut
   void find(bool backwards, bool fromStart);
   void updateHeading();
 
