@@ -1,11 +1,12 @@
 // Fused attention for Hopper. One thread block per (query tile, query head): a producer warpgroup brings the kept keys
-// and values in, two steps ahead, and two consumer warpgroups of 64 query rows each multiply (wgmma).
+// and values in, up to two to four steps ahead, and two consumer warpgroups of 64 query rows each multiply (wgmma).
 //
 // What bounds it, per score and multiprocessor: the products cost 4 D / 4096 cycles, that is 0.25, 0.125 and 0.0625 for
 // D = 256, 128, 64. An exponential takes 1/16 of a cycle on the special-function unit, a tanh by exponential and
 // reciprocal two more, and every other instruction 1/128. So at D = 64 the exponential alone lasts as long as the
 // products, and a tanh on that unit would triple it: the softcap is a polynomial on the multiply-add units instead
-// (seven instructions), wherever a tile's scores lie within the cap, and needs no running maximum.
+// (five instructions), wherever a tile's scores lie within three quarters of the cap. Capped scores need no running
+// maximum.
 // At D = 256 the products are the limit; each consumer's score work hides behind its own P V and the other's products.
 #include <cudaTypedefs.h>
 
