@@ -88,8 +88,9 @@ void ImportancePanel::resetHeads() {
 void ImportancePanel::showHeads(int index) {
   const auto layer = m_explorer->whatIf()->layer(index);
   if (!layer || !layer->metrics) return;
-  for (std::size_t head = 0; head < layer->metrics->head_mass.size(); ++head) {
-    m_heads->setValue(index, static_cast<int>(head), static_cast<float>(layer->metrics->head_mass[head]));
+  for (std::size_t head = 0; head < layer->metrics->heads.size(); ++head) {
+    const double mass = layer->metrics->heads[head].value("retained_mass");
+    m_heads->setValue(index, static_cast<int>(head), static_cast<float>(mass));
   }
 }
 
