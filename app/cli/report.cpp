@@ -122,7 +122,7 @@ std::string layer_table(const MethodRun& run, const Gemma2Config& config) {
 }  // namespace
 
 std::string shown(const Measure& measure, const Measured& value) {
-  const auto unit = [&](int places, double factor, std::string_view unit) {
+  const auto with_unit = [&](int places, double factor, std::string_view unit) {
     const std::string number = fmt::format("{:.{}f}", factor * value.value, places);
     const std::string text =
         value.sampled() ? fmt::format("\u2248 {} \u00b1 {:.{}f}", number, factor * value.standard_error, places)
@@ -131,9 +131,9 @@ std::string shown(const Measure& measure, const Measured& value) {
   };
   switch (measure.format) {
     case Measure::Format::kShare:
-      return unit(1, 100, "%");
+      return with_unit(1, 100, "%");
     case Measure::Format::kReal:
-      return unit(4, 1, measure.unit);
+      return with_unit(4, 1, measure.unit);
     case Measure::Format::kSeconds:
       return seconds(value.value);
     case Measure::Format::kBytes:
