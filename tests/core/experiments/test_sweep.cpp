@@ -133,7 +133,8 @@ TEST(Sweep, MeasuresWhatAComparisonMeasures) {
   EXPECT_EQ(sample.output_error, summary.value("output_error"));
   EXPECT_EQ(sample.kl, comparison.runs[1].logits->mean_kl.value);
   double mass = 0;
-  for (std::size_t layer = 1; layer < 8; layer += 2) mass += comparison.runs[1].metrics[layer].retained_mass / 4;
+  for (std::size_t layer = 1; layer < 8; layer += 2)
+    mass += comparison.runs[1].metrics[layer].value("retained_mass") / 4;
   EXPECT_NEAR(sample.retained_mass_global, mass, 1e-12);  // the demo model's odd layers are global
 }
 
