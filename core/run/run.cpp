@@ -16,7 +16,7 @@ namespace {
 
 // Shares of one run's time, for the progress bar only.
 constexpr double kPrefillShare = 0.8;
-constexpr double kLogitsShare = 0.1;
+constexpr double kAnswerShare = 0.1;
 constexpr std::int64_t kWarmUpTokens = 256;
 
 class Reporter {
@@ -32,9 +32,9 @@ class Reporter {
     state_.phase = phase;
     const double of_run = phase == CompareProgress::Phase::kWarmUp    ? 0
                           : phase == CompareProgress::Phase::kPrefill ? kPrefillShare * share
-                          : phase == CompareProgress::Phase::kLogits
-                              ? kPrefillShare + kLogitsShare * share
-                              : kPrefillShare + kLogitsShare + (1 - kPrefillShare - kLogitsShare) * share;
+                          : phase == CompareProgress::Phase::kAnswer
+                              ? kPrefillShare + kAnswerShare * share
+                              : kPrefillShare + kAnswerShare + (1 - kPrefillShare - kAnswerShare) * share;
     state_.fraction = (state_.run + of_run) / std::max(1, state_.runs);
     if (options_.progress) options_.progress(state_);
   }

@@ -25,7 +25,7 @@ class Tokenizer;
 
 // Progress of a comparison; reported at every stage, on the thread that computes.
 struct CompareProgress {
-  enum class Phase : std::uint8_t { kWarmUp, kPrefill, kLogits, kAnswer };
+  enum class Phase : std::uint8_t { kWarmUp, kPrefill, kAnswer, kLogits };
   Phase phase = Phase::kWarmUp;
   int run = 0;  // of `runs`
   int runs = 0;
