@@ -237,13 +237,13 @@ int ablate(const AblateChoice& options) {
   steps.counted = "measurements";
   steps.part = &AblationResults::samples;
   steps.parse = parse_ablation_results;
-  steps.prepare = [&](const LoadedModel& loaded, AblationResults& asked) {
+  steps.prepare = [&](const OpenModel& loaded, AblationResults& asked) {
     std::vector<MethodChoice> choices;
     for (const AblationVariant& variant : asked.variants) choices.push_back({variant.name, variant.parameters});
     predictor = load_predictor(choices, loaded.folder);
     asked.texts = texts_of(options, asked.settings, *loaded.tokenizer);
   };
-  steps.run = [&](const LoadedModel& loaded, AblationResults& asked, const AblationOptions& how) {
+  steps.run = [&](const OpenModel& loaded, AblationResults& asked, const AblationOptions& how) {
     run_ablation(*loaded.model, asked, how, predictor);
   };
   steps.report = [&](const AblationResults& measured) { return report(measured, options); };

@@ -207,41 +207,27 @@ std::string method_names_help(const std::string& what, const std::string& standa
       what, standard);
 }
 
-LoadedModel load_model(const ModelOptionsText& choice, ProgressLine& progress) {
+OpenModel load_model(const ModelOptionsText& choice, ProgressLine& progress) {
   choice.use_threads();
-  const ModelOptions options = choice.options();
-  LoadedModel loaded;
-  loaded.folder = choice.path();
-  if (!std::filesystem::is_directory(loaded.folder)) {
-    throw Error(
-        fmt::format("{} is not a folder; --model takes the folder of a Gemma 2 model.", loaded.folder.string()));
-  }
-  progress.show("loading the model", -1);
-  const Gemma2Config config = read_config(loaded.folder / "config.json");
-  loaded.tokenizer = Tokenizer::of_model(loaded.folder, config.vocab_size);
-  check_vocabulary(config, *loaded.tokenizer);
-  loaded.model = Gemma2::load(loaded.folder, options, &interrupt());
-  return loaded;
+  OpenModelOptions options;
+  options.model = choice.options();
+  options.cancel = &interrupt();
+  options.progress = [&](const char* what) { progress.show(what, -1); };
+  return open_model(choice.path(), options);
 }
 
 std::shared_ptr<const BoundaryPredictor> load_predictor(const std::vector<MethodChoice>& choices,
                                                         const std::filesystem::path& model_folder) {
+  std::shared_ptr<const BoundaryPredictor> predictor;
   for (const MethodChoice& choice : choices) {
-    const SparsityParameters& parameters = choice.parameters;
-    const bool wanted = parameters.boundaries == BoundarySource::kAuto;
-    if (parameters.method != Method::kDhsa || (!wanted && parameters.boundaries != BoundarySource::kLearned)) continue;
-    if (!parameters.predictor.empty()) return BoundaryPredictor::load(parameters.predictor);
-    const std::filesystem::path own = model_folder / "predictor.safetensors";
-    if (!std::filesystem::exists(own)) {
-      if (wanted) continue;
-      throw Error(
-          fmt::format("Learned boundaries need a predictor and {} has none; name one with --predictor or take "
-                      "--boundaries key-shift.",
-                      model_folder.string()));
+    const auto own = open_predictor(choice.parameters, model_folder);
+    if (own && predictor && own != predictor) {
+      throw Error(fmt::format("{} names another predictor than the methods before it; compare them one at a time.",
+                              choice.name));
     }
-    return BoundaryPredictor::load(own);
+    if (own) predictor = own;
   }
-  return nullptr;
+  return predictor;
 }
 
 void add_text_options(CLI::App& app, std::string& text, bool& allow_long) {
@@ -252,7 +238,7 @@ void add_text_options(CLI::App& app, std::string& text, bool& allow_long) {
       ->group("Text");
 }
 
-Document load_document(const std::string& text, const LoadedModel& loaded, bool allow_long) {
+Document load_document(const std::string& text, const OpenModel& loaded, bool allow_long) {
   DocumentOptions options;
   options.context = loaded.model->config().context;
   options.allow_long = allow_long;
@@ -264,7 +250,7 @@ Document load_document(const std::string& text, const LoadedModel& loaded, bool 
   return document;
 }
 
-std::string describe(const LoadedModel& loaded) {
+std::string describe(const OpenModel& loaded) {
   const Gemma2Config& config = loaded.model->config();
   const ModelOptions& options = loaded.model->options();
   return fmt::format("{}: {:.1f} M weights ({}), {} layers, {} query and {} key/value heads of {}, window {}, {} on {}",
@@ -275,7 +261,7 @@ std::string describe(const LoadedModel& loaded) {
                      options.device == Device::kCpu ? fmt::format("CPU, {} threads", compute_threads()) : "CUDA");
 }
 
-nlohmann::json model_json(const LoadedModel& loaded) { return dhsa::model_json(loaded.folder, *loaded.model); }
+nlohmann::json model_json(const OpenModel& loaded) { return dhsa::model_json(loaded.folder, *loaded.model); }
 
 std::vector<std::string> split_list(const std::string& text) {
   std::vector<std::string> parts;

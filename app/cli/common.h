@@ -15,6 +15,7 @@
 #include "app/cli/progress.h"
 #include "core/files/atomic_write.h"
 #include "core/model/gemma2.h"
+#include "core/run/open_model.h"
 #include "core/run/provenance.h"
 #include "core/run/run.h"
 #include "core/sparsity/parameters.h"
@@ -127,22 +128,17 @@ class ParameterOptions {
 // Help of an option that takes names of methods: `what` it is for, `standard` its default.
 [[nodiscard]] std::string method_names_help(const std::string& what, const std::string& standard);
 
-struct LoadedModel {
-  std::filesystem::path folder;
-  std::shared_ptr<const Gemma2> model;
-  std::shared_ptr<const Tokenizer> tokenizer;
-};
-[[nodiscard]] LoadedModel load_model(const ModelOptionsText& choice, ProgressLine& progress);
+[[nodiscard]] OpenModel load_model(const ModelOptionsText& choice, ProgressLine& progress);
 
 // TEXT: a file, "-" for standard input, empty for the sample document.
-[[nodiscard]] Document load_document(const std::string& text, const LoadedModel& loaded, bool allow_long);
+[[nodiscard]] Document load_document(const std::string& text, const OpenModel& loaded, bool allow_long);
 void add_text_options(CLI::App& app, std::string& text, bool& allow_long);
 // The predictor of learned boundaries; null where no method needs one, or may do without and the model has none.
 [[nodiscard]] std::shared_ptr<const BoundaryPredictor> load_predictor(const std::vector<MethodChoice>& choices,
                                                                       const std::filesystem::path& model_folder);
 // The model's line in a report, and the same as JSON.
-[[nodiscard]] std::string describe(const LoadedModel& loaded);
-[[nodiscard]] nlohmann::json model_json(const LoadedModel& loaded);
+[[nodiscard]] std::string describe(const OpenModel& loaded);
+[[nodiscard]] nlohmann::json model_json(const OpenModel& loaded);
 
 [[nodiscard]] std::vector<std::string> split_list(const std::string& text);  // at commas, empty parts dropped
 

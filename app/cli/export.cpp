@@ -125,7 +125,7 @@ std::optional<FigurePainter> painter_of(const std::filesystem::path& path) {
 
 // What there is to export: the model's run, or files alone.
 struct Source {
-  std::optional<LoadedModel> loaded;
+  std::optional<OpenModel> loaded;
   std::optional<Document> document;
   FigureOrigin origin;
   FigureMaterial material;
@@ -143,7 +143,7 @@ void load(const ExportOptions& options, Source& source, ProgressLine& progress, 
     model.folder = session->model;
   }
   source.loaded = load_model(model, progress);
-  const LoadedModel& loaded = *source.loaded;
+  const OpenModel& loaded = *source.loaded;
   if (session && !session->fingerprint.empty() && session->fingerprint != loaded.model->fingerprint()) {
     throw Error(fmt::format(
         "The model in {} is not the one that the session was saved with: its weights differ; save the session again.",

@@ -24,7 +24,7 @@ int generate(const GenerateOptions& options) {
   static_cast<void>(options.parameters.read(0));
   JsonFile json(options.output.json);
   ProgressLine progress(options.output.style());
-  const LoadedModel loaded = load_model(options.model, progress);
+  const OpenModel loaded = load_model(options.model, progress);
   progress.show("reading the text", -1);
   const Document document = load_document(options.text, loaded, options.allow_long);
   const SparsityParameters parameters = options.parameters.read(document.question_tokens);

@@ -11,6 +11,7 @@
 #include "app/cli/report.h"
 #include "app/cli/table.h"
 #include "core/analysis/metrics.h"
+#include "core/run/measures.h"
 #include "core/run/trace.h"
 
 namespace dhsa::cli {
@@ -28,29 +29,6 @@ struct InspectOptions {
   std::int64_t boundaries = 24;
   std::int64_t top = 8;
   std::int64_t metrics_rows = kMetricsRows;
-};
-
-// Passes progress on, and ends the prefill once the layer is there: later ones are not asked about.
-class UntilLayer : public PrefillObserver {
- public:
-  UntilLayer(int layer, ProgressLine& progress) : layer_(layer), progress_(progress) {}
-  void stage_begins(Stage stage, int layer) override {
-    if (interrupt().cancelled()) stop.cancel();
-    progress_.show(
-        layer < 0 ? "prefill" : fmt::format("prefill, layer {} of {}, {}", layer, layer_, dhsa::name_of(stage)),
-        std::max(0.0, (layer + static_cast<double>(stage) / kStageCount) / (layer_ + 1)));
-  }
-  void attended(const AttendedLayer& layer) override {
-    if (layer.layer.index != layer_) return;
-    reached = true;
-    stop.cancel();
-  }
-  CancelToken stop;
-  bool reached = false;
-
- private:
-  int layer_;
-  ProgressLine& progress_;
 };
 
 struct Piece {
@@ -252,19 +230,20 @@ void print_layer(const Inspection& inspection, const LayerInfo& layer) {
              bytes(mask.bytes()));
   fmt::print("  keys per row   mean {:.0f}, from {} to {}\n", static_cast<double>(mask.kept_pairs()) / rows,
              count(least), count(most));
-  const MaskMetrics& m = inspection.metrics;
-  fmt::print("  density        {}\n", percent(m.density));
-  fmt::print("  retained mass  {}, worst head {}, worst 1 % of rows {}\n", percent(m.retained_mass),
-             percent(m.worst_head_mass), percent(m.worst_rows_mass));
-  fmt::print("  against oracle {} of its mass, overlap (IoU) {}\n", percent(m.of_oracle), percent(m.iou));
-  fmt::print("  output error   {}\n", percent(m.output_error));
+  const MaskMetrics& metrics = inspection.metrics;
+  for (const auto& [key, value] : metrics.values.entries()) {
+    const Measure& measure = dhsa::measure(key);
+    fmt::print("  {}{:<{}} {}\n", measure.part ? "  " : "", measure.label, measure.part ? 28 : 30,
+               shown(measure, value));
+  }
   Table heads({"head", "mask", "retained mass", "output error"});
-  for (std::size_t h = 0; h < m.head_mass.size(); ++h) {
+  for (std::size_t h = 0; h < metrics.heads.size(); ++h) {
     heads.add({std::to_string(h),
                std::to_string(mask.mask_head(static_cast<std::int64_t>(h), inspection.captured->q().heads)),
-               percent(m.head_mass[h]), percent(m.head_error[h])});
+               shown(measure("retained_mass"), metrics.heads[h].at("retained_mass")),
+               shown(measure("output_error"), metrics.heads[h].at("output_error"))});
   }
-  fmt::print("\n{}", heads.text());
+  fmt::print("\n{}\n{}", heads.text(), legend());
 }
 
 nlohmann::json inspection_json(const Inspection& inspection, const Document& document) {
@@ -316,7 +295,7 @@ int inspect(const InspectOptions& options) {
   static_cast<void>(options.parameters.read(0));
   JsonFile json(options.output.json);
   ProgressLine progress(options.output.style());
-  const LoadedModel loaded = load_model(options.model, progress);
+  const OpenModel loaded = load_model(options.model, progress);
   const Gemma2Config& config = loaded.model->config();
   // The first global layer shows most: a local one sees no further than its window.
   const auto global = std::find(config.local_layer.begin(), config.local_layer.end(), false);
@@ -336,8 +315,7 @@ int inspect(const InspectOptions& options) {
   const SparsityParameters parameters = options.parameters.read(document.question_tokens);
 
   const std::vector<MethodChoice> choices = {{dhsa::name_of(parameters.method), parameters}};
-  const std::unique_ptr<Planner> planner =
-      make_planner(parameters, document.info(), load_predictor(choices, loaded.folder));
+  const auto predictor = load_predictor(choices, loaded.folder);
   progress.clear();
   fmt::print("Model   {}\n", wrap(describe(loaded), 100, 8));
   fmt::print("Text    {}: {} tokens\n", document.name, count(document.tokens()));
@@ -349,21 +327,18 @@ int inspect(const InspectOptions& options) {
              bytes(capture_bytes(config, loaded.model->options().compute, document.tokens(), 1)), layer);
   std::fflush(stdout);
 
-  UntilLayer until(layer, progress);
-  RecordOptions record;
-  record.capture_layers = {layer};
-  TraceRecorder recorder(record, &until);
-  PrefillOptions prefill;
-  prefill.observer = &recorder;
-  prefill.cancel = &until.stop;
+  RunOptions run;
+  run.metrics_rows = run.logit_positions = run.max_new_tokens = 0;
+  run.last_layer = layer;
+  run.capture_layers = {layer};
+  run.keep_plans = true;
+  run.cancel = &interrupt();
+  run.progress = [&](const CompareProgress& state) { progress.show(state); };
   progress.restart();
-  try {
-    static_cast<void>(loaded.model->prefill(document.encoding.ids, *planner, prefill));
-  } catch (const Cancelled&) {
-    if (!until.reached) throw;
-  }
+  const RunTrace trace =
+      run_method({*loaded.model, document.encoding.ids, document.info(), nullptr, predictor}, choices.front(), run)
+          .trace;
   progress.show("measuring the mask", -1);
-  const RunTrace trace = recorder.take({});
 
   Inspection inspection;
   inspection.plan = trace.plans[static_cast<std::size_t>(layer)];
@@ -414,7 +389,8 @@ void add_inspect(CLI::App& app, Action& action) {
   number("--row", options->row, "Query row, that is token, to list chunks for [default: the last before the question]");
   number("--list", options->boundaries, "Boundaries to list; 0 all [default 24]");
   number("--top", options->top, "Kept and dropped chunks of the row to list [default 8]");
-  number("--metrics-rows", options->metrics_rows, "Measure the mask on every N-th row [default 7]");
+  number("--metrics-rows", options->metrics_rows,
+         "Measure the mask on one row in N, drawn at random; 1 all rows [default 7]");
   options->parameters.add_to(*command);
   options->output.add_to(*command);
   command->callback([options, &action] { action = [options] { return inspect(*options); }; });

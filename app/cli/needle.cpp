@@ -125,7 +125,7 @@ int needle(const NeedleChoice& options) {
   steps.counted = "prompts";
   steps.part = &NeedleResults::cells;
   steps.parse = parse_needle_results;
-  steps.run = [](const LoadedModel& loaded, NeedleResults& asked, const NeedleOptions& how) {
+  steps.run = [](const OpenModel& loaded, NeedleResults& asked, const NeedleOptions& how) {
     run_needle(*loaded.model, *loaded.tokenizer, asked, how, load_predictor(asked.methods, loaded.folder));
   };
   steps.report = report;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 
 #include "app/cli/table.h"
@@ -14,85 +15,87 @@ constexpr std::size_t kAnswerWidth = 78;
 
 std::string dash_if(bool absent, const std::string& text) { return absent ? "-" : text; }
 
-// One column per run.
-std::string summary_table(const Comparison& comparison) {
-  std::vector<std::string> headings = {""};
-  std::vector<RunSummary> summaries;
-  for (const MethodRun& run : comparison.runs) {
-    headings.push_back(run.name);
-    summaries.push_back(summarise(run));
-  }
-  Table table(headings);
-  const auto row = [&](const std::string& label,
-                       const std::function<std::string(const MethodRun&, const RunSummary&)>& cell) {
-    std::vector<std::string> cells = {label};
-    for (std::size_t i = 0; i < summaries.size(); ++i) cells.push_back(cell(comparison.runs[i], summaries[i]));
-    table.add(cells);
-  };
-  const MethodRun* dense = comparison.dense();
-
-  table.heading("Cost of the prefill");
-  row("  time", [](const MethodRun& run, const RunSummary&) { return seconds(run.seconds); });
-  if (dense != nullptr && comparison.runs.size() > 1) {
-    row("  speed-up over dense", [&](const MethodRun& run, const RunSummary&) {
-      return run.seconds > 0 ? fmt::format("{:.2f} x", dense->seconds / run.seconds) : "-";
-    });
-  }
-  row("  tokens per second", [](const MethodRun& run, const RunSummary&) {
-    return run.seconds > 0 ? count(static_cast<std::int64_t>(static_cast<double>(run.trace.tokens) / run.seconds))
-                           : "-";
-  });
-  for (int s = 0; s < kStageCount; ++s) {
-    const auto stage = static_cast<Stage>(s);
-    row(fmt::format("    {}", dhsa::name_of(stage)), [&](const MethodRun& run, const RunSummary&) {
-      const double spent = run.trace.stage_seconds(stage);
-      return fmt::format("{} {:>6}", seconds(spent), percent(run.seconds > 0 ? spent / run.seconds : 0, 0));
-    });
-  }
-  row("  peak memory", [](const MethodRun& run, const RunSummary&) { return bytes(run.peak_bytes); });
-  row("    above weights and libraries", [](const MethodRun& run, const RunSummary&) {
-    return bytes(std::max<std::int64_t>(0, run.peak_bytes - run.start_bytes));
-  });
-
-  table.heading("Masks, over all layers");
-  if (std::any_of(summaries.begin(), summaries.end(), [](const RunSummary& s) { return s.chunks > 0; })) {
-    row("  chunks per layer (mean)", [](const MethodRun&, const RunSummary& summary) {
-      return dash_if(summary.chunks <= 0, fmt::format("{:.0f}", summary.chunks));
-    });
-    row("  chunk length, median and longest", [](const MethodRun&, const RunSummary& summary) {
-      return dash_if(summary.chunks <= 0, fmt::format("{} / {}", summary.median_chunk, summary.longest_chunk));
-    });
-  }
-  row("  density", [](const MethodRun&, const RunSummary& summary) { return percent(summary.density); });
-  if (comparison.metrics_rows > 0) {
-    row("  retained mass (mean)", [](const MethodRun&, const RunSummary& s) { return percent(s.retained_mass); });
-    row("    worst head", [](const MethodRun&, const RunSummary& s) { return percent(s.worst_head_mass); });
-    row("    worst 1 % of rows", [](const MethodRun&, const RunSummary& s) { return percent(s.worst_rows_mass); });
-    row("    of the oracle's", [](const MethodRun&, const RunSummary& s) { return percent(s.of_oracle); });
-    row("  overlap with the oracle (IoU)", [](const MethodRun&, const RunSummary& s) { return percent(s.iou); });
-    row("  output error (mean)", [](const MethodRun&, const RunSummary& s) { return percent(s.output_error); });
-  }
-  const auto has_logits = [](const MethodRun& run) { return run.logits.has_value(); };
-  if (std::any_of(comparison.runs.begin(), comparison.runs.end(), has_logits)) {
-    std::int64_t positions = 0;
-    for (const MethodRun& run : comparison.runs)
-      positions = std::max(positions, run.logits ? run.logits->positions : 0);
-    table.heading(fmt::format("Next token against dense, at {} positions", count(positions)));
-    row("  mean KL(dense || sparse)", [](const MethodRun& run, const RunSummary&) {
-      return run.logits ? fmt::format("{:.4f} nats", run.logits->mean_kl) : "-";
-    });
-    row("  same top token",
-        [](const MethodRun& run, const RunSummary&) { return run.logits ? percent(run.logits->same_top) : "-"; });
-  }
-  return table.text();
+bool has(const std::vector<Values>& summaries, const Measure& measure) {
+  return std::any_of(summaries.begin(), summaries.end(),
+                     [&](const Values& values) { return values.find(measure.key) != nullptr; });
 }
 
-std::string in_percent(double share) { return fmt::format("{:.1f}", 100 * share); }
+// One column per run, one row per measure.
+class SummaryTable {
+ public:
+  explicit SummaryTable(const Comparison& comparison) : comparison_(comparison), table_(headings(comparison)) {
+    for (const MethodRun& run : comparison.runs) summaries_.push_back(summarise(run));
+  }
+
+  std::string text() {
+    add_group("Cost of the prefill", {Measure::Group::kCost});
+    add_group("Masks, over all layers", {Measure::Group::kChunks, Measure::Group::kMask});
+    std::int64_t positions = 0;
+    for (const MethodRun& run : comparison_.runs) {
+      positions = std::max(positions, run.logits ? run.logits->positions : 0);
+    }
+    add_group(fmt::format("Next token against dense, at {} positions", count(positions)), {Measure::Group::kLogits});
+    return table_.text();
+  }
+
+ private:
+  static std::vector<std::string> headings(const Comparison& comparison) {
+    std::vector<std::string> names = {""};
+    for (const MethodRun& run : comparison.runs) names.push_back(run.name);
+    return names;
+  }
+  void row(const std::string& label, const std::function<std::string(std::size_t)>& cell) {
+    std::vector<std::string> cells = {label};
+    for (std::size_t run = 0; run < summaries_.size(); ++run) cells.push_back(cell(run));
+    table_.add(cells);
+  }
+  void add_group(const std::string& heading, const std::vector<Measure::Group>& groups) {
+    bool begun = false;
+    for (const Measure& measure : measures()) {
+      const bool wanted = std::find(groups.begin(), groups.end(), measure.group) != groups.end();
+      // The stages say what planning takes.
+      if (!wanted || !has(summaries_, measure) || measure.key == "planning_share") continue;
+      if (!begun) table_.heading(heading);
+      begun = true;
+      row(fmt::format("{}{}", measure.part ? "    " : "  ", measure.label), [&](std::size_t run) {
+        const Measured* value = summaries_[run].find(measure.key);
+        return value == nullptr ? std::string("-") : shown(measure, *value);
+      });
+      if (measure.key == "prefill_seconds") add_speed_up();
+      if (measure.key == "tokens_per_second") add_stages();
+    }
+  }
+  void add_speed_up() {
+    const MethodRun* dense = comparison_.dense();
+    if (dense == nullptr || comparison_.runs.size() < 2) return;
+    row("  speed-up over dense", [&](std::size_t run) {
+      const double seconds = comparison_.runs[run].seconds;
+      return seconds > 0 ? fmt::format("{:.2f} x", dense->seconds / seconds) : "-";
+    });
+  }
+  void add_stages() {
+    for (int s = 0; s < kStageCount; ++s) {
+      const auto stage = static_cast<Stage>(s);
+      row(fmt::format("    {}", dhsa::name_of(stage)), [&](std::size_t run) {
+        const double all = comparison_.runs[run].seconds;
+        const double spent = comparison_.runs[run].trace.stage_seconds(stage);
+        return fmt::format("{} {:>6}", seconds(spent), percent(all > 0 ? spent / all : 0, 0));
+      });
+    }
+  }
+
+  const Comparison& comparison_;
+  Table table_;
+  std::vector<Values> summaries_;
+};
 
 std::string layer_table(const MethodRun& run, const Gemma2Config& config) {
-  Table table({"layer", "kind", "chunks", "med/max", "density", "mass", "head", "rows", "oracle", "IoU", "error",
-               "plan", "attend"},
-              {0, 1});
+  std::vector<std::string> headings = {"layer", "kind", "chunks", "med/max"};
+  for (const Measure& measure : measures()) {
+    if (measure.group == Measure::Group::kMask) headings.emplace_back(measure.heading);
+  }
+  headings.insert(headings.end(), {"plan", "attend"});
+  Table table(headings, {0, 1});
   for (int layer = 0; layer < run.trace.layers; ++layer) {
     const auto index = static_cast<std::size_t>(layer);
     const PlanSummary& plan = run.trace.summaries[index];
@@ -100,16 +103,14 @@ std::string layer_table(const MethodRun& run, const Gemma2Config& config) {
     const bool chunks = lengths.count > 0;
     std::vector<std::string> cells = {std::to_string(layer), config.window_of(layer) > 0 ? "local" : "global",
                                       dash_if(!chunks, std::to_string(lengths.count)),
-                                      dash_if(!chunks, fmt::format("{}/{}", lengths.median, lengths.longest)),
-                                      in_percent(plan.density())};
-    if (index < run.metrics.size()) {
-      const MaskMetrics& metrics = run.metrics[index];
-      for (const double share : {metrics.retained_mass, metrics.worst_head_mass, metrics.worst_rows_mass,
-                                 metrics.of_oracle, metrics.iou, metrics.output_error}) {
-        cells.push_back(in_percent(share));
-      }
-    } else {
-      cells.insert(cells.end(), 6, "-");
+                                      dash_if(!chunks, fmt::format("{}/{}", lengths.median, lengths.longest))};
+    Values values;
+    values.set("density", plan.density());
+    if (index < run.metrics.size()) values = run.metrics[index].values;
+    for (const Measure& measure : measures()) {
+      if (measure.group != Measure::Group::kMask) continue;
+      const Measured* value = values.find(measure.key);
+      cells.push_back(value == nullptr ? "-" : in_percent(*value));
     }
     cells.push_back(milliseconds(run.trace.stage_seconds(Stage::kPlan, layer)));
     cells.push_back(milliseconds(run.trace.stage_seconds(Stage::kAttend, layer)));
@@ -119,6 +120,44 @@ std::string layer_table(const MethodRun& run, const Gemma2Config& config) {
 }
 
 }  // namespace
+
+std::string shown(const Measure& measure, const Measured& value) {
+  const auto with_unit = [&](int places, double factor, std::string_view unit) {
+    const std::string number = fmt::format("{:.{}f}", factor * value.value, places);
+    const std::string text =
+        value.sampled() ? fmt::format("\u2248 {} \u00b1 {:.{}f}", number, factor * value.standard_error, places)
+                        : number;
+    return unit.empty() ? text : fmt::format("{} {}", text, unit);
+  };
+  switch (measure.format) {
+    case Measure::Format::kShare:
+      return with_unit(1, 100, "%");
+    case Measure::Format::kReal:
+      return with_unit(4, 1, measure.unit);
+    case Measure::Format::kSeconds:
+      return seconds(value.value);
+    case Measure::Format::kBytes:
+      return bytes(static_cast<std::int64_t>(value.value));
+    case Measure::Format::kCount:
+      return count(std::llround(value.value));
+  }
+  return {};
+}
+
+std::string in_percent(const Measured& share) {
+  const std::string number = fmt::format("{:.1f}", 100 * share.value);
+  return share.sampled() ? fmt::format("\u2248{}\u00b1{:.1f}", number, 100 * share.standard_error) : number;
+}
+
+std::string legend() {
+  std::string text;
+  for (const Measure& measure : measures()) {
+    if (measure.group == Measure::Group::kMask) text += fmt::format("{}: {} ", measure.heading, measure.help);
+  }
+  text +=
+      "\u2248: of a part of the rows (or positions), drawn at random; \u00b1: one standard error over draws of them.";
+  return "  " + wrap(text, 100, 2) + "\n";
+}
 
 std::string settings_text(const SparsityParameters& parameters) {
   const SparsityParameters defaults;
@@ -135,25 +174,13 @@ std::string settings_text(const SparsityParameters& parameters) {
 }
 
 std::string comparison_text(const Comparison& comparison, const Gemma2Config& config) {
-  std::string out = summary_table(comparison);
+  std::string out = SummaryTable(comparison).text();
   for (const MethodRun& run : comparison.runs) {
     if (run.parameters.method == Method::kDense) continue;
     out += fmt::format("\nLayers under {} (shares in %, times in ms, chunk lengths in tokens)\n{}", run.name,
                        layer_table(run, config));
   }
-  if (comparison.metrics_rows > 0) {
-    out +=
-        "\n  " +
-        wrap(fmt::format("density: kept / causal pairs, inside the window of {} keys on local layers. mass: dense "
-                         "attention mass on the kept keys, mean over rows and heads{}; head: its worst head; rows: its "
-                         "worst 1 % of rows. oracle: mass relative to the best choice of as many keys, row by row. "
-                         "error: norm of the change of the attention output, relative to dense.",
-                         config.sliding_window,
-                         comparison.metrics_rows > 1 ? fmt::format(" (every {}th row)", comparison.metrics_rows)
-                                                     : std::string()),
-             100, 2) +
-        "\n";
-  }
+  if (comparison.metrics_rows > 0) out += "\n" + legend();
   const auto answered = [](const MethodRun& run) { return run.answer_seconds > 0; };
   if (std::any_of(comparison.runs.begin(), comparison.runs.end(), answered)) {
     out += "\nAnswers\n";

@@ -57,7 +57,7 @@ Haystack file_haystack(const std::string& path) {
   return {std::filesystem::path(path).filename().string(), read_text(path)};
 }
 
-void check_context(std::int64_t longest, const LoadedModel& loaded, bool allow_long) {
+void check_context(std::int64_t longest, const OpenModel& loaded, bool allow_long) {
   const std::int64_t context = loaded.model->config().context;
   if (longest <= context || allow_long) return;
   throw Error(fmt::format(

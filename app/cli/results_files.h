@@ -65,13 +65,13 @@ struct ExperimentSteps {
   const char* counted = "";  // "prompts": what ExperimentCount counts
   Part Results::*part = nullptr;
   Results (*parse)(const std::string&, const std::string&) = nullptr;
-  std::function<void(const LoadedModel&, Results&)> prepare;  // may be empty
-  std::function<void(const LoadedModel&, Results&, const ExperimentOptions<Results>&)> run;
+  std::function<void(const OpenModel&, Results&)> prepare;  // may be empty
+  std::function<void(const OpenModel&, Results&, const ExperimentOptions<Results>&)> run;
   std::function<std::string(const Results&)> report;
 };
 
 // Throws Error where `longest` tokens are more than the model's context and not allowed.
-void check_context(std::int64_t longest, const LoadedModel& loaded, bool allow_long);
+void check_context(std::int64_t longest, const OpenModel& loaded, bool allow_long);
 [[nodiscard]] bool run_or_stop(const std::function<void()>& work);  // false: cancelled
 
 // Loads the model, goes on from the file's results under --resume, writes after every part, reports what is there at
@@ -80,7 +80,7 @@ template <class Results, class Part>
 int run_experiment(const ExperimentFlags& flags, Results results, const ExperimentSteps<Results, Part>& steps) {
   const std::string& json = flags.output.json;
   ProgressLine progress(flags.output.style());
-  const LoadedModel loaded = load_model(flags.model, progress);
+  const OpenModel loaded = load_model(flags.model, progress);
   results.model = describe(loaded);
   results.fingerprint = loaded.model->fingerprint();
   check_context(steps.longest, loaded, flags.allow_long);

@@ -42,7 +42,7 @@ int run(const RunOptions& options) {
   static_cast<void>(choices_of(options, 0));  // a wrong parameter is said before a model is loaded
   JsonFile json(options.output.json);
   ProgressLine progress(options.output.style());
-  const LoadedModel loaded = load_model(options.model, progress);
+  const OpenModel loaded = load_model(options.model, progress);
   progress.show("reading the text", -1);
   const Document document = load_document(options.text, loaded, options.allow_long);
   const std::vector<MethodChoice> choices = choices_of(options, document.question_tokens);
@@ -93,7 +93,7 @@ void add_run(CLI::App& app, Action& action) {
       ->group("Comparison");
   command
       ->add_option("--metrics-rows", options->metrics_rows,
-                   "Measure masks on every N-th row; 1 all rows, 0 no mask metrics [default 7]")
+                   "Measure masks on one row in N, drawn at random; 1 all rows, 0 no mask metrics [default 7]")
       ->type_name("N")
       ->group("Comparison");
   command

@@ -99,7 +99,7 @@ int sweep(const SweepChoice& options) {
   steps.counted = "measurements";
   steps.part = &SweepResults::points;
   steps.parse = parse_sweep_results;
-  steps.run = [](const LoadedModel& loaded, SweepResults& asked, const SweepOptions& how) {
+  steps.run = [](const OpenModel& loaded, SweepResults& asked, const SweepOptions& how) {
     run_sweep(*loaded.model, *loaded.tokenizer, asked, how, load_predictor(asked.methods, loaded.folder));
   };
   steps.report = report;

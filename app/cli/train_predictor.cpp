@@ -74,7 +74,7 @@ int train(const Options& options) {
   const AtomicFile writable(options.out);  // a path that cannot be written is refused before the work
   JsonFile json(options.output.json);
   ProgressLine progress(options.output.style());
-  const LoadedModel loaded = load_model(options.model, progress);
+  const OpenModel loaded = load_model(options.model, progress);
   const Gemma2Config& config = loaded.model->config();
   check_settings(options.settings, config.kv_heads * config.head_dim);
   progress.show("reading the texts", -1);

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "core/analysis/values.h"
 #include "core/base/error.h"
 #include "core/base/heads_view.h"
 #include "core/sparsity/key_mask.h"
@@ -13,33 +14,48 @@
 
 namespace dhsa {
 
-// The row step of reports. Prime to 8 and 16: methods that choose by every 8th or 16th row count back from the last row
-// too, and a step that shares a factor with theirs would measure them on the very rows they asked.
+// The row step of reports.
 inline constexpr std::int64_t kMetricsRows = 7;
 
 struct MetricOptions {
-  std::int64_t row_step = 1;   // every row_step-th row counted back from the last; 1: all rows
+  std::int64_t row_step = 1;   // one row in row_step, drawn at random (draw_rows, by layer); 1: all rows
   std::int64_t row_begin = 0;  // only rows in [row_begin, row_end); row_end 0: to the end
   std::int64_t row_end = 0;
   bool oracle = true;  // of-oracle and IoU
   bool output_error = true;
+  bool importance = false;  // of all rows only
   const CancelToken* cancel = nullptr;
 };
 
-// A = dense softmax with softcap, causality and window. Rows weigh the same.
+// Per key, both [L].
+struct TokenImportance {
+  // Dense attention mass that it receives, mean over heads and the query rows that see it. While sampled, what it gets
+  // from the rows just after it is taken from the row drawn there, at the same distance: keys whose own row was drawn
+  // would stand out otherwise. Sums over keys are unbiased.
+  std::vector<float> received_mass;
+  std::vector<float> retention;  // share of the query rows that see it and keep it, mean over mask heads; always exact
+  std::int64_t row_step = 1;     // of received_mass
+};
+
+// A = dense softmax with softcap, causality and window. Rows weigh the same. Values by measure (core/run/measures.cpp):
+//   density           kept / causal pairs of the whole mask, always exact; weighs its causal pairs
+//   retained_mass     mean over rows and query heads of sum of A over kept keys
+//   worst_head_mass   lowest head mean
+//   worst_rows_mass   mean of the lowest 1 % of (row, head) values
+//   of_oracle         retained mass / mass of each row's own top-k at the same number of keys
+//   iou               with that oracle, over kept pairs: sum of intersections / sum of unions
+//   output_error      ||O_sparse - O_dense|| / ||O_dense||, mean over heads
 struct MaskMetrics {
-  double density = 0;              // kept / causal pairs of the whole mask
-  double retained_mass = 0;        // mean over rows and query heads of sum of A over kept keys
-  double worst_head_mass = 0;      // lowest head mean
-  double worst_rows_mass = 0;      // mean of the lowest 1 % of (row, head) values
-  double of_oracle = 0;            // retained mass / mass of each row's own top-k at the same number of keys
-  double iou = 0;                  // with that oracle, over kept pairs: sum of intersections / sum of unions
-  double output_error = 0;         // ||O_sparse - O_dense|| / ||O_dense||, mean over heads
-  std::vector<double> head_mass;   // [H]
-  std::vector<double> head_error;  // [H]
+  Values values;
+  std::vector<Values> heads;   // [H] retained_mass, output_error
+  TokenImportance importance;  // where asked for
+  [[nodiscard]] double value(std::string_view key) const { return values.value(key); }
 };
 [[nodiscard]] MaskMetrics measure_mask(const HeadsView& q, const HeadsView& k, const HeadsView& v, const KeyMask& mask,
                                        const LayerInfo& layer, const MetricOptions& options = {});
+// What measure_mask finds where the mask keeps everything, without looking.
+[[nodiscard]] MaskMetrics metrics_of_dense(std::int64_t heads);
+// `values`, and the heads' as "head_mass" and "head_error" [H].
 void to_json(nlohmann::json& json, const MaskMetrics& metrics);
 
 // Agreement of two logit tables [rows, vocab], accumulated block by block.
@@ -48,24 +64,21 @@ class LogitAgreement {
   void add(std::span<const float> dense, std::span<const float> sparse, std::int64_t vocab);
   [[nodiscard]] double mean_kl() const;   // KL(dense || sparse) in nats, mean over positions
   [[nodiscard]] double same_top() const;  // share of positions with the same top token
-  [[nodiscard]] std::int64_t positions() const noexcept { return positions_; }
+  [[nodiscard]] std::int64_t positions() const noexcept { return static_cast<std::int64_t>(kl_.size()); }
+  // By position, in the order added.
+  [[nodiscard]] std::span<const double> kl() const noexcept { return kl_; }
+  [[nodiscard]] std::span<const double> same() const noexcept { return same_; }  // 1 or 0
 
  private:
-  double kl_ = 0;
-  std::int64_t same_ = 0;
-  std::int64_t positions_ = 0;
+  std::vector<double> kl_;
+  std::vector<double> same_;
 };
 
 // Dense attention probabilities of chosen rows of one query head: out [rows.size(), L] float32.
 void dense_rows(const HeadsView& q, const HeadsView& k, std::int64_t head, std::span<const std::int64_t> rows,
                 const LayerInfo& layer, float* out);
 
-// Per key: attention mass received from all rows after it (dense), averaged over heads and, per query row that could
-// see it; and in how many rows' masks it is kept, as a share. Both [L].
-struct TokenImportance {
-  std::vector<float> received_mass;
-  std::vector<float> retention;
-};
+// Importance alone.
 [[nodiscard]] TokenImportance token_importance(const HeadsView& q, const HeadsView& k, const KeyMask& mask,
                                                const LayerInfo& layer, std::int64_t row_step = 1,
                                                const CancelToken* cancel = nullptr);

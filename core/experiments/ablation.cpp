@@ -75,19 +75,19 @@ class MaskBench : public PrefillObserver {
     how.row_step = metrics_rows_;
     how.cancel = cancel_;
     const MaskMetrics metrics = measure_mask(layer.q, layer.k, layer.v, plan.mask, layer.layer, how);
-    sum.retained_mass += metrics.retained_mass;
-    sum.worst_rows_mass += metrics.worst_rows_mass;
-    sum.of_oracle += metrics.of_oracle;
-    sum.iou += metrics.iou;
-    sum.output_error += metrics.output_error;
-    sum.density += metrics.density;
+    sum.retained_mass += metrics.value("retained_mass");
+    sum.worst_rows_mass += metrics.value("worst_rows_mass");
+    sum.of_oracle += metrics.value("of_oracle");
+    sum.iou += metrics.value("iou");
+    sum.output_error += metrics.value("output_error");
+    sum.density += metrics.value("density");
     sum.chunks += static_cast<double>(std::max<std::size_t>(1, plan.trace.boundaries.size()) - 1);
     how.row_step = 1;
     how.oracle = how.output_error = false;
     for (std::size_t r = 0; r < text_.rows.size(); ++r) {
       how.row_begin = text_.rows[r].begin;
       how.row_end = text_.rows[r].end;
-      sum.row_mass[r] += measure_mask(layer.q, layer.k, layer.v, plan.mask, layer.layer, how).retained_mass;
+      sum.row_mass[r] += measure_mask(layer.q, layer.k, layer.v, plan.mask, layer.layer, how).value("retained_mass");
     }
   }
 
@@ -201,10 +201,10 @@ class AblationRun {
       }
       AblationSample& sample = measured[method - 1];
       if (run.logits) {
-        sample.kl = run.logits->mean_kl;
-        sample.same_top = run.logits->same_top;
+        sample.kl = run.logits->mean_kl.value;
+        sample.same_top = run.logits->same_top.value;
       }
-      sample.planning_share = summarise(run).planning_share;
+      sample.planning_share = summarise(run).value("planning_share");
       add(variants[method - 1], sample);
     };
     static_cast<void>(compare_methods(model_, text.ids,

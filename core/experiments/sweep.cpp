@@ -29,28 +29,29 @@ Document sample_text(const SweepSettings& settings, std::int64_t tokens, std::in
 }
 
 SweepSample sample_of(const MethodRun& run, const Gemma2Config& config) {
-  const RunSummary summary = summarise(run);
+  const Values summary = summarise(run);
+  const auto value = [&](const char* key) { return summary.find(key) != nullptr ? summary.value(key) : 0.0; };
   SweepSample sample;
-  sample.retained_mass = sample.retained_mass_global = summary.retained_mass;
-  sample.worst_rows_mass = summary.worst_rows_mass;
-  sample.of_oracle = summary.of_oracle;
-  sample.iou = summary.iou;
-  sample.output_error = summary.output_error;
-  sample.density = summary.density;
-  sample.planning_share = summary.planning_share;
+  sample.retained_mass = sample.retained_mass_global = value("retained_mass");
+  sample.worst_rows_mass = value("worst_rows_mass");
+  sample.of_oracle = value("of_oracle");
+  sample.iou = value("iou");
+  sample.output_error = value("output_error");
+  sample.density = value("density");
+  sample.planning_share = value("planning_share");
   sample.peak_bytes = static_cast<double>(run.peak_bytes);
   sample.extra_bytes = static_cast<double>(std::max<std::int64_t>(0, run.peak_bytes - run.start_bytes));
   double mass = 0;
   double layers = 0;
   for (std::size_t layer = 0; layer < run.metrics.size(); ++layer) {
     if (config.window_of(static_cast<std::int64_t>(layer)) > 0) continue;
-    mass += run.metrics[layer].retained_mass;
+    mass += run.metrics[layer].value("retained_mass");
     layers += 1;
   }
   if (layers > 0) sample.retained_mass_global = mass / layers;
   if (run.logits) {
-    sample.kl = run.logits->mean_kl;
-    sample.same_top = run.logits->same_top;
+    sample.kl = run.logits->mean_kl.value;
+    sample.same_top = run.logits->same_top.value;
   }
   return sample;
 }

@@ -79,14 +79,9 @@ Part part_of(const FigureSpec& spec, std::int64_t tokens) {
 }
 
 nlohmann::json facts_of(const MaskMetrics& metrics, std::int64_t row_step) {
-  return {{"measured_rows", row_step == 1 ? "all" : fmt::format("every {}th", row_step)},
-          {"density", metrics.density},
-          {"retained_mass", metrics.retained_mass},
-          {"worst_head_mass", metrics.worst_head_mass},
-          {"worst_rows_mass", metrics.worst_rows_mass},
-          {"output_error", metrics.output_error},
-          {"head_mass", metrics.head_mass},
-          {"head_error", metrics.head_error}};
+  nlohmann::json facts = metrics;
+  facts["measured_rows"] = row_step == 1 ? "all" : fmt::format("one in {}", row_step);
+  return facts;
 }
 
 MaskMetrics metrics_of(const Context& context, const FigureMaterial::Layer& layer) {
@@ -298,12 +293,12 @@ void fill_head_mass(const Context& context, FigurePanelData& data) {
     }
     const MaskMetrics metrics = metrics_of(context, kept);
     cells.row_names.push_back(std::to_string(layer));
-    density.push_back(metrics.density);
+    density.push_back(metrics.value("density"));
     for (std::size_t head = 0; head < heads; ++head) {
-      cells.values.push_back(metrics.head_mass[head]);
-      error.push_back(metrics.head_error[head]);
-      data.csv += fmt::format("{},{},{},{},{}\n", layer, head, cells.local[layer] ? 1 : 0, metrics.head_mass[head],
-                              metrics.head_error[head]);
+      cells.values.push_back(metrics.heads[head].value("retained_mass"));
+      error.push_back(metrics.heads[head].value("output_error"));
+      data.csv +=
+          fmt::format("{},{},{},{},{}\n", layer, head, cells.local[layer] ? 1 : 0, cells.values.back(), error.back());
     }
     nlohmann::json facts = facts_of(metrics, context.spec.metrics_rows);
     facts["layer"] = layer;

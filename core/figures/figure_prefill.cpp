@@ -6,6 +6,7 @@
 
 #include "core/base/memory.h"
 #include "core/figures/figure_data.h"
+#include "core/run/run.h"
 #include "core/sparsity/planner.h"
 
 namespace dhsa {
@@ -25,54 +26,6 @@ std::set<int> layers_of(const FigureSpec& spec) {
   }
   return layers;
 }
-
-MaskMetrics measured(const HeadsView& q, const HeadsView& k, const HeadsView& v, const KeyMask& mask,
-                     const LayerInfo& layer, std::int64_t row_step, const CancelToken* cancel) {
-  MetricOptions options;
-  options.row_step = row_step;
-  options.oracle = false;
-  options.cancel = cancel;
-  return measure_mask(q, k, v, mask, layer, options);
-}
-
-// Measures every layer as it passes where that is asked for, and ends the prefill after the last layer needed.
-class Watcher : public PrefillObserver {
- public:
-  Watcher(int last, bool measure, std::int64_t row_step, const FigureProgress& progress, const CancelToken* cancel)
-      : metrics(static_cast<std::size_t>(last) + 1),
-        last_(last),
-        measure_(measure),
-        row_step_(row_step),
-        progress_(progress),
-        cancel_(cancel) {}
-  void stage_begins(Stage stage, int layer) override {
-    if (cancel_ != nullptr && cancel_->cancelled()) stop.cancel();
-    if (!progress_ || layer < 0) return;
-    const double done = (layer + static_cast<double>(stage) / kStageCount) / (last_ + 1);
-    progress_(fmt::format("prefill, layer {} of {}, {}", layer, last_, name_of(stage)), done);
-  }
-  [[nodiscard]] bool wants_attention(int /*layer*/) const override { return measure_; }
-  void attended(const AttendedLayer& layer) override {
-    const int index = layer.layer.index;
-    if (measure_) {
-      metrics[static_cast<std::size_t>(index)] =
-          measured(layer.q, layer.k, layer.v, layer.plan.mask, layer.layer, row_step_, cancel_);
-    }
-    if (index < last_) return;
-    reached = true;
-    stop.cancel();
-  }
-  CancelToken stop;
-  bool reached = false;
-  std::vector<std::optional<MaskMetrics>> metrics;
-
- private:
-  int last_;
-  bool measure_;
-  std::int64_t row_step_;
-  const FigureProgress& progress_;
-  const CancelToken* cancel_;
-};
 
 }  // namespace
 
@@ -117,44 +70,45 @@ FigureMaterial prefill_for_figure(const Gemma2& model, const Document& document,
   const std::set<int> shown = layers_of(spec);
   const int last = all ? static_cast<int>(config.layers) - 1 : shown.empty() ? 0 : *shown.rbegin();
 
-  RecordOptions record;
-  record.keep_plans = true;
+  RunOptions run;
+  run.last_layer = last;
+  run.logit_positions = run.max_new_tokens = 0;
+  run.metrics_rows = all && !what_if ? spec.metrics_rows : 0;
+  run.oracle = false;
+  run.keep_plans = true;
   for (int layer = 0; layer <= last; ++layer) {
     // What-if plans layer after layer: boundaries and masks may be shared.
-    if (what_if || shown.contains(layer)) record.capture_layers.push_back(layer);
+    if (what_if || shown.contains(layer)) run.capture_layers.push_back(layer);
   }
   const std::int64_t captured = capture_bytes(config, model.options().compute, document.tokens(),
-                                              static_cast<std::int64_t>(record.capture_layers.size()));
+                                              static_cast<std::int64_t>(run.capture_layers.size()));
   if (captured > available_bytes()) {
     throw Error(
         fmt::format("Keeping queries, keys and values of {} layers takes {} MiB and {} MiB are free; show fewer "
                     "layers at once or a shorter text.",
-                    record.capture_layers.size(), captured >> 20U, available_bytes() >> 20U));
+                    run.capture_layers.size(), captured >> 20U, available_bytes() >> 20U));
   }
-  Watcher watcher(last, all && !what_if, spec.metrics_rows, progress, cancel);
-  TraceRecorder recorder(record, &watcher);
-  PrefillOptions options;
-  options.observer = &recorder;
-  options.cancel = &watcher.stop;
-  const auto planner = make_planner(ran_with, document.info(), predictor);
-  try {
-    static_cast<void>(model.prefill(document.encoding.ids, *planner, options));
-  } catch (const Cancelled&) {
-    if (!watcher.reached || (cancel != nullptr && cancel->cancelled())) throw;
-  }
+  run.cancel = cancel;
+  run.progress = [&](const CompareProgress& state) {
+    if (!progress || state.layer < 0) return;
+    const double done = (state.layer + static_cast<double>(state.stage) / kStageCount) / (last + 1);
+    progress(fmt::format("prefill, layer {} of {}, {}", state.layer, last, name_of(state.stage)), done);
+  };
+  const MethodRun done = run_method({model, document.encoding.ids, document.info(), nullptr, predictor},
+                                    {name_of(ran_with.method), ran_with}, run);
 
   FigureMaterial material;
   material.document = &document;
   material.query_heads = config.heads;
   material.local = config.local_layer;
   material.layers.resize(static_cast<std::size_t>(config.layers));
-  const RunTrace& trace = recorder.trace();
+  const RunTrace& trace = done.trace;
   const auto again = what_if ? make_planner(parameters, document.info(), predictor) : nullptr;
   for (std::size_t layer = 0; layer <= static_cast<std::size_t>(last); ++layer) {
     FigureMaterial::Layer& kept = material.layers[layer];
     kept.captured = trace.captured[layer];
     kept.plan = trace.plans[layer];
-    kept.metrics = watcher.metrics[layer];
+    if (layer < done.metrics.size()) kept.metrics = done.metrics[layer];
     if (again) {
       const CapturedLayer& from = *kept.captured;
       kept.plan = std::make_shared<const Plan>(again->plan(from.q(), from.k(), from.layer(), cancel));

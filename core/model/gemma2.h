@@ -43,11 +43,14 @@ struct PrefillOptions {
   bool keep_cache = false;                    // needed to decode afterwards
   bool keep_final_hidden = false;             // normed final states of all rows, for logits at many positions
   std::vector<std::int32_t> logit_positions;  // empty: the last only
-  std::int64_t row_block = 0;                 // rows that pass the linear layers at once; 0: as measured best
+  // The run ends with the attention of this layer, without logits; -1: it goes through. Not with keep_cache,
+  // keep_final_hidden or logit_positions.
+  int last_layer = -1;
+  std::int64_t row_block = 0;  // rows that pass the linear layers at once; 0: as measured best
 };
 
 struct PrefillResult {
-  std::vector<float> logits;        // [positions, vocab]
+  std::vector<float> logits;        // [positions, vocab]; empty with last_layer
   std::vector<float> final_hidden;  // [L, hidden] when asked for
   std::shared_ptr<KvCache> cache;   // when asked for
   double seconds = 0;               // sum of stages

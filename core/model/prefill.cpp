@@ -57,6 +57,10 @@ class PrefillRun {
     tell_hidden(0, buffers_.x);
     for (int layer = 0; layer < static_cast<int>(config_.layers); ++layer) {
       run_layer(layer);
+      if (layer == options_.last_layer) {
+        if (clock_) report(clock_->finished(true));
+        return std::move(result_);
+      }
       if (layer + 1 < static_cast<int>(config_.layers)) tell_hidden(layer + 1, buffers_.x);
     }
     finish();
@@ -157,6 +161,7 @@ class PrefillRun {
       if (result_.cache != nullptr && !in_cache) keep_window(index, k, v);
     });
     attend_layer(info, k, v);
+    if (index == options_.last_layer) return;
     const bool asked_only = index + 1 == config_.layers && !all_rows_;
     const auto for_rows = [&](const auto& work) { asked_only ? for_asked_blocks(work) : for_blocks(work); };
     stage(Stage::kOutput, index, [&] {
@@ -284,6 +289,14 @@ PrefillResult Gemma2Model::prefill(std::span<const std::int32_t> ids, Planner& p
     if (position < 0 || position >= tokens) {
       throw Error(fmt::format("Logits were asked for at position {} but the text has {} tokens.", position, tokens));
     }
+  }
+  if (options.last_layer >= config_.layers) {
+    throw Error(fmt::format("A prefill cannot end with layer {}: the model has layers 0 to {}.", options.last_layer,
+                            config_.layers - 1));
+  }
+  if (options.last_layer >= 0 &&
+      (options.keep_cache || options.keep_final_hidden || !options.logit_positions.empty())) {
+    throw Error("A prefill that ends with a layer gives no logits, final states or cache.");
   }
   const PrefillEstimate need = estimate(tokens, options);
   if (need.activations > need.available) {

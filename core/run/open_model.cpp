@@ -2,9 +2,67 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <mutex>
+#include <utility>
+#include <vector>
+
 #include "core/base/error.h"
+#include "core/run/run.h"
+#include "core/sparsity/boundary_predictor.h"
 
 namespace dhsa {
+namespace {
+
+constexpr std::size_t kKeptPredictors = 4;
+
+// What a file is known by: a retrained predictor has the same path.
+struct FileState {
+  std::filesystem::path path;
+  std::uintmax_t size = 0;
+  std::filesystem::file_time_type written;
+  bool operator==(const FileState&) const = default;
+};
+
+std::shared_ptr<const BoundaryPredictor> cached_predictor(const std::filesystem::path& path) {
+  static std::mutex mutex;
+  static std::vector<std::pair<FileState, std::shared_ptr<const BoundaryPredictor>>> kept;  // newest last
+  std::error_code failed;
+  FileState state{std::filesystem::absolute(path), std::filesystem::file_size(path, failed), {}};
+  if (!failed) state.written = std::filesystem::last_write_time(path, failed);
+  if (failed) return BoundaryPredictor::load(path);  // says what is wrong with it
+  const std::lock_guard lock(mutex);
+  const auto known = std::find_if(kept.begin(), kept.end(), [&](const auto& one) { return one.first == state; });
+  if (known != kept.end()) return known->second;
+  auto predictor = BoundaryPredictor::load(path);
+  std::erase_if(kept, [&](const auto& one) { return one.first.path == state.path; });
+  if (kept.size() == kKeptPredictors) kept.erase(kept.begin());
+  kept.emplace_back(std::move(state), predictor);
+  return predictor;
+}
+
+}  // namespace
+
+OpenModel open_model(const std::filesystem::path& folder, const OpenModelOptions& options) {
+  const auto tell = [&](const char* what) {
+    if (options.progress) options.progress(what);
+  };
+  if (!std::filesystem::is_directory(folder)) {
+    throw Error(fmt::format("{} is not a folder; choose the folder of a Gemma 2 model.", folder.string()));
+  }
+  OpenModel opened;
+  opened.folder = folder;
+  tell("loading the model");
+  const Gemma2Config config = read_config(folder / "config.json");
+  opened.tokenizer = Tokenizer::of_model(folder, config.vocab_size);
+  check_vocabulary(config, *opened.tokenizer);
+  opened.model = Gemma2::load(folder, options.model, options.cancel);
+  if (options.warm_up) {
+    tell("warming up");
+    warm_up(*opened.model, options.cancel);
+  }
+  return opened;
+}
 
 void check_vocabulary(const Gemma2Config& config, const Tokenizer& tokenizer) {
   if (tokenizer.size() > config.vocab_size) {
@@ -19,6 +77,22 @@ void check_vocabulary(const Gemma2Config& config, const Tokenizer& tokenizer) {
                     "belong together.",
                     tokenizer.bos(), config.bos_token));
   }
+}
+
+std::shared_ptr<const BoundaryPredictor> open_predictor(const SparsityParameters& parameters,
+                                                        const std::filesystem::path& model_folder) {
+  const bool may_do_without = parameters.boundaries == BoundarySource::kAuto;
+  if (parameters.method != Method::kDhsa || (!may_do_without && parameters.boundaries != BoundarySource::kLearned)) {
+    return nullptr;
+  }
+  if (!parameters.predictor.empty()) return cached_predictor(parameters.predictor);
+  const std::filesystem::path own = model_folder / "predictor.safetensors";
+  if (std::filesystem::exists(own)) return cached_predictor(own);
+  if (may_do_without) return nullptr;
+  throw Error(
+      fmt::format("Learned boundaries need a predictor and {} has none; name a predictor file or take "
+                  "boundaries key-shift.",
+                  model_folder.string()));
 }
 
 }  // namespace dhsa

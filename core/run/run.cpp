@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/base/memory.h"
+#include "core/run/measures.h"
 #include "core/text/tokenizer.h"
 
 namespace dhsa {
@@ -15,12 +16,12 @@ namespace {
 
 // Shares of one run's time, for the progress bar only.
 constexpr double kPrefillShare = 0.8;
-constexpr double kLogitsShare = 0.1;
+constexpr double kAnswerShare = 0.1;
 constexpr std::int64_t kWarmUpTokens = 256;
 
 class Reporter {
  public:
-  Reporter(const CompareOptions& options, int runs) : options_(options) { state_.runs = runs; }
+  Reporter(const RunOptions& options, int runs) : options_(options) { state_.runs = runs; }
   void begin_run(int run, const std::string& name, int layers) {
     state_.run = run;
     state_.name = name;
@@ -31,9 +32,9 @@ class Reporter {
     state_.phase = phase;
     const double of_run = phase == CompareProgress::Phase::kWarmUp    ? 0
                           : phase == CompareProgress::Phase::kPrefill ? kPrefillShare * share
-                          : phase == CompareProgress::Phase::kLogits
-                              ? kPrefillShare + kLogitsShare * share
-                              : kPrefillShare + kLogitsShare + (1 - kPrefillShare - kLogitsShare) * share;
+                          : phase == CompareProgress::Phase::kAnswer
+                              ? kPrefillShare + kAnswerShare * share
+                              : kPrefillShare + kAnswerShare + (1 - kPrefillShare - kAnswerShare) * share;
     state_.fraction = (state_.run + of_run) / std::max(1, state_.runs);
     if (options_.progress) options_.progress(state_);
   }
@@ -46,24 +47,62 @@ class Reporter {
   }
 
  private:
-  const CompareOptions& options_;
+  const RunOptions& options_;
   CompareProgress state_;
 };
 
-MaskMetrics of_dense(std::int64_t heads) {
-  MaskMetrics metrics;
-  metrics.density = metrics.retained_mass = metrics.worst_head_mass = metrics.worst_rows_mass = 1;
-  metrics.of_oracle = metrics.iou = 1;
-  metrics.head_mass.assign(static_cast<std::size_t>(heads), 1.0);
-  metrics.head_error.assign(static_cast<std::size_t>(heads), 0.0);
-  return metrics;
+int layers_of(const Gemma2& model, const RunOptions& options) {
+  return options.last_layer >= 0 ? options.last_layer + 1 : static_cast<int>(model.config().layers);
 }
 
-// Measures each layer's mask while its q, k and v are alive; observer time is not counted in any stage.
+// The outermost observer: keeps what those inside it use and keep out of the run's memory.
+class Accounts : public PrefillObserver {
+ public:
+  explicit Accounts(PrefillObserver& inside) : inside_(inside) {}
+  void prefill_begins(std::int64_t tokens, int layers) override {
+    outside([&] { inside_.prefill_begins(tokens, layers); });
+  }
+  void stage_begins(Stage stage, int layer) override {
+    outside([&] { inside_.stage_begins(stage, layer); });
+  }
+  void stage_ends(const StageReport& report) override {
+    outside([&] { inside_.stage_ends(report); });
+  }
+  [[nodiscard]] bool wants_attention(int layer) const override { return inside_.wants_attention(layer); }
+  void attended(const AttendedLayer& layer) override {
+    outside([&] { inside_.attended(layer); });
+  }
+  [[nodiscard]] bool wants_hidden(int index) const override { return inside_.wants_hidden(index); }
+  void hidden(int index, const HeadsView& states) override {
+    outside([&] { inside_.hidden(index, states); });
+  }
+  // Most of the process so far, less what has been kept.
+  [[nodiscard]] std::int64_t peak_bytes() const { return std::max(peak_, peak_resident_bytes() - kept_); }
+
+ private:
+  template <class Work>
+  void outside(const Work& work) {
+    const std::int64_t before = resident_bytes();
+    const std::int64_t highest = peak_resident_bytes();
+    peak_ = std::max(peak_, highest - kept_);
+    work();
+    // Reset only where there is something to forget: it returns freed memory, which the run would have used again.
+    if (peak_resident_bytes() > highest || resident_bytes() > before + kUnnoticed) reset_peak_resident();
+    kept_ += std::max<std::int64_t>(0, resident_bytes() - before);
+  }
+
+  static constexpr std::int64_t kUnnoticed = 1 << 20;
+  PrefillObserver& inside_;
+  std::int64_t peak_ = 0;
+  std::int64_t kept_ = 0;
+};
+
+// Measures each layer's mask while its q, k and v are alive, and passes all on to the caller's observer.
 class Meter : public PrefillObserver {
  public:
-  Meter(const CompareOptions& options, Method method, Reporter& reporter)
-      : options_(options), method_(method), reporter_(reporter) {}
+  Meter(const RunOptions& options, const SparsityParameters& parameters, Reporter& reporter)
+      : options_(options), parameters_(parameters), reporter_(reporter) {}
+  void watch(const TraceRecorder& recorder) { recorder_ = &recorder; }
 
   void prefill_begins(std::int64_t tokens, int layers) override {
     if (options_.observer != nullptr) options_.observer->prefill_begins(tokens, layers);
@@ -76,19 +115,27 @@ class Meter : public PrefillObserver {
     if (options_.observer != nullptr) options_.observer->stage_ends(report);
   }
   [[nodiscard]] bool wants_attention(int layer) const override {
-    return measures() || (options_.observer != nullptr && options_.observer->wants_attention(layer));
+    return options_.measured || (options_.metrics_rows > 0 && !dense()) ||
+           (options_.observer != nullptr && options_.observer->wants_attention(layer));
   }
   void attended(const AttendedLayer& layer) override {
-    if (measures()) {
+    if (options_.measured) {
+      const auto index = static_cast<std::size_t>(layer.layer.index);
+      const auto& captured = recorder_->trace().captured[index];
+      const auto& plan = recorder_->trace().plans[index];
+      const std::int64_t step = std::max<std::int64_t>(1, options_.metrics_rows);
+      const auto measured = captured ? measure_layer(plan, captured, parameters_, step, options_.cancel)
+                                     : measure_layer(plan, layer, parameters_, step, options_.cancel);
+      metrics_.push_back({measured->metrics.values, measured->metrics.heads, {}});
+      options_.measured(measured);
+    } else if (options_.metrics_rows > 0 && dense()) {
+      metrics_.push_back(metrics_of_dense(layer.q.heads));
+    } else if (options_.metrics_rows > 0) {
       MetricOptions how;
       how.row_step = options_.metrics_rows;
+      how.oracle = options_.oracle;
       how.cancel = options_.cancel;
-      // What measuring takes is no part of the run's memory.
-      peak_bytes_ = std::max(peak_bytes_, peak_resident_bytes());
       metrics_.push_back(measure_mask(layer.q, layer.k, layer.v, layer.plan.mask, layer.layer, how));
-      reset_peak_resident();
-    } else if (options_.metrics_rows > 0) {
-      metrics_.push_back(of_dense(layer.q.heads));
     }
     if (options_.observer != nullptr) options_.observer->attended(layer);
   }
@@ -99,160 +146,148 @@ class Meter : public PrefillObserver {
     if (options_.observer != nullptr) options_.observer->hidden(index, states);
   }
   [[nodiscard]] std::vector<MaskMetrics> take() { return std::move(metrics_); }
-  [[nodiscard]] std::int64_t peak_bytes() const {
-    return peak_bytes_;
-  }  // of the process, before the last layer's metrics
 
  private:
-  [[nodiscard]] bool measures() const { return options_.metrics_rows > 0 && method_ != Method::kDense; }
+  [[nodiscard]] bool dense() const { return parameters_.method == Method::kDense; }
 
-  const CompareOptions& options_;
-  Method method_;
+  const RunOptions& options_;
+  const SparsityParameters& parameters_;
   Reporter& reporter_;
+  const TraceRecorder* recorder_ = nullptr;
   std::vector<MaskMetrics> metrics_;
-  std::int64_t peak_bytes_ = 0;
 };
 
-// Evenly spread rows of [tokens, hidden], counted back from the last, so that long documents stay affordable.
-std::vector<float> spread_rows(const std::vector<float>& states, std::int64_t tokens, std::int64_t hidden,
-                               std::int64_t most) {
-  const std::int64_t step = (tokens + most - 1) / most;
-  std::vector<float> rows;
-  rows.reserve(static_cast<std::size_t>((tokens / step + 1) * hidden));
-  for (std::int64_t row = (tokens - 1) % step; row < tokens; row += step) {
-    rows.insert(rows.end(), states.begin() + row * hidden, states.begin() + (row + 1) * hidden);
+// At most `most` positions, spread over the text: long documents stay affordable.
+std::shared_ptr<const FinalStates> states_at_positions(const std::vector<float>& all, std::int64_t tokens,
+                                                       std::int64_t hidden, std::int64_t most) {
+  auto kept = std::make_shared<FinalStates>();
+  kept->positions = draw_rows(0, tokens, (tokens + most - 1) / most);
+  kept->states.reserve(static_cast<std::size_t>(kept->positions.size() * hidden));
+  for (const std::int64_t row : kept->positions.rows) {
+    kept->states.insert(kept->states.end(), all.begin() + row * hidden, all.begin() + (row + 1) * hidden);
   }
-  return rows;
+  return kept;
 }
 
-LogitCloseness compare_logits(const Gemma2& model, std::span<const float> dense, std::span<const float> sparse,
-                              Reporter& reporter, const CancelToken* cancel) {
+void write_answer(MethodRun& run, const RunSubject& subject, const PrefillResult& result, const RunOptions& options,
+                  Reporter& reporter) {
+  const auto begin = std::chrono::steady_clock::now();
+  reporter.tell(CompareProgress::Phase::kAnswer, 0);
+  const Tokenizer* tokenizer = subject.tokenizer;
+  std::vector<std::int32_t> so_far;
+  std::string shown;
+  run.answer = generate_greedy(subject.model, result, options.max_new_tokens, options.cancel, [&](std::int32_t token) {
+    so_far.push_back(token);
+    reporter.tell(CompareProgress::Phase::kAnswer,
+                  static_cast<double>(so_far.size()) / static_cast<double>(options.max_new_tokens));
+    if (tokenizer == nullptr || !options.answer_piece) return;
+    // A character may be spread over several byte pieces: hold back one that is not complete yet.
+    const std::string text = tokenizer->decode(so_far);
+    if (text.size() > shown.size() && text.starts_with(shown) && !text.ends_with("\xef\xbf\xbd")) {
+      options.answer_piece(text.substr(shown.size()));
+      shown = text;
+    }
+  });
+  if (tokenizer != nullptr) {
+    run.answer_text = tokenizer->decode(run.answer);
+    if (options.answer_piece && run.answer_text.size() > shown.size() && run.answer_text.starts_with(shown)) {
+      options.answer_piece(run.answer_text.substr(shown.size()));
+    }
+  }
+  run.answer_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+void check_options(const RunOptions& options) {
+  if (options.metrics_rows < 0 || options.logit_positions < 0 || options.max_new_tokens < 0) {
+    throw Error("The metrics rows, logit positions and new tokens of a run cannot be negative.");
+  }
+  if (options.last_layer >= 0 && (options.logit_positions > 0 || options.max_new_tokens > 0)) {
+    throw Error("A run that ends before the last layer has no logits and no answer.");
+  }
+}
+
+MethodRun run_one(const RunSubject& subject, const MethodChoice& choice, const RunOptions& options,
+                  Reporter& reporter) {
+  const SparsityParameters parameters = resolved(choice.parameters, subject.predictor != nullptr);
+  Meter meter(options, choice.parameters, reporter);
+  RecordOptions record;
+  record.capture_layers = options.capture_layers;
+  record.keep_plans = options.keep_plans || options.measured;
+  TraceRecorder recorder(record, &meter);
+  meter.watch(recorder);
+  Accounts accounts(recorder);
+  PrefillOptions prefill;
+  prefill.observer = &accounts;
+  prefill.cancel = options.cancel;
+  prefill.keep_cache = options.max_new_tokens > 0;
+  prefill.keep_final_hidden = options.logit_positions > 0;
+  prefill.last_layer = options.last_layer;
+  const std::unique_ptr<Planner> planner = make_planner(choice.parameters, subject.document, subject.predictor);
+  PrefillResult result = subject.model.prefill(subject.ids, *planner, prefill);
+  if (subject.model.options().device == Device::kCpu) result.peak_bytes = accounts.peak_bytes();
+
+  MethodRun run;
+  run.name = choice.name;
+  run.parameters = parameters;
+  run.trace = recorder.take(result);
+  run.metrics = meter.take();
+  run.seconds = result.seconds;
+  run.peak_bytes = result.peak_bytes;
+  run.start_bytes = result.start_bytes;
+  if (prefill.keep_final_hidden) {
+    run.states = states_at_positions(result.final_hidden, run.trace.tokens, subject.model.config().hidden_size,
+                                     options.logit_positions);
+    result.final_hidden = {};
+  }
+  if (options.max_new_tokens > 0) write_answer(run, subject, result, options, reporter);
+  return run;
+}
+
+}  // namespace
+
+MethodRun run_method(const RunSubject& subject, const MethodChoice& choice, const RunOptions& options) {
+  check_options(options);
+  Reporter reporter(options, 1);
+  reporter.begin_run(0, choice.name, layers_of(subject.model, options));
+  return run_one(subject, choice, options, reporter);
+}
+
+void warm_up(const Gemma2& model, const CancelToken* cancel) {
+  const std::vector<std::int32_t> few(static_cast<std::size_t>(std::min(kWarmUpTokens, model.config().context)), 0);
+  SparsityParameters dense;
+  dense.method = Method::kDense;
+  PrefillOptions options;
+  options.cancel = cancel;
+  static_cast<void>(model.prefill(few, *make_planner(dense, {static_cast<std::int64_t>(few.size()), {}}), options));
+}
+
+LogitCloseness compare_logits(const Gemma2& model, const FinalStates& dense, const FinalStates& other,
+                              const std::function<void(double)>& between, const CancelToken* cancel) {
+  if (dense.positions.rows != other.positions.rows) {
+    throw Error("Logits of two runs can only be compared at the same positions of the same text.");
+  }
   const std::int64_t hidden = model.config().hidden_size;
   const std::int64_t vocab = model.config().vocab_size;
-  const std::int64_t rows = static_cast<std::int64_t>(dense.size()) / hidden;
+  const std::int64_t rows = dense.positions.size();
   const std::int64_t block = std::clamp<std::int64_t>((std::int64_t{8} << 20) / vocab, 1, 256);
   std::vector<float> left(static_cast<std::size_t>(std::min(block, rows) * vocab));
   std::vector<float> right(left.size());
   LogitAgreement agreement;
   for (std::int64_t at = 0; at < rows; at += block) {
     if (cancel != nullptr) cancel->check();
-    reporter.tell(CompareProgress::Phase::kLogits, static_cast<double>(at) / static_cast<double>(rows));
+    if (between) between(static_cast<double>(at) / static_cast<double>(rows));
     const std::int64_t count = std::min(block, rows - at);
-    const auto part = [&](std::span<const float> states) {
-      return states.subspan(static_cast<std::size_t>(at * hidden), static_cast<std::size_t>(count * hidden));
+    const auto part = [&](const FinalStates& states) {
+      return std::span(states.states)
+          .subspan(static_cast<std::size_t>(at * hidden), static_cast<std::size_t>(count * hidden));
     };
     model.logits(part(dense), count, left.data());
-    model.logits(part(sparse), count, right.data());
+    model.logits(part(other), count, right.data());
     const auto values = static_cast<std::size_t>(count * vocab);
     agreement.add(std::span(left).first(values), std::span(right).first(values), vocab);
   }
-  return {agreement.mean_kl(), agreement.same_top(), agreement.positions()};
+  return {sampled_mean(agreement.kl(), dense.positions), sampled_mean(agreement.same(), dense.positions), rows};
 }
-
-class Runner {
- public:
-  Runner(const Gemma2& model, std::span<const std::int32_t> ids, const DocumentInfo& document,
-         const CompareOptions& options, const Tokenizer* tokenizer, std::shared_ptr<const BoundaryPredictor> predictor,
-         int runs, bool with_dense)
-      : model_(model),
-        ids_(ids),
-        document_(document),
-        options_(options),
-        tokenizer_(tokenizer),
-        predictor_(std::move(predictor)),
-        reporter_(options, runs),
-        logits_(with_dense && runs > 1 && options.logit_positions > 0) {}
-
-  void warm_up() {
-    reporter_.tell(CompareProgress::Phase::kWarmUp, 0);
-    SparsityParameters dense;
-    dense.method = Method::kDense;
-    const std::span<const std::int32_t> few = ids_.first(std::min<std::size_t>(ids_.size(), kWarmUpTokens));
-    const std::unique_ptr<Planner> planner = make_planner(dense, {static_cast<std::int64_t>(few.size()), {}});
-    PrefillOptions options;
-    options.cancel = options_.cancel;
-    static_cast<void>(model_.prefill(few, *planner, options));
-  }
-
-  MethodRun run(int number, const MethodChoice& choice) {
-    const SparsityParameters& parameters = choice.parameters;
-    const std::int64_t tokens = static_cast<std::int64_t>(ids_.size());
-    const std::int64_t hidden = model_.config().hidden_size;
-    reporter_.begin_run(number, choice.name, static_cast<int>(model_.config().layers));
-    Meter meter(options_, parameters.method, reporter_);
-    RecordOptions record;
-    record.capture_layers = options_.capture_layers;
-    record.keep_plans = options_.keep_plans;
-    TraceRecorder recorder(record, &meter);
-    PrefillOptions options;
-    options.observer = &recorder;
-    options.cancel = options_.cancel;
-    options.keep_cache = options_.max_new_tokens > 0;
-    options.keep_final_hidden = logits_;
-    const std::unique_ptr<Planner> planner = make_planner(parameters, document_, predictor_);
-    PrefillResult result = model_.prefill(ids_, *planner, options);
-    if (model_.options().device == Device::kCpu) result.peak_bytes = std::max(result.peak_bytes, meter.peak_bytes());
-
-    MethodRun run;
-    run.name = choice.name;
-    run.parameters = resolved(parameters, predictor_ != nullptr);
-    run.trace = recorder.take(result);
-    run.metrics = meter.take();
-    run.seconds = result.seconds;
-    run.peak_bytes = result.peak_bytes;
-    run.start_bytes = result.start_bytes;
-    if (logits_) {
-      std::vector<float> rows = spread_rows(result.final_hidden, tokens, hidden, options_.logit_positions);
-      result.final_hidden = {};
-      if (parameters.method == Method::kDense) {
-        dense_rows_ = std::move(rows);
-      } else {
-        run.logits = compare_logits(model_, dense_rows_, rows, reporter_, options_.cancel);
-      }
-    }
-    if (options_.max_new_tokens > 0) answer(run, result);
-    return run;
-  }
-
- private:
-  void answer(MethodRun& run, const PrefillResult& result) {
-    const auto begin = std::chrono::steady_clock::now();
-    reporter_.tell(CompareProgress::Phase::kAnswer, 0);
-    std::vector<std::int32_t> so_far;
-    std::string shown;
-    run.answer = generate_greedy(model_, result, options_.max_new_tokens, options_.cancel, [&](std::int32_t token) {
-      so_far.push_back(token);
-      reporter_.tell(CompareProgress::Phase::kAnswer,
-                     static_cast<double>(so_far.size()) / static_cast<double>(options_.max_new_tokens));
-      if (tokenizer_ == nullptr || !options_.answer_piece) return;
-      // A character may be spread over several byte pieces: hold back one that is not complete yet.
-      const std::string text = tokenizer_->decode(so_far);
-      if (text.size() > shown.size() && text.starts_with(shown) && !text.ends_with("\xef\xbf\xbd")) {
-        options_.answer_piece(text.substr(shown.size()));
-        shown = text;
-      }
-    });
-    if (tokenizer_ != nullptr) {
-      run.answer_text = tokenizer_->decode(run.answer);
-      if (options_.answer_piece && run.answer_text.size() > shown.size() && run.answer_text.starts_with(shown)) {
-        options_.answer_piece(run.answer_text.substr(shown.size()));
-      }
-    }
-    run.answer_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  }
-
-  const Gemma2& model_;
-  std::span<const std::int32_t> ids_;
-  const DocumentInfo& document_;
-  const CompareOptions& options_;
-  const Tokenizer* tokenizer_;
-  std::shared_ptr<const BoundaryPredictor> predictor_;
-  Reporter reporter_;
-  bool logits_;
-  std::vector<float> dense_rows_;
-};
-
-}  // namespace
 
 const MethodRun* Comparison::dense() const {
   for (const MethodRun& run : runs) {
@@ -265,9 +300,7 @@ Comparison compare_methods(const Gemma2& model, std::span<const std::int32_t> id
                            std::span<const MethodChoice> methods, const CompareOptions& options,
                            const Tokenizer* tokenizer, std::shared_ptr<const BoundaryPredictor> predictor) {
   if (methods.empty()) throw Error("There is no method to run; name at least one.");
-  if (options.metrics_rows < 0 || options.logit_positions < 0 || options.max_new_tokens < 0) {
-    throw Error("The metrics rows, logit positions and new tokens of a run cannot be negative.");
-  }
+  check_options(options);
   // Everything that can be refused is refused before the first run.
   std::vector<std::size_t> order(methods.size());
   for (std::size_t i = 0; i < methods.size(); ++i) {
@@ -283,13 +316,28 @@ Comparison compare_methods(const Gemma2& model, std::span<const std::int32_t> id
   comparison.tokens = static_cast<std::int64_t>(ids.size());
   comparison.metrics_rows = options.metrics_rows;
   comparison.runs.resize(methods.size());
-  Runner runner(model, ids, document, options, tokenizer, std::move(predictor), static_cast<int>(methods.size()),
-                with_dense);
-  if (options.warm_up) runner.warm_up();
+  Reporter reporter(options, static_cast<int>(methods.size()));
+  if (options.warm_up) {
+    reporter.tell(CompareProgress::Phase::kWarmUp, 0);
+    warm_up(model, options.cancel);
+  }
+  RunOptions each = options;
+  if (!with_dense || methods.size() == 1) each.logit_positions = 0;
+  const RunSubject subject{model, ids, document, tokenizer, std::move(predictor)};
+  std::shared_ptr<const FinalStates> dense;
   int number = 0;
   for (const std::size_t i : order) {
-    comparison.runs[i] = runner.run(number++, methods[i]);
-    if (options.finished) options.finished(i, comparison.runs[i]);
+    reporter.begin_run(number++, methods[i].name, layers_of(model, options));
+    MethodRun& run = comparison.runs[i] = run_one(subject, methods[i], each, reporter);
+    const std::shared_ptr<const FinalStates> states = std::exchange(run.states, nullptr);
+    if (run.parameters.method == Method::kDense) {
+      dense = states;
+    } else if (states) {
+      run.logits = compare_logits(
+          model, *dense, *states, [&](double done) { reporter.tell(CompareProgress::Phase::kLogits, done); },
+          options.cancel);
+    }
+    if (options.finished) options.finished(i, run);
   }
   return comparison;
 }
@@ -306,8 +354,15 @@ ChunkLengths chunk_lengths(std::span<const std::int32_t> boundaries) {
   return lengths;
 }
 
-RunSummary summarise(const MethodRun& run) {
-  RunSummary summary;
+Values summarise(const MethodRun& run) {
+  Values summary;
+  const auto tokens = static_cast<double>(run.trace.tokens);
+  summary.set("prefill_seconds", run.seconds);
+  summary.set("tokens_per_second", run.seconds > 0 ? tokens / run.seconds : 0.0);
+  summary.set("planning_share", run.seconds > 0 ? run.trace.stage_seconds(Stage::kPlan) / run.seconds : 0.0);
+  summary.set("peak_bytes", static_cast<double>(run.peak_bytes));
+  summary.set("extra_bytes", static_cast<double>(std::max<std::int64_t>(0, run.peak_bytes - run.start_bytes)));
+
   double kept = 0;
   double causal = 0;
   double layers_with_chunks = 0;
@@ -322,56 +377,63 @@ RunSummary summarise(const MethodRun& run) {
       joined.push_back(joined.back() + boundaries[c + 1] - boundaries[c]);
     }
   }
-  summary.density = causal > 0 ? kept / causal : 0;
-  const ChunkLengths lengths = chunk_lengths(joined);
-  summary.chunks = layers_with_chunks > 0 ? static_cast<double>(lengths.count) / layers_with_chunks : 0;
-  summary.median_chunk = lengths.median;
-  summary.longest_chunk = lengths.longest;
-  summary.planning_share = run.seconds > 0 ? run.trace.stage_seconds(Stage::kPlan) / run.seconds : 0;
-  if (run.metrics.empty()) return summary;
-  summary.worst_head_mass = summary.worst_rows_mass = 1;
-  for (const MaskMetrics& metrics : run.metrics) {
-    const double share = 1.0 / static_cast<double>(run.metrics.size());
-    summary.retained_mass += share * metrics.retained_mass;
-    summary.of_oracle += share * metrics.of_oracle;
-    summary.iou += share * metrics.iou;
-    summary.output_error += share * metrics.output_error;
-    summary.worst_head_mass = std::min(summary.worst_head_mass, metrics.worst_head_mass);
-    summary.worst_rows_mass = std::min(summary.worst_rows_mass, metrics.worst_rows_mass);
+  if (layers_with_chunks > 0) {
+    const ChunkLengths lengths = chunk_lengths(joined);
+    summary.set("chunks", static_cast<double>(lengths.count) / layers_with_chunks);
+    summary.set("median_chunk", static_cast<double>(lengths.median));
+    summary.set("longest_chunk", static_cast<double>(lengths.longest));
+  }
+  std::vector<Values> layers;
+  for (const MaskMetrics& metrics : run.metrics) layers.push_back(metrics.values);
+  const Values masks = combine(layers);
+  for (const auto& [key, value] : masks.entries()) summary.set(key, value);
+  Measured density;
+  density.value = causal > 0 ? kept / causal : 0;
+  density.weight = causal;
+  summary.set("density", density);
+  if (run.logits) {
+    summary.set("mean_kl_nats", run.logits->mean_kl);
+    summary.set("same_top", run.logits->same_top);
   }
   return summary;
 }
 
+namespace {
+
+Values of_group(const Values& values, Measure::Group group) {
+  Values chosen;
+  for (const auto& [key, value] : values.entries()) {
+    if (measure(key).group == group) chosen.set(key, value);
+  }
+  return chosen;
+}
+
+}  // namespace
+
 void to_json(nlohmann::json& json, const MethodRun& run) {
-  const RunSummary summary = summarise(run);
-  const auto tokens = static_cast<double>(run.trace.tokens);
+  const Values summary = summarise(run);
   json = {{"name", run.name},
           {"method", name_of(run.parameters.method)},
           {"parameters", run.parameters},
           {"prefill_seconds", run.seconds},
-          {"tokens_per_second", run.seconds > 0 ? tokens / run.seconds : 0.0},
+          {"tokens_per_second", summary.value("tokens_per_second")},
           {"peak_bytes", run.peak_bytes},
           {"start_bytes", run.start_bytes},
-          {"planning_share", summary.planning_share},
-          {"density", summary.density},
+          {"planning_share", summary.value("planning_share")},
+          {"density", summary.value("density")},
           {"trace", run.trace}};
-  if (summary.chunks > 0) {
-    json["chunks"] = {
-        {"mean_count", summary.chunks}, {"median_length", summary.median_chunk}, {"longest", summary.longest_chunk}};
+  if (summary.find("chunks") != nullptr) {
+    json["chunks"] = {{"mean_count", summary.value("chunks")},
+                      {"median_length", static_cast<std::int64_t>(summary.value("median_chunk"))},
+                      {"longest", static_cast<std::int64_t>(summary.value("longest_chunk"))}};
   }
   if (!run.metrics.empty()) {
-    json["mask"] = {{"retained_mass", summary.retained_mass},
-                    {"worst_head_mass", summary.worst_head_mass},
-                    {"worst_rows_mass", summary.worst_rows_mass},
-                    {"of_oracle", summary.of_oracle},
-                    {"iou", summary.iou},
-                    {"output_error", summary.output_error},
-                    {"layers", run.metrics}};
+    json["mask"] = of_group(summary, Measure::Group::kMask);
+    json["mask"]["layers"] = run.metrics;
   }
   if (run.logits) {
-    json["logits"] = {{"mean_kl_nats", run.logits->mean_kl},
-                      {"same_top", run.logits->same_top},
-                      {"positions", run.logits->positions}};
+    json["logits"] = of_group(summary, Measure::Group::kLogits);
+    json["logits"]["positions"] = run.logits->positions;
   }
   if (run.answer_seconds > 0) {
     json["answer"] = {{"tokens", run.answer}, {"text", run.answer_text}, {"seconds", run.answer_seconds}};

@@ -1,5 +1,5 @@
-// Several methods on the same tokens: what each costs, what its masks are worth, what it answers. The command line's
-// report, the window's runs table and sweeps are made of this.
+// One runner: a prefill under a method with all that is asked about it – trace, masks measured layer by layer, logits
+// against dense, an answer. The command's reports, the window, sweeps and figures are made of this.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include "core/base/error.h"
 #include "core/model/gemma2.h"
 #include "core/run/trace.h"
+#include "core/run/what_if.h"
 #include "core/sparsity/parameters.h"
 #include "core/sparsity/planner.h"
 
@@ -24,7 +25,7 @@ class Tokenizer;
 
 // Progress of a comparison; reported at every stage, on the thread that computes.
 struct CompareProgress {
-  enum class Phase : std::uint8_t { kWarmUp, kPrefill, kLogits, kAnswer };
+  enum class Phase : std::uint8_t { kWarmUp, kPrefill, kAnswer, kLogits };
   Phase phase = Phase::kWarmUp;
   int run = 0;  // of `runs`
   int runs = 0;
@@ -41,41 +42,74 @@ struct MethodChoice {
   SparsityParameters parameters;
 };
 
-struct MethodRun;
+// What is run; alive as long as the run.
+struct RunSubject {
+  const Gemma2& model;
+  std::span<const std::int32_t> ids;
+  DocumentInfo document;
+  const Tokenizer* tokenizer = nullptr;                          // null: no answer texts
+  std::shared_ptr<const BoundaryPredictor> predictor = nullptr;  // may be null unless boundaries are learned
+};
 
-struct CompareOptions {
-  std::int64_t metrics_rows = kMetricsRows;  // mask metrics look at every n-th row; 0: no mask metrics
-  std::int64_t logit_positions = 2048;       // positions at which logits are compared with dense; 0: none
+struct RunOptions {
+  std::int64_t metrics_rows = kMetricsRows;  // masks are measured on one row in so many, 1: on all; 0: not measured
+  bool oracle = true;                        // in these metrics
+  std::int64_t logit_positions = 2048;       // at most so many are compared with dense; 0: none
   std::int64_t max_new_tokens = 16;          // greedy answer; 0: none
-  bool warm_up = true;                       // a short prefill first, so that the first method does not pay for all
-  std::vector<int> capture_layers;           // q, k, v kept in each run's trace
+  int last_layer = -1;                       // the run ends with the attention of this layer; -1: whole. Only with
+                                             // logit_positions and max_new_tokens 0
+  std::vector<int> capture_layers;           // q, k, v kept in the trace
   bool keep_plans = false;                   // masks and scores of every layer kept there too
-  PrefillObserver* observer = nullptr;       // sees every run
+  PrefillObserver* observer = nullptr;       // hears all; its time and memory are no part of the run's
+  // Every layer with all that views show of it, as the run passes it. Keeps plans.
+  std::function<void(std::shared_ptr<const MeasuredLayer>)> measured;
   std::function<void(const CompareProgress&)> progress;
-  std::function<void(std::size_t method, const MethodRun& run)> finished;  // a method is done (index into methods)
   std::function<void(const std::string&)> answer_piece;  // text of the answer as it grows (needs a tokenizer)
   const CancelToken* cancel = nullptr;
 };
 
+// Normed final states at the positions where logits are compared.
+struct FinalStates {
+  RowSample positions;
+  std::vector<float> states;  // [positions, hidden]
+};
+
 // Closeness of the logits to those of the dense run.
 struct LogitCloseness {
-  double mean_kl = 0;          // KL(dense || this), nats
-  double same_top = 1;         // share of positions with the same top token
-  std::int64_t positions = 0;  // evenly spread, counted back from the last
+  Measured mean_kl;   // KL(dense || this), nats
+  Measured same_top;  // share of positions with the same top token
+  std::int64_t positions = 0;
 };
 
 struct MethodRun {
   std::string name;
   SparsityParameters parameters;
   RunTrace trace;
-  std::vector<MaskMetrics> metrics;  // [layers]; empty if not asked for
-  std::optional<LogitCloseness> logits;
-  double seconds = 0;            // prefill, sum of its stages
-  std::int64_t peak_bytes = 0;   // high-water mark during the prefill
-  std::int64_t start_bytes = 0;  // the same before it
+  std::vector<MaskMetrics> metrics;           // [layers]; empty if not asked for
+  std::shared_ptr<const FinalStates> states;  // null if not asked for
+  std::optional<LogitCloseness> logits;       // where compared
+  double seconds = 0;                         // prefill, sum of its stages
+  std::int64_t peak_bytes = 0;                // high-water mark of the prefill, without what measures or observes it
+  std::int64_t start_bytes = 0;               // in use before it
   std::vector<std::int32_t> answer;
   std::string answer_text;
   double answer_seconds = 0;
+};
+
+// Throws Error where the parameters or the memory do not allow it; Cancelled.
+[[nodiscard]] MethodRun run_method(const RunSubject& subject, const MethodChoice& choice, const RunOptions& options);
+
+// Threads start and weights come into memory: the first run would look slow otherwise.
+void warm_up(const Gemma2& model, const CancelToken* cancel = nullptr);
+
+// `between` is called between blocks of positions with the share that is done.
+[[nodiscard]] LogitCloseness compare_logits(const Gemma2& model, const FinalStates& dense, const FinalStates& other,
+                                            const std::function<void(double)>& between = {},
+                                            const CancelToken* cancel = nullptr);
+
+struct CompareOptions : RunOptions {
+  bool warm_up = true;
+  std::function<void(std::size_t method, const MethodRun& run)> finished;  // a method is done (index into methods)
 };
 
 struct Comparison {
@@ -100,21 +134,8 @@ struct ChunkLengths {
 };
 [[nodiscard]] ChunkLengths chunk_lengths(std::span<const std::int32_t> boundaries);  // zeros if there are none
 
-// Over all layers: means weigh layers the same, the worst are the lowest of any layer.
-struct RunSummary {
-  double density = 0;  // kept / causal pairs, summed over layers
-  double retained_mass = 0;
-  double worst_head_mass = 0;
-  double worst_rows_mass = 0;
-  double of_oracle = 0;
-  double iou = 0;
-  double output_error = 0;
-  double chunks = 0;              // mean number of chunks; 0: the method has none
-  std::int64_t median_chunk = 0;  // over the chunks of all layers
-  std::int64_t longest_chunk = 0;
-  double planning_share = 0;  // of the prefill's seconds
-};
-[[nodiscard]] RunSummary summarise(const MethodRun& run);
+// Every measure of the run, over all layers.
+[[nodiscard]] Values summarise(const MethodRun& run);
 
 void to_json(nlohmann::json& json, const MethodRun& run);
 void to_json(nlohmann::json& json, const Comparison& comparison);

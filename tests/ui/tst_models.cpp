@@ -84,9 +84,10 @@ class TestModels : public QObject {
     QCOMPARE(layers.rowCount(), explorer->whatIf()->layers());
     QCOMPARE(layers.rowCount(layers.index(2, 0)), explorer->session()->heads());
     const auto layer = explorer->whatIf()->layer(2);
-    QCOMPARE(layers.index(2, LayerModel::kRetained).data().toString(), formatPercent(layer->metrics->retained_mass));
+    QCOMPARE(layers.index(2, LayerModel::kRetained).data().toString(),
+             formatPercent(layer->metrics->value("retained_mass")));
     QCOMPARE(layers.index(1, LayerModel::kRetained, layers.index(2, 0)).data().toString(),
-             formatPercent(layer->metrics->head_mass[1]));
+             formatPercent(layer->metrics->heads[1].value("retained_mass")));
     QCOMPARE(layers.tabSeparated().count(u'\n'), explorer->whatIf()->layers() + 1);
 
     chunks.setLayer(explorer->session()->document(), layer);

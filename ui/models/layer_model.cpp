@@ -61,22 +61,23 @@ double LayerModel::value(const QModelIndex& index) const {
   const MaskMetrics& metrics = *layer->metrics;
   if (isHead) {
     const auto head = static_cast<std::size_t>(index.row());
-    if (index.column() == kRetained && head < metrics.head_mass.size()) return metrics.head_mass[head];
-    if (index.column() == kError && head < metrics.head_error.size()) return metrics.head_error[head];
+    if (head >= metrics.heads.size()) return unknown;
+    if (index.column() == kRetained) return metrics.heads[head].value("retained_mass");
+    if (index.column() == kError) return metrics.heads[head].value("output_error");
     return unknown;
   }
   const Run* run = m_explorer->history()->current();
   switch (index.column()) {
     case kDensity:
-      return metrics.density;
+      return metrics.value("density");
     case kRetained:
-      return metrics.retained_mass;
+      return metrics.value("retained_mass");
     case kOracle:
-      return metrics.of_oracle;
+      return metrics.value("of_oracle");
     case kIou:
-      return metrics.iou;
+      return metrics.value("iou");
     case kError:
-      return metrics.output_error;
+      return metrics.value("output_error");
     case kPlan:
       return run && run->trace ? run->trace->stage_seconds(Stage::kPlan, layerIndex) : unknown;
     case kAttend:
@@ -181,9 +182,9 @@ QString LayerModel::tabSeparated() const {
     const MaskMetrics& m = *layer->metrics;
     QStringList cells{QString::number(i),
                       layer->plan->mask.window() > 0 ? QStringLiteral("local") : QStringLiteral("global")};
-    for (const double v :
-         {m.density, m.retained_mass, m.worst_head_mass, m.worst_rows_mass, m.of_oracle, m.iou, m.output_error}) {
-      cells << QString::number(v, 'g', 10);
+    for (const char* key :
+         {"density", "retained_mass", "worst_head_mass", "worst_rows_mass", "of_oracle", "iou", "output_error"}) {
+      cells << QString::number(m.value(key), 'g', 10);
     }
     cells << QString::number(layer->rowStep);
     lines << cells.join(u'\t');

@@ -10,12 +10,12 @@
 namespace dhsa {
 namespace {
 
-double meanOverLayers(const Run& run, double MaskMetrics::*field) {
+double meanOverLayers(const Run& run, const char* measure) {
   double sum = 0;
   int count = 0;
   for (const auto& metrics : run.metrics) {
     if (!metrics) continue;
-    sum += (*metrics).*field;
+    sum += metrics->value(measure);
     ++count;
   }
   return count > 0 ? sum / count : std::numeric_limits<double>::quiet_NaN();
@@ -45,7 +45,7 @@ bool Run::sampled() const {
   return std::any_of(rowSteps.begin(), rowSteps.end(), [](std::int64_t step) { return step > 1; });
 }
 
-double Run::meanRetainedMass() const { return meanOverLayers(*this, &MaskMetrics::retained_mass); }
+double Run::meanRetainedMass() const { return meanOverLayers(*this, "retained_mass"); }
 
 int RunList::indexOf(int id) const {
   const auto found = std::find_if(m_runs.begin(), m_runs.end(), [id](const Run& run) { return run.id == id; });

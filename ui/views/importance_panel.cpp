@@ -88,8 +88,9 @@ void ImportancePanel::resetHeads() {
 void ImportancePanel::showHeads(int index) {
   const auto layer = m_explorer->whatIf()->layer(index);
   if (!layer || !layer->metrics) return;
-  for (std::size_t head = 0; head < layer->metrics->head_mass.size(); ++head) {
-    m_heads->setValue(index, static_cast<int>(head), static_cast<float>(layer->metrics->head_mass[head]));
+  for (std::size_t head = 0; head < layer->metrics->heads.size(); ++head) {
+    const double mass = layer->metrics->heads[head].value("retained_mass");
+    m_heads->setValue(index, static_cast<int>(head), static_cast<float>(mass));
   }
 }
 
@@ -101,18 +102,16 @@ void ImportancePanel::showLayer() {
   }
   const auto& boundaries = layer->plan->trace.boundaries;
   m_strip->setBoundaries(boundaries.size() > 1 ? MatrixView::Boundaries(layer->plan, &boundaries) : nullptr);
-  using Values = std::shared_ptr<const std::vector<float>>;
+  using Lane = std::shared_ptr<const std::vector<float>>;
   std::vector<ImportanceLane> lanes;
   if (!layer->importance.received_mass.empty()) {
-    lanes.push_back(
-        {tr("Received mass, dense"), {}, Values(layer, &layer->importance.received_mass), ColourScale::Log});
+    lanes.push_back({tr("Received mass, dense"), {}, Lane(layer, &layer->importance.received_mass), ColourScale::Log});
   }
   if (!layer->predicted.empty()) {
-    lanes.push_back({tr("Predicted"), tr("× mean"), Values(layer, &layer->predicted), ColourScale::Log});
+    lanes.push_back({tr("Predicted"), tr("× mean"), Lane(layer, &layer->predicted), ColourScale::Log});
   }
   if (!layer->importance.retention.empty()) {
-    lanes.push_back(
-        {tr("Kept by rows"), tr("share"), Values(layer, &layer->importance.retention), ColourScale::Linear});
+    lanes.push_back({tr("Kept by rows"), tr("share"), Lane(layer, &layer->importance.retention), ColourScale::Linear});
   }
   m_strip->setLanes(std::move(lanes));
   m_strip->setSelectedKeys({m_explorer->view()->keysBegin(), m_explorer->view()->keysEnd()});

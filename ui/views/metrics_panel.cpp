@@ -25,7 +25,7 @@ struct MetricEntry {
   const char* name;
   const char* caption;
   const char* help;
-  double MaskMetrics::*field;
+  const char* measure;
 };
 
 constexpr std::array kMetrics = {
@@ -33,28 +33,28 @@ constexpr std::array kMetrics = {
                 QT_TRANSLATE_NOOP("dhsa::MetricsPanel",
                                   "Kept pairs as a share of all pairs that causality and the window allow. Lower is "
                                   "cheaper."),
-                &MaskMetrics::density},
+                "density"},
     MetricEntry{"retained", QT_TRANSLATE_NOOP("dhsa::MetricsPanel", "Retained mass"),
                 QT_TRANSLATE_NOOP("dhsa::MetricsPanel",
                                   "Dense attention mass on the kept keys, averaged over rows and heads. Higher is "
                                   "better."),
-                &MaskMetrics::retained_mass},
+                "retained_mass"},
     MetricEntry{"oracle", QT_TRANSLATE_NOOP("dhsa::MetricsPanel", "Of oracle"),
                 QT_TRANSLATE_NOOP("dhsa::MetricsPanel",
                                   "Retained mass as a share of what each row's own best keys, as many, would retain."),
-                &MaskMetrics::of_oracle},
+                "of_oracle"},
     MetricEntry{"iou", QT_TRANSLATE_NOOP("dhsa::MetricsPanel", "IoU with oracle"),
                 QT_TRANSLATE_NOOP("dhsa::MetricsPanel",
                                   "Intersection over union of the kept keys and each row's own best keys."),
-                &MaskMetrics::iou},
+                "iou"},
     MetricEntry{"error", QT_TRANSLATE_NOOP("dhsa::MetricsPanel", "Output error"),
                 QT_TRANSLATE_NOOP("dhsa::MetricsPanel",
                                   "Norm of the difference between sparse and dense attention output, relative to "
                                   "dense, mean over heads. Lower is better."),
-                &MaskMetrics::output_error},
+                "output_error"},
     MetricEntry{"worst-rows", QT_TRANSLATE_NOOP("dhsa::MetricsPanel", "Worst 1 % of rows"),
                 QT_TRANSLATE_NOOP("dhsa::MetricsPanel", "Retained mass of the worst hundredth of all rows and heads."),
-                &MaskMetrics::worst_rows_mass},
+                "worst_rows_mass"},
 };
 
 }  // namespace
@@ -254,15 +254,15 @@ void MetricsPanel::refresh() {
   // Sampled figures differ from exact ones of the same mask.
   const bool alike = against && layer && pinned->rowSteps[static_cast<std::size_t>(index)] == layer->rowStep;
   for (std::size_t i = 0; i < kMetrics.size(); ++i) {
-    const bool isError = kMetrics[i].field == &MaskMetrics::output_error;
+    const bool isError = kMetrics[i].measure == std::string_view("output_error");
     if (!layer || !layer->metrics) {
       m_tiles[i]->setValue(QStringLiteral("–"), isError ? -1 : 0, {});
       continue;
     }
-    const double value = (*layer->metrics).*kMetrics[i].field;
+    const double value = layer->metrics->value(kMetrics[i].measure);
     QString difference;
     if (against) {
-      const double change = value - against->*kMetrics[i].field;
+      const double change = value - against->value(kMetrics[i].measure);
       const QString sign = change < 0 ? QStringLiteral("−") : QStringLiteral("+");
       difference = (alike ? QString() : QStringLiteral("≈ ")) + sign +
                    (isError ? formatReal(std::abs(change), 2) : QLocale().toString(std::abs(change) * 100, 'f', 1));

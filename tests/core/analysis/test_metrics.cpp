@@ -89,14 +89,16 @@ struct Expected {
 Expected brute_force(const Layer& layer, const KeyMask& mask, std::int64_t step, std::int64_t begin, std::int64_t end) {
   const Case& c = layer.shape;
   Expected expected;
-  std::vector<double> all;
-  double oracle = 0, intersection = 0, united = 0;
+  std::vector<std::pair<double, double>> all;  // mass, weight
+  double oracle = 0, intersection = 0, united = 0, total = 0;
+  const RowSample sample = draw_rows(begin, end, step, static_cast<std::uint64_t>(layer.info.index) + 1);
   for (std::int64_t head = 0; head < c.heads; ++head) {
     const auto mask_head = static_cast<int>(head / (c.heads / c.mask_heads));
     const std::int64_t kv_head = head / (c.heads / c.kv_heads);
     double head_mass = 0, error = 0, norm = 0;
-    int rows = 0;
-    for (std::int64_t row = end - 1; row >= begin; row -= step, ++rows) {
+    for (std::size_t r = 0; r < sample.rows.size(); ++r) {
+      const std::int64_t row = sample.rows[r];
+      const double weight = sample.weight(r);
       const std::vector<double> a = layer.attention(head, row);
       std::vector<std::pair<double, std::int64_t>> order;
       std::set<std::int64_t> kept;
@@ -112,13 +114,14 @@ Expected brute_force(const Layer& layer, const KeyMask& mask, std::int64_t step,
       std::sort(order.begin(), order.end());
       double common = 0;
       for (std::size_t i = 0; i < kept.size(); ++i) {
-        oracle -= order[i].first;
+        oracle -= weight * order[i].first;
         common += kept.contains(order[i].second) ? 1 : 0;
       }
-      intersection += common;
-      united += 2 * static_cast<double>(kept.size()) - common;
-      all.push_back(mass);
-      head_mass += mass;
+      intersection += weight * common;
+      united += weight * (2 * static_cast<double>(kept.size()) - common);
+      all.emplace_back(mass, weight);
+      head_mass += weight * mass;
+      total += weight * mass;
       for (std::int64_t d = 0; d < c.dim; ++d) {
         double dense = 0, sparse = 0;
         for (std::int64_t j = 0; j <= row; ++j) {
@@ -128,31 +131,34 @@ Expected brute_force(const Layer& layer, const KeyMask& mask, std::int64_t step,
           dense += term;
           if (kept.contains(j)) sparse += term / mass;
         }
-        error += (dense - sparse) * (dense - sparse);
-        norm += dense * dense;
+        error += weight * (dense - sparse) * (dense - sparse);
+        norm += weight * dense * dense;
       }
     }
-    expected.worst_head = std::min(expected.worst_head, head_mass / rows);
+    expected.worst_head = std::min(expected.worst_head, head_mass / static_cast<double>(end - begin));
     expected.error += std::sqrt(error / norm) / static_cast<double>(c.heads);
   }
-  double total = 0;
-  for (const double mass : all) total += mass;
-  expected.mass = total / static_cast<double>(all.size());
+  expected.mass = total / static_cast<double>(c.heads * (end - begin));
   expected.oracle = total / oracle;
   expected.iou = intersection / united;
   std::sort(all.begin(), all.end());
-  const std::size_t worst = std::max<std::size_t>(1, all.size() / 100);
-  for (std::size_t i = 0; i < worst; ++i) expected.worst_rows += all[i] / static_cast<double>(worst);
+  const auto worst = static_cast<double>(std::max<std::int64_t>(1, c.heads * (end - begin) / 100));
+  double taken = 0;
+  for (const auto& [mass, weight] : all) {
+    const double part = std::min(weight, worst - taken);
+    expected.worst_rows += part * mass / worst;
+    taken += part;
+  }
   return expected;
 }
 
 void expect_close(const MaskMetrics& metrics, const Expected& expected) {
-  EXPECT_NEAR(metrics.retained_mass, expected.mass, 1e-6);
-  EXPECT_NEAR(metrics.worst_head_mass, expected.worst_head, 1e-6);
-  EXPECT_NEAR(metrics.worst_rows_mass, expected.worst_rows, 1e-6);
-  EXPECT_NEAR(metrics.of_oracle, expected.oracle, 1e-6);
-  EXPECT_NEAR(metrics.iou, expected.iou, 1e-9);
-  EXPECT_NEAR(metrics.output_error, expected.error, 1e-5);
+  EXPECT_NEAR(metrics.value("retained_mass"), expected.mass, 1e-6);
+  EXPECT_NEAR(metrics.value("worst_head_mass"), expected.worst_head, 1e-6);
+  EXPECT_NEAR(metrics.value("worst_rows_mass"), expected.worst_rows, 1e-6);
+  EXPECT_NEAR(metrics.value("of_oracle"), expected.oracle, 1e-6);
+  EXPECT_NEAR(metrics.value("iou"), expected.iou, 1e-9);
+  EXPECT_NEAR(metrics.value("output_error"), expected.error, 1e-5);
 }
 
 class MaskMetricsCase : public testing::TestWithParam<Case> {};
@@ -196,13 +202,13 @@ TEST(MaskMetrics, DenseMaskKeepsEverything) {
   const Layer layer(c);
   const MaskMetrics metrics =
       measure_mask(layer.qv(), layer.kv(), layer.vv(), KeyMask::dense(c.rows, c.window), layer.info);
-  EXPECT_EQ(metrics.density, 1.0);
-  EXPECT_EQ(metrics.retained_mass, 1.0);
-  EXPECT_EQ(metrics.worst_head_mass, 1.0);
-  EXPECT_EQ(metrics.worst_rows_mass, 1.0);
-  EXPECT_EQ(metrics.of_oracle, 1.0);
-  EXPECT_EQ(metrics.iou, 1.0);
-  EXPECT_LT(metrics.output_error, 1e-6);
+  EXPECT_EQ(metrics.value("density"), 1.0);
+  EXPECT_EQ(metrics.value("retained_mass"), 1.0);
+  EXPECT_EQ(metrics.value("worst_head_mass"), 1.0);
+  EXPECT_EQ(metrics.value("worst_rows_mass"), 1.0);
+  EXPECT_EQ(metrics.value("of_oracle"), 1.0);
+  EXPECT_EQ(metrics.value("iou"), 1.0);
+  EXPECT_LT(metrics.value("output_error"), 1e-6);
 }
 
 // With equal scores everywhere any choice of k keys is an oracle's.
@@ -211,9 +217,9 @@ TEST(MaskMetrics, TiesAreNoFault) {
   Layer layer(c);
   std::fill(layer.q.begin(), layer.q.end(), 0.0F);
   const MaskMetrics metrics = measure_mask(layer.qv(), layer.kv(), layer.vv(), random_mask(c, 5), layer.info);
-  EXPECT_EQ(metrics.iou, 1.0);
-  EXPECT_NEAR(metrics.of_oracle, 1.0, 1e-12);
-  EXPECT_LT(metrics.retained_mass, 1.0);
+  EXPECT_EQ(metrics.value("iou"), 1.0);
+  EXPECT_NEAR(metrics.value("of_oracle"), 1.0, 1e-12);
+  EXPECT_LT(metrics.value("retained_mass"), 1.0);
 }
 
 // Scores at both ends of the softcap: exponents of plus and minus 50 in one row.
@@ -223,8 +229,8 @@ TEST(MaskMetrics, ExtremeScoresStayFinite) {
   const KeyMask mask = random_mask(c, 7);
   const MaskMetrics metrics = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info);
   const Expected expected = brute_force(layer, mask, 1, 0, c.rows);
-  EXPECT_NEAR(metrics.retained_mass, expected.mass, 1e-4);
-  EXPECT_TRUE(std::isfinite(metrics.output_error));
+  EXPECT_NEAR(metrics.value("retained_mass"), expected.mass, 1e-4);
+  EXPECT_TRUE(std::isfinite(metrics.value("output_error")));
 }
 
 TEST(MaskMetrics, StridedAndBfloat16Views) {
@@ -263,9 +269,9 @@ TEST(MaskMetrics, StridedAndBfloat16Views) {
                    spread(layer.kv(), float_to_bfloat16, DType::kBFloat16, bk),
                    spread(layer.vv(), float_to_bfloat16, DType::kBFloat16, bv), mask, layer.info);
   for (const MaskMetrics& metrics : {strided, narrow}) {
-    EXPECT_NEAR(metrics.retained_mass, expected.retained_mass, 1e-6);
-    EXPECT_NEAR(metrics.output_error, expected.output_error, 1e-6);
-    EXPECT_NEAR(metrics.of_oracle, expected.of_oracle, 1e-6);
+    EXPECT_NEAR(metrics.value("retained_mass"), expected.value("retained_mass"), 1e-6);
+    EXPECT_NEAR(metrics.value("output_error"), expected.value("output_error"), 1e-6);
+    EXPECT_NEAR(metrics.value("of_oracle"), expected.value("of_oracle"), 1e-6);
   }
 }
 
@@ -279,9 +285,9 @@ TEST(MaskMetrics, DoNotDependOnThreads) {
   set_compute_threads(0);
   const MaskMetrics all = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info);
   const TokenImportance importance_all = token_importance(layer.qv(), layer.kv(), mask, layer.info);
-  EXPECT_EQ(one.retained_mass, all.retained_mass);
-  EXPECT_EQ(one.output_error, all.output_error);
-  EXPECT_EQ(one.of_oracle, all.of_oracle);
+  EXPECT_EQ(one.value("retained_mass"), all.value("retained_mass"));
+  EXPECT_EQ(one.value("output_error"), all.value("output_error"));
+  EXPECT_EQ(one.value("of_oracle"), all.value("of_oracle"));
   EXPECT_EQ(importance_one.received_mass, importance_all.received_mass);
 }
 
@@ -332,28 +338,172 @@ TEST(DenseRows, AgreeWithDoublePrecisionInAnyOrder) {
   EXPECT_THROW(dense_rows(layer.qv(), layer.kv(), 4, rows, layer.info, out.data()), Error);
 }
 
-TEST(TokenImportance, CountsWhatRowsSee) {
-  for (const std::int64_t step : {1, 4}) {
-    const Case c{4, 2, 50, 8, 17, 2, 50.0F};
-    const Layer layer(c);
-    const KeyMask mask = random_mask(c, 7);
-    const TokenImportance importance = token_importance(layer.qv(), layer.kv(), mask, layer.info, step);
-    std::vector<double> mass(50, 0.0), kept(50, 0.0), seen(50, 0.0);
-    for (std::int64_t row = 49; row >= 0; row -= step) {
-      for (std::int64_t head = 0; head < 4; ++head) {
-        const std::vector<double> a = layer.attention(head, row);
-        for (std::size_t j = 0; j < 50; ++j) mass[j] += a[j] / 4;
-      }
-      for (std::int64_t j = std::max<std::int64_t>(0, row - 16); j <= row; ++j) {
-        seen[static_cast<std::size_t>(j)] += 1;
-        for (int head = 0; head < 2; ++head) kept[static_cast<std::size_t>(j)] += mask.kept(head, row, j) ? 0.5 : 0.0;
-      }
+// What the keys of a layer receive and how often they are kept, from all rows.
+struct ExpectedImportance {
+  std::vector<double> received, retention;
+};
+
+ExpectedImportance exact_importance(const Layer& layer, const KeyMask& mask) {
+  const Case& c = layer.shape;
+  const auto rows = static_cast<std::size_t>(c.rows);
+  ExpectedImportance expected{std::vector<double>(rows, 0.0), std::vector<double>(rows, 0.0)};
+  std::vector<double> seen(rows, 0.0);
+  for (std::int64_t row = 0; row < c.rows; ++row) {
+    for (std::int64_t head = 0; head < c.heads; ++head) {
+      const std::vector<double> a = layer.attention(head, row);
+      for (std::size_t j = 0; j < rows; ++j) expected.received[j] += a[j] / static_cast<double>(c.heads);
     }
-    for (std::size_t j = 0; j < 50; ++j) {
-      EXPECT_NEAR(importance.received_mass[j], seen[j] > 0 ? mass[j] / seen[j] : 0.0, 1e-6) << j;
-      EXPECT_NEAR(importance.retention[j], seen[j] > 0 ? kept[j] / seen[j] : 0.0, 1e-6) << j;
+    for (std::int64_t j = c.window > 0 ? std::max<std::int64_t>(0, row - c.window + 1) : 0; j <= row; ++j) {
+      seen[static_cast<std::size_t>(j)] += 1;
+      for (int head = 0; head < c.mask_heads; ++head) {
+        expected.retention[static_cast<std::size_t>(j)] += mask.kept(head, row, j) ? 1.0 / c.mask_heads : 0.0;
+      }
     }
   }
+  for (std::size_t j = 0; j < rows; ++j) {
+    expected.received[j] /= seen[j];
+    expected.retention[j] /= seen[j];
+  }
+  return expected;
+}
+
+TEST(TokenImportance, CountsWhatRowsSee) {
+  for (const std::int64_t window : {0, 17, 50, 60}) {
+    const Case c{4, 2, 50, 8, window, 2, 50.0F};
+    const Layer layer(c);
+    const KeyMask mask = random_mask(c, 7);
+    const ExpectedImportance expected = exact_importance(layer, mask);
+    MetricOptions options;
+    options.importance = true;
+    for (const TokenImportance& importance :
+         {token_importance(layer.qv(), layer.kv(), mask, layer.info),
+          measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info, options).importance}) {
+      EXPECT_EQ(importance.row_step, 1);
+      for (std::size_t j = 0; j < 50; ++j) {
+        EXPECT_NEAR(importance.received_mass[j], expected.received[j], 1e-6) << j;
+        EXPECT_NEAR(importance.retention[j], expected.retention[j], 1e-6) << j;
+      }
+    }
+    // Counting what masks keep takes no attention: it is exact whatever was sampled.
+    const TokenImportance some = token_importance(layer.qv(), layer.kv(), mask, layer.info, 9);
+    EXPECT_EQ(some.row_step, 9);
+    for (std::size_t j = 0; j < 50; ++j) EXPECT_NEAR(some.retention[j], expected.retention[j], 1e-6) << j;
+  }
+}
+
+TEST(TokenImportance, MetricsInTheSamePassAreTheSame) {
+  const Case c{4, 2, 203, 8, 60, 2, 50.0F};
+  const Layer layer(c);
+  const KeyMask mask = random_mask(c, 16);
+  for (const std::int64_t step : {1, 6}) {
+    MetricOptions options;
+    options.row_step = step;
+    const MaskMetrics alone = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info, options);
+    options.importance = true;
+    const MaskMetrics both = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info, options);
+    for (const auto& [key, value] : alone.values.entries()) EXPECT_EQ(both.value(key), value.value) << key;
+    EXPECT_EQ(both.importance.received_mass,
+              token_importance(layer.qv(), layer.kv(), mask, layer.info, step).received_mass);
+  }
+}
+
+// Rows look mostly at themselves: a key would receive eight times its share where its own row is drawn, else nothing.
+TEST(TokenImportance, SamplingLeavesNoComb) {
+  const Case c{2, 1, 400, 8, 0, 1, 0.0F};
+  Layer layer(c);
+  for (std::size_t row = 0; row < 400; ++row) {
+    float squares = 0;
+    for (std::size_t d = 0; d < 8; ++d) squares += layer.k[row * 8 + d] * layer.k[row * 8 + d];
+    for (std::size_t d = 0; d < 8; ++d) layer.k[row * 8 + d] *= 5 / std::sqrt(squares);
+  }
+  std::copy(layer.k.begin(), layer.k.end(), layer.q.begin());
+  std::copy(layer.k.begin(), layer.k.end(), layer.q.begin() + 3200);
+  const KeyMask mask = KeyMask::dense(c.rows);
+  const TokenImportance exact = token_importance(layer.qv(), layer.kv(), mask, layer.info);
+  const TokenImportance sampled = token_importance(layer.qv(), layer.kv(), mask, layer.info, 8);
+  double all = 0;
+  for (std::size_t j = 0; j < 400; ++j) {
+    all += sampled.received_mass[j] * static_cast<double>(400 - j);
+    if (j >= 380) continue;  // few rows see these
+    EXPECT_LT(sampled.received_mass[j], 2.5F * exact.received_mass[j]) << j;
+    EXPECT_GT(sampled.received_mass[j], 0.25F * exact.received_mass[j]) << j;
+  }
+  EXPECT_NEAR(all, 400, 1e-3);  // every row gives a mass of one
+}
+
+TEST(TokenImportance, SampledSumsAreUnbiased) {
+  const Case c{2, 1, 240, 8, 0, 1, 0.0F};
+  Layer layer(c);
+  const KeyMask mask = KeyMask::dense(c.rows);
+  const ExpectedImportance exact = exact_importance(layer, mask);
+  constexpr int kDraws = 400;
+  constexpr std::size_t kBlock = 40;
+  std::vector<double> sums(240 / kBlock, 0.0), squares(sums.size(), 0.0), expected(sums.size(), 0.0);
+  for (std::size_t j = 0; j < 240; ++j) expected[j / kBlock] += exact.received[j] * static_cast<double>(240 - j);
+  for (layer.info.index = 0; layer.info.index < kDraws; ++layer.info.index) {
+    const TokenImportance drawn = token_importance(layer.qv(), layer.kv(), mask, layer.info, 6);
+    std::vector<double> here(sums.size(), 0.0);
+    for (std::size_t j = 0; j < 240; ++j) here[j / kBlock] += drawn.received_mass[j] * static_cast<double>(240 - j);
+    for (std::size_t b = 0; b < sums.size(); ++b) {
+      sums[b] += here[b] / kDraws;
+      squares[b] += here[b] * here[b] / kDraws;
+    }
+  }
+  for (std::size_t b = 0; b < sums.size(); ++b) {
+    const double deviation = std::sqrt(std::max(0.0, squares[b] - sums[b] * sums[b]) / kDraws);
+    EXPECT_NEAR(sums[b], expected[b], 4 * deviation + 0.01 * expected[b]) << b;
+  }
+}
+
+TEST(Sampling, MeansOverManyDrawsAreTheExactValuesAndErrorsTheirSpread) {
+  const Case c{4, 2, 300, 8, 0, 2, 50.0F};
+  Layer layer(c);
+  const KeyMask mask = random_mask(c, 1);
+  const MaskMetrics exact = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info);
+  EXPECT_FALSE(exact.values.sampled());
+  constexpr int kDraws = 300;
+  MetricOptions options;
+  options.row_step = 5;
+  std::vector<MaskMetrics> draws;
+  for (layer.info.index = 0; layer.info.index < kDraws; ++layer.info.index) {
+    draws.push_back(measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info, options));
+  }
+  for (const char* key : {"retained_mass", "of_oracle", "iou", "output_error", "worst_rows_mass"}) {
+    double mean = 0, squares = 0, claimed = 0;
+    for (const MaskMetrics& draw : draws) {
+      const Measured& value = draw.values.at(key);
+      EXPECT_TRUE(value.sampled());
+      EXPECT_EQ(value.rows, 60);
+      mean += value.value / kDraws;
+      squares += value.value * value.value / kDraws;
+      claimed += value.standard_error * value.standard_error / kDraws;
+    }
+    const double spread = squares - mean * mean;
+    const bool tail = key == std::string("worst_rows_mass");  // two or three rows of sixty: not without bias
+    EXPECT_NEAR(mean, exact.value(key), 4 * std::sqrt(spread / kDraws) + (tail ? std::sqrt(spread) : 0)) << key;
+    EXPECT_GT(claimed, (tail ? 0.2 : 0.6) * spread) << key;
+    EXPECT_LT(claimed, (tail ? 5 : 2.5) * spread) << key;  // the first rows, which keep all they see, are a trend
+  }
+  EXPECT_FALSE(draws.front().values.at("density").sampled());
+}
+
+// A method that serves only the rows which a fixed step would look at.
+TEST(Sampling, AMaskThatFavoursEverySeventhRowGainsNothing) {
+  const Case c{2, 1, 700, 8, 0, 1, 50.0F};
+  const Layer layer(c);
+  KeyMask::Builder builder(fixed_groups(c.rows, 1), 1, 0);
+  for (std::int32_t row = 0; row < c.rows; ++row) {
+    builder.add((c.rows - 1 - row) % 7 == 0 ? std::vector<KeyRange>{{0, row + 1}} : std::vector<KeyRange>{});
+  }
+  const KeyMask mask = builder.finish();
+  const double exact = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info).value("retained_mass");
+  MetricOptions options;
+  options.row_step = 7;
+  const Measured sampled =
+      measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info, options).values.at("retained_mass");
+  EXPECT_LT(exact, 0.3);
+  EXPECT_NEAR(sampled.value, exact, 4 * sampled.standard_error);
+  EXPECT_LT(sampled.standard_error, 0.1);
 }
 
 TEST(LogitAgreement, AgreesWithDoublePrecision) {

@@ -111,13 +111,13 @@ TEST(Ablation, MeasuresWhatAComparisonOfOneMethodMeasures) {
   const AblationSample* sample = results.sample("window-sinks", text.name);
   ASSERT_NE(sample, nullptr);
   ASSERT_TRUE(sample->kl && sample->same_top && sample->planning_share);
-  EXPECT_EQ(*sample->kl, comparison.runs[1].logits->mean_kl);
-  EXPECT_EQ(*sample->same_top, comparison.runs[1].logits->same_top);
+  EXPECT_EQ(*sample->kl, comparison.runs[1].logits->mean_kl.value);
+  EXPECT_EQ(*sample->same_top, comparison.runs[1].logits->same_top.value);
   // Masks are measured on the keys of the dense prefill, as the first layer has them in both; it is a local one.
   EXPECT_GT(sample->retained_mass, 0.5);
   EXPECT_LT(sample->retained_mass, 1);
   // A window plans alike whatever the keys: its density is that of the run, on the global layers.
-  EXPECT_NEAR(sample->density, comparison.runs[1].metrics[1].density, 1e-12);
+  EXPECT_NEAR(sample->density, comparison.runs[1].metrics[1].value("density"), 1e-12);
   // The best of its groups at the same budget loses least.
   for (const AblationText& other : results.texts) {
     const double most = results.sample("group oracle", other.name)->retained_mass;
@@ -137,7 +137,7 @@ class EveryLayerPlanned : public PrefillObserver {
     if (layer.layer.local()) return;
     MetricOptions how;
     how.row_step = 3;
-    mass_ += measure_mask(layer.q, layer.k, layer.v, plan.mask, layer.layer, how).retained_mass;
+    mass_ += measure_mask(layer.q, layer.k, layer.v, plan.mask, layer.layer, how).value("retained_mass");
     ++layers_;
   }
   [[nodiscard]] double mass() const { return mass_ / layers_; }

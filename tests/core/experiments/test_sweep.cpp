@@ -126,14 +126,15 @@ TEST(Sweep, MeasuresWhatAComparisonMeasures) {
   options.max_new_tokens = 0;
   const Comparison comparison =
       compare_methods(*demo().model, document.encoding.ids, document.info(), results.methods, options);
-  const RunSummary summary = summarise(comparison.runs[1]);
+  const Values summary = summarise(comparison.runs[1]);
   const SweepSample& sample = results.points[1].samples[0];
-  EXPECT_EQ(sample.retained_mass, summary.retained_mass);
-  EXPECT_EQ(sample.density, summary.density);
-  EXPECT_EQ(sample.output_error, summary.output_error);
-  EXPECT_EQ(sample.kl, comparison.runs[1].logits->mean_kl);
+  EXPECT_EQ(sample.retained_mass, summary.value("retained_mass"));
+  EXPECT_EQ(sample.density, summary.value("density"));
+  EXPECT_EQ(sample.output_error, summary.value("output_error"));
+  EXPECT_EQ(sample.kl, comparison.runs[1].logits->mean_kl.value);
   double mass = 0;
-  for (std::size_t layer = 1; layer < 8; layer += 2) mass += comparison.runs[1].metrics[layer].retained_mass / 4;
+  for (std::size_t layer = 1; layer < 8; layer += 2)
+    mass += comparison.runs[1].metrics[layer].value("retained_mass") / 4;
   EXPECT_NEAR(sample.retained_mass_global, mass, 1e-12);  // the demo model's odd layers are global
 }
 

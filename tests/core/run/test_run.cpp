@@ -6,40 +6,19 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "core/base/memory.h"
 #include "core/experiments/bench.h"
+#include "tests/core/run/tiny_model.h"
 
 namespace dhsa {
 namespace {
-
-std::shared_ptr<const Gemma2> tiny_model() {
-  static const auto model = Gemma2::load(std::string(DHSA_FIXTURES) + "/gemma2_tiny_a");
-  return model;
-}
-
-std::vector<std::int32_t> random_ids(std::int64_t tokens) {
-  std::mt19937 random(3);
-  std::vector<std::int32_t> ids(static_cast<std::size_t>(tokens));
-  for (auto& id : ids)
-    id = static_cast<std::int32_t>(3 + random() % static_cast<unsigned>(tiny_model()->config().vocab_size - 3));
-  return ids;
-}
-
-MethodChoice choice(Method method) {
-  MethodChoice made{name_of(method), {}};
-  made.parameters.method = method;
-  made.parameters.budget = 24;
-  made.parameters.sink_tokens = 4;
-  made.parameters.local_tokens = 8;
-  made.parameters.query_block = 16;
-  return made;
-}
 
 constexpr std::int64_t kTokens = 97;
 
 TEST(Compare, RunsEveryMethodOnTheSameTokens) {
   const std::vector<std::int32_t> ids = random_ids(kTokens);
-  const std::vector<MethodChoice> choices = {choice(Method::kWindowSinks), choice(Method::kDense),
-                                             choice(Method::kDhsa)};
+  const std::vector<MethodChoice> choices = {small_choice(Method::kWindowSinks), small_choice(Method::kDense),
+                                             small_choice(Method::kDhsa)};
   CompareOptions options;
   options.metrics_rows = 1;
   options.logit_positions = 1000;  // all
@@ -52,7 +31,7 @@ TEST(Compare, RunsEveryMethodOnTheSameTokens) {
   ASSERT_EQ(comparison.runs.size(), 3U);
   EXPECT_EQ(comparison.runs[0].name, "window-sinks");  // in the order asked for, whatever ran first
   EXPECT_EQ(comparison.dense(), &comparison.runs[1]);
-  EXPECT_EQ(summarise(comparison.runs[1]).density, 1.0);
+  EXPECT_EQ(summarise(comparison.runs[1]).value("density"), 1.0);
   EXPECT_FALSE(comparison.runs[1].logits.has_value());
 
   // Masks, logits and answers of one method against a run of its own.
@@ -70,21 +49,21 @@ TEST(Compare, RunsEveryMethodOnTheSameTokens) {
     agreement.add(dense_run.logits, sparse_run.logits, tiny_model()->config().vocab_size);
     ASSERT_TRUE(run.logits.has_value());
     EXPECT_EQ(run.logits->positions, kTokens);
-    EXPECT_NEAR(run.logits->mean_kl, agreement.mean_kl(), 1e-6 + 1e-3 * agreement.mean_kl());
-    EXPECT_NEAR(run.logits->same_top, agreement.same_top(), 1.5 / kTokens);
-    EXPECT_GT(run.logits->mean_kl, 0.0);
+    EXPECT_NEAR(run.logits->mean_kl.value, agreement.mean_kl(), 1e-6 + 1e-3 * agreement.mean_kl());
+    EXPECT_NEAR(run.logits->same_top.value, agreement.same_top(), 1.5 / kTokens);
+    EXPECT_GT(run.logits->mean_kl.value, 0.0);
     EXPECT_EQ(run.answer, generate_greedy(*tiny_model(), sparse_run, 3));
 
     ASSERT_EQ(run.metrics.size(), static_cast<std::size_t>(tiny_model()->config().layers));
     ASSERT_NE(run.trace.captured[1], nullptr);
     EXPECT_EQ(run.trace.plans[1], nullptr);  // not asked for
-    EXPECT_LT(run.metrics[1].density, 1.0);
-    EXPECT_LT(run.metrics[1].retained_mass, 1.0);
-    EXPECT_EQ(run.metrics[1].density, run.trace.summaries[1].density());
-    const RunSummary summary = summarise(run);
-    EXPECT_LE(summary.worst_rows_mass, summary.worst_head_mass);
-    EXPECT_LE(summary.worst_head_mass, summary.retained_mass);
-    EXPECT_EQ(summary.chunks > 0, r == 2);
+    EXPECT_LT(run.metrics[1].value("density"), 1.0);
+    EXPECT_LT(run.metrics[1].value("retained_mass"), 1.0);
+    EXPECT_EQ(run.metrics[1].value("density"), run.trace.summaries[1].density());
+    const Values summary = summarise(run);
+    EXPECT_LE(summary.value("worst_rows_mass"), summary.value("worst_head_mass"));
+    EXPECT_LE(summary.value("worst_head_mass"), summary.value("retained_mass"));
+    EXPECT_EQ((summary.find("chunks") != nullptr), r == 2);
   }
   ASSERT_FALSE(reported.empty());
   for (std::size_t i = 1; i < reported.size(); ++i) EXPECT_GE(reported[i].fraction, reported[i - 1].fraction) << i;
@@ -100,14 +79,14 @@ TEST(Compare, RunsEveryMethodOnTheSameTokens) {
 TEST(Compare, OneAndTwoTokens) {
   for (const std::int64_t tokens : {1, 2}) {
     std::vector<MethodChoice> choices;
-    for (const Method method : all_methods()) choices.push_back(choice(method));
+    for (const Method method : all_methods()) choices.push_back(small_choice(method));
     CompareOptions options;
     options.metrics_rows = 1;
     options.max_new_tokens = 2;
     const Comparison comparison = compare_methods(*tiny_model(), random_ids(tokens), {tokens, {}}, choices, options);
     for (const MethodRun& run : comparison.runs) {
-      EXPECT_EQ(summarise(run).retained_mass, 1.0) << run.name;
-      EXPECT_EQ(summarise(run).density, 1.0) << run.name;
+      EXPECT_EQ(summarise(run).value("retained_mass"), 1.0) << run.name;
+      EXPECT_EQ(summarise(run).value("density"), 1.0) << run.name;
       EXPECT_EQ(run.answer, comparison.runs[0].answer) << run.name;
       EXPECT_EQ(run.logits.has_value(), run.name != "dense");
     }
@@ -116,7 +95,7 @@ TEST(Compare, OneAndTwoTokens) {
 
 TEST(Compare, LogitPositionsAreSpreadAndLimited) {
   const std::vector<std::int32_t> ids = random_ids(kTokens);
-  const std::vector<MethodChoice> choices = {choice(Method::kDense), choice(Method::kWindowSinks)};
+  const std::vector<MethodChoice> choices = {small_choice(Method::kDense), small_choice(Method::kWindowSinks)};
   CompareOptions options;
   options.metrics_rows = 0;
   options.max_new_tokens = 0;
@@ -131,21 +110,21 @@ TEST(Compare, LogitPositionsAreSpreadAndLimited) {
 
 TEST(Compare, DenseAgainstItselfUnderAnotherName) {
   const std::vector<std::int32_t> ids = random_ids(kTokens);
-  std::vector<MethodChoice> choices = {choice(Method::kDense), choice(Method::kWindowSinks)};
+  std::vector<MethodChoice> choices = {small_choice(Method::kDense), small_choice(Method::kWindowSinks)};
   choices[1].parameters.budget = 5000;
   CompareOptions options;
   options.metrics_rows = 1;
   options.max_new_tokens = 0;
   const Comparison comparison = compare_methods(*tiny_model(), ids, {kTokens, {}}, choices, options);
-  EXPECT_LT(comparison.runs[1].logits->mean_kl, 1e-9);
-  EXPECT_EQ(comparison.runs[1].logits->same_top, 1.0);
-  EXPECT_EQ(summarise(comparison.runs[1]).retained_mass, 1.0);
-  EXPECT_LT(summarise(comparison.runs[1]).output_error, 1e-6);
+  EXPECT_LT(comparison.runs[1].logits->mean_kl.value, 1e-9);
+  EXPECT_EQ(comparison.runs[1].logits->same_top.value, 1.0);
+  EXPECT_EQ(summarise(comparison.runs[1]).value("retained_mass"), 1.0);
+  EXPECT_LT(summarise(comparison.runs[1]).value("output_error"), 1e-6);
 }
 
 TEST(Compare, RefusesBadParametersBeforeTheFirstRun) {
   const std::vector<std::int32_t> ids = random_ids(kTokens);
-  std::vector<MethodChoice> choices = {choice(Method::kDense), choice(Method::kDhsa)};
+  std::vector<MethodChoice> choices = {small_choice(Method::kDense), small_choice(Method::kDhsa)};
   choices[1].parameters.budget = 0;
   CompareOptions options;
   bool ran = false;
@@ -157,7 +136,7 @@ TEST(Compare, RefusesBadParametersBeforeTheFirstRun) {
 
 TEST(Compare, Cancels) {
   const std::vector<std::int32_t> ids = random_ids(kTokens);
-  const std::vector<MethodChoice> choices = {choice(Method::kDense), choice(Method::kDhsa)};
+  const std::vector<MethodChoice> choices = {small_choice(Method::kDense), small_choice(Method::kDhsa)};
   CancelToken cancel;
   CompareOptions options;
   options.cancel = &cancel;
@@ -165,6 +144,84 @@ TEST(Compare, Cancels) {
     if (progress.run == 1) cancel.cancel();
   };
   EXPECT_THROW(static_cast<void>(compare_methods(*tiny_model(), ids, {kTokens, {}}, choices, options)), Cancelled);
+}
+
+RunOptions bare() {
+  RunOptions options;
+  options.metrics_rows = options.logit_positions = options.max_new_tokens = 0;
+  return options;
+}
+
+TEST(Run, LogitPositionsAreNeverMoreThanAskedFor) {
+  const std::vector<std::int32_t> ids = random_ids(kTokens);
+  for (const std::int64_t most : {1, 40, 50, 96, 97, 1000}) {
+    RunOptions options = bare();
+    options.logit_positions = most;
+    const MethodRun run = run_method({*tiny_model(), ids, {kTokens, {}}}, small_choice(Method::kDense), options);
+    EXPECT_LE(run.states->positions.size(), most);
+    EXPECT_GE(run.states->positions.size(), std::min(kTokens, (most + 1) / 2));
+    const LogitCloseness same = compare_logits(*tiny_model(), *run.states, *run.states);
+    EXPECT_EQ(same.mean_kl.value, 0);
+    EXPECT_EQ(same.positions, run.states->positions.size());
+    EXPECT_EQ(same.mean_kl.sampled(), most < kTokens);
+  }
+}
+
+TEST(Run, OtherTextsAreNotCompared) {
+  RunOptions options = bare();
+  options.logit_positions = 10;
+  const auto ids = random_ids(kTokens);
+  const MethodRun one = run_method({*tiny_model(), ids, {kTokens, {}}}, small_choice(Method::kDense), options);
+  const auto fewer = random_ids(kTokens - 20);
+  const MethodRun other = run_method({*tiny_model(), fewer, {kTokens - 20, {}}}, small_choice(Method::kDense), options);
+  EXPECT_THROW(static_cast<void>(compare_logits(*tiny_model(), *one.states, *other.states)), Error);
+}
+
+TEST(Run, EndsWithTheAttentionOfTheLastLayer) {
+  const std::vector<std::int32_t> ids = random_ids(kTokens);
+  RunOptions options = bare();
+  options.keep_plans = true;
+  options.capture_layers = {1};
+  const RunSubject subject{*tiny_model(), ids, {kTokens, {}}};
+  const MethodRun whole = run_method(subject, small_choice(Method::kDhsa), options);
+  options.last_layer = 1;
+  options.metrics_rows = 1;
+  const MethodRun part = run_method(subject, small_choice(Method::kDhsa), options);
+  EXPECT_EQ(part.metrics.size(), 2U);
+  EXPECT_EQ(part.trace.plans[2], nullptr);
+  EXPECT_TRUE(part.trace.plans[1]->mask.same_pairs(whole.trace.plans[1]->mask));
+  ASSERT_NE(part.trace.captured[1], nullptr);
+  EXPECT_EQ(part.trace.stages.back().stage, Stage::kAttend);
+  EXPECT_EQ(part.trace.stages.back().layer, 1);
+  options.max_new_tokens = 1;
+  EXPECT_THROW(static_cast<void>(run_method(subject, small_choice(Method::kDhsa), options)), Error);
+  options.max_new_tokens = 0;
+  options.last_layer = 3;
+  EXPECT_THROW(static_cast<void>(run_method(subject, small_choice(Method::kDhsa), options)), Error);
+}
+
+// Takes and keeps memory while it looks on, as measuring and views do.
+class Heavy : public PrefillObserver {
+ public:
+  void attended(const AttendedLayer& /*layer*/) override {
+    std::vector<char> passing(std::size_t{192} << 20U, 1);
+    kept_.emplace_back(std::size_t{48} << 20U, passing[5]);
+  }
+
+ private:
+  std::vector<std::vector<char>> kept_;
+};
+
+TEST(Run, MemoryOfWhatLooksOnIsNotTheRuns) {
+  const std::vector<std::int32_t> ids = random_ids(kTokens);
+  const RunSubject subject{*tiny_model(), ids, {kTokens, {}}};
+  RunOptions options = bare();
+  const MethodRun alone = run_method(subject, small_choice(Method::kDhsa), options);
+  Heavy heavy;
+  options.observer = &heavy;
+  const MethodRun watched = run_method(subject, small_choice(Method::kDhsa), options);
+  EXPECT_LT(watched.peak_bytes - watched.start_bytes, alone.peak_bytes - alone.start_bytes + (std::int64_t{24} << 20));
+  EXPECT_GE(watched.peak_bytes, watched.start_bytes - (std::int64_t{4} << 20));
 }
 
 TEST(ChunkLengths, OfBoundaries) {
@@ -202,7 +259,7 @@ TEST(Benchmark, CountsWorkAndAlternates) {
   options.warm_up = 1;
   std::vector<std::string> order;
   options.progress = [&](const std::string& what, double) { order.push_back(what); };
-  std::vector<MethodChoice> choices = {choice(Method::kWindowSinks), choice(Method::kDense)};
+  std::vector<MethodChoice> choices = {small_choice(Method::kWindowSinks), small_choice(Method::kDense)};
   const auto timings = bench_attention(attention_shape("demo"), 130, 0, DType::kFloat32, choices, true, options);
   ASSERT_EQ(timings.size(), 3U);
   EXPECT_EQ(timings[0].method, "dense");

@@ -1,0 +1,109 @@
+#include "core/run/measures.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "core/base/error.h"
+
+namespace dhsa {
+namespace {
+
+using M = Measure;
+using G = Measure::Group;
+using F = Measure::Format;
+using B = Measure::Better;
+using O = Measure::Over;
+
+constexpr std::array kMeasures = {
+    M{"prefill_seconds", "prefill time", "prefill", "s", G::kCost, F::kSeconds, B::kLower, O::kMean, false, false,
+      "Sum of the stages of the prefill. Measuring, logits against dense and the answer are not in it."},
+    M{"tokens_per_second", "tokens per second", "tokens/s", "", G::kCost, F::kCount, B::kHigher, O::kMean, false, false,
+      "Tokens of the text by the prefill time."},
+    M{"planning_share", "planning", "planning", "%", G::kCost, F::kShare, B::kLower, O::kMean, false, true,
+      "Share of the prefill time that choosing keys takes."},
+    M{"peak_bytes", "peak memory", "peak", "bytes", G::kCost, F::kBytes, B::kLower, O::kMean, false, false,
+      "Most memory in use during the prefill, weights and libraries included. What measures or watches it is not in "
+      "it."},
+    M{"extra_bytes", "above weights and libraries", "above", "bytes", G::kCost, F::kBytes, B::kLower, O::kMean, false,
+      true, "Peak memory less what was in use when the prefill began."},
+    M{"chunks", "chunks per layer (mean)", "chunks", "", G::kChunks, F::kCount, B::kNeither, O::kMean, false, false,
+      "Chunks that the text is divided into."},
+    M{"median_chunk", "median chunk", "median", "tokens", G::kChunks, F::kCount, B::kNeither, O::kMean, false, true,
+      "Median length of the chunks of all layers."},
+    M{"longest_chunk", "longest chunk", "longest", "tokens", G::kChunks, F::kCount, B::kNeither, O::kMean, false, true,
+      "Length of the longest chunk of all layers."},
+    M{"density", "density", "density", "%", G::kMask, F::kShare, B::kLower, O::kMean, false, false,
+      "Kept pairs by causal pairs, inside the window on local layers; of several layers, of their pairs together. "
+      "Lower "
+      "is cheaper."},
+    M{"retained_mass", "retained mass (mean)", "mass", "%", G::kMask, F::kShare, B::kHigher, O::kMean, true, false,
+      "Dense attention mass on the kept keys, mean over rows and heads. Higher is better."},
+    M{"worst_head_mass", "worst head", "head", "%", G::kMask, F::kShare, B::kHigher, O::kLowest, true, true,
+      "Retained mass of the head that retains least."},
+    M{"worst_rows_mass", "worst 1 % of rows", "rows", "%", G::kMask, F::kShare, B::kHigher, O::kLowest, true, true,
+      "Retained mass of the worst hundredth of all rows and heads."},
+    M{"of_oracle", "of the oracle's", "oracle", "%", G::kMask, F::kShare, B::kHigher, O::kMean, true, true,
+      "Retained mass as a share of what each row's own best keys, as many, would retain."},
+    M{"iou", "overlap with the oracle (IoU)", "IoU", "%", G::kMask, F::kShare, B::kHigher, O::kMean, true, false,
+      "Intersection over union of the kept keys and each row's own best keys, as many."},
+    M{"output_error", "output error (mean)", "error", "%", G::kMask, F::kShare, B::kLower, O::kMean, true, false,
+      "Norm of the change of the attention output, relative to dense, mean over heads. Lower is better."},
+    M{"mean_kl_nats", "mean KL(dense || sparse)", "KL", "nats", G::kLogits, F::kReal, B::kLower, O::kMean, true, false,
+      "How far the distributions of the next token are from those of dense, mean over positions. Lower is better."},
+    M{"same_top", "same top token", "same top", "%", G::kLogits, F::kShare, B::kHigher, O::kMean, true, false,
+      "Share of positions with the same most probable next token as dense."},
+};
+
+Measured mean_of(std::span<const Measured> parts) {
+  Measured mean;
+  double weights = 0;
+  double sum = 0;
+  double variance = 0;
+  for (const Measured& part : parts) {
+    weights += part.weight;
+    sum += part.weight * part.value;
+    variance += part.weight * part.standard_error * part.weight * part.standard_error;
+  }
+  mean.value = sum / weights;
+  mean.standard_error = std::sqrt(variance) / weights;
+  mean.weight = weights;
+  return mean;
+}
+
+}  // namespace
+
+std::span<const Measure> measures() { return kMeasures; }
+
+const Measure& measure(std::string_view key) {
+  const auto found =
+      std::find_if(kMeasures.begin(), kMeasures.end(), [&](const Measure& measure) { return measure.key == key; });
+  if (found == kMeasures.end()) throw Error(fmt::format("There is no measure \"{}\".", key));
+  return *found;
+}
+
+Values combine(std::span<const Values> parts) {
+  Values whole;
+  for (const Measure& measure : kMeasures) {
+    std::vector<Measured> values;
+    for (const Values& part : parts) {
+      if (const Measured* value = part.find(measure.key)) values.push_back(*value);
+    }
+    if (values.empty() || values.size() < parts.size()) continue;
+    const auto by_value = [](const Measured& one, const Measured& other) { return one.value < other.value; };
+    Measured value =
+        measure.over == O::kLowest ? *std::min_element(values.begin(), values.end(), by_value) : mean_of(values);
+    value.row_step = 1;
+    value.rows = values.front().rows;
+    for (const Measured& part : values) {
+      value.row_step = std::max(value.row_step, part.row_step);
+      value.rows = std::min(value.rows, part.rows);
+    }
+    whole.set(measure.key, value);
+  }
+  return whole;
+}
+
+}  // namespace dhsa
