@@ -47,7 +47,7 @@ class TestModels : public QObject {
     const RunModel model(&runs);
     Run run;
     MaskMetrics metrics;
-    metrics.retained_mass = 0.5;
+    metrics.values.set("retained_mass", 0.5);
     run.metrics = {metrics, metrics};
     run.rowSteps = {1, 1};
     RunTrace trace;

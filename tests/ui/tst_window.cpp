@@ -360,7 +360,7 @@ class TestWindow : public QObject {
     Explorer* explorer = m_shared->explorer();
     std::vector<double> before;
     for (int layer = 0; layer < explorer->whatIf()->layers(); ++layer)
-      before.push_back(explorer->whatIf()->layer(layer)->metrics->density);
+      before.push_back(explorer->whatIf()->layer(layer)->metrics->value("density"));
     explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{320});
     const auto all = [&](std::int64_t budget) {
       for (int layer = 0; layer < explorer->whatIf()->layers(); ++layer)
@@ -372,7 +372,7 @@ class TestWindow : public QObject {
     QTRY_VERIFY_WITH_TIMEOUT(all(explorer->parameters()->values().budget), 60000);
     for (int layer = 0; layer < explorer->whatIf()->layers(); ++layer) {
       QVERIFY(!explorer->whatIf()->layer(layer)->whatIf);
-      QCOMPARE(explorer->whatIf()->layer(layer)->metrics->density, before[static_cast<std::size_t>(layer)]);
+      QCOMPARE(explorer->whatIf()->layer(layer)->metrics->value("density"), before[static_cast<std::size_t>(layer)]);
     }
     QVERIFY(m_shared->settle(1));
   }

@@ -267,7 +267,7 @@ void MetricsPanel::refresh() {
       difference = (alike ? QString() : QStringLiteral("≈ ")) + sign +
                    (isError ? formatReal(std::abs(change), 2) : QLocale().toString(std::abs(change) * 100, 'f', 1));
     }
-    const bool sampled = layer->rowStep > 1 && kMetrics[i].field != &MaskMetrics::density;
+    const bool sampled = layer->metrics->values.at(kMetrics[i].measure).sampled();
     m_tiles[i]->setValue(formatSampled(isError ? formatReal(value) : formatPercent(value), sampled),
                          isError ? -1 : value, difference);
     m_tiles[i]->setToolTip(sampled
