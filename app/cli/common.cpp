@@ -12,6 +12,7 @@
 #include "core/attention/attend.h"
 #include "core/base/parallel.h"
 #include "core/base/resources.h"
+#include "core/model/folder.h"
 #include "core/run/open_model.h"
 #include "core/sparsity/boundary_predictor.h"
 
@@ -60,7 +61,7 @@ void ModelOptionsText::add_to(CLI::App& app, bool with_folder) {
 }
 
 std::filesystem::path ModelOptionsText::path() const {
-  return folder.empty() ? resource_path("models/demo") : std::filesystem::path(folder);
+  return model_folder(folder.empty() ? resource_path("models/demo") : std::filesystem::path(folder));
 }
 
 ModelOptions ModelOptionsText::options() const {
@@ -238,14 +239,30 @@ void add_text_options(CLI::App& app, std::string& text, bool& allow_long) {
       ->group("Text");
 }
 
-Document load_document(const std::string& text, const OpenModel& loaded, bool allow_long) {
+void add_chat_option(CLI::App& app, std::string& chat) {
+  app.add_option(
+         "--chat", chat,
+         "Give the text as one turn of the user [auto, on, off; default auto: where the model's chat template is "
+         "Gemma's]")
+      ->type_name("MODE")
+      ->group("Text");
+}
+
+Document load_document(const std::string& text, const OpenModel& loaded, bool allow_long, const std::string& chat,
+                       ProgressLine* progress) {
   DocumentOptions options;
   options.context = loaded.model->config().context;
   options.allow_long = allow_long;
+  options.chat = chat_mode(chat);
+  options.instruction_tuned = options.chat == ChatMode::kAuto && is_instruction_tuned(loaded.folder);
+  options.cancel = &interrupt();
+  if (progress != nullptr) options.progress = [progress](double share) { progress->show("reading the text", share); };
   const std::filesystem::path path = text.empty() ? resource_path("documents/sample.txt") : std::filesystem::path(text);
   Document document = text == "-"
                           ? make_document("standard input", all_of_input(), *loaded.tokenizer, options)
                           : make_document(path.filename().string(), read_text(path), *loaded.tokenizer, options);
+  // What was chosen in reading the model is said with what was done to the text.
+  for (std::string& note : weight_notes(loaded.folder)) document.notes.push_back(std::move(note));
   if (document.tokens() < document.whole_tokens) document.notes.emplace_back("--allow-long runs the text whole.");
   return document;
 }

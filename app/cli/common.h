@@ -131,8 +131,10 @@ class ParameterOptions {
 [[nodiscard]] OpenModel load_model(const ModelOptionsText& choice, ProgressLine& progress);
 
 // TEXT: a file, "-" for standard input, empty for the sample document.
-[[nodiscard]] Document load_document(const std::string& text, const OpenModel& loaded, bool allow_long);
+[[nodiscard]] Document load_document(const std::string& text, const OpenModel& loaded, bool allow_long,
+                                     const std::string& chat = "off", ProgressLine* progress = nullptr);
 void add_text_options(CLI::App& app, std::string& text, bool& allow_long);
+void add_chat_option(CLI::App& app, std::string& chat);  // auto, on, off
 // The predictor of learned boundaries; null where no method needs one, or may do without and the model has none.
 [[nodiscard]] std::shared_ptr<const BoundaryPredictor> load_predictor(const std::vector<MethodChoice>& choices,
                                                                       const std::filesystem::path& model_folder);

@@ -8,6 +8,7 @@
 #include "app/cli/common.h"
 #include "app/cli/table.h"
 #include "core/files/safetensors.h"
+#include "core/model/folder.h"
 #include "core/run/open_model.h"
 
 namespace dhsa::cli {
@@ -42,10 +43,7 @@ int info(const InfoOptions& options) {
   const ModelOptions compute = options.model.options();
   JsonFile json(options.output.json);
   const std::filesystem::path folder = options.model.path();
-  if (!std::filesystem::is_directory(folder)) {
-    throw Error(fmt::format("{} is not a folder; dhsa info takes the folder of a Gemma 2 model.", folder.string()));
-  }
-  const Gemma2Config config = read_config(folder / "config.json");
+  const Gemma2Config config = read_model_config(folder);
   const TensorFolder tensors = TensorFolder::open(folder);
   std::map<std::string, Shard> shards;
   std::int64_t all_bytes = 0;
@@ -71,8 +69,8 @@ int info(const InfoOptions& options) {
 
   std::string tokenizer = "tokenizer.model is missing: texts cannot be read with this model";
   nlohmann::json pieces = nullptr;
-  if (std::filesystem::exists(folder / "tokenizer.model")) {
-    const std::shared_ptr<const Tokenizer> loaded = Tokenizer::load(folder / "tokenizer.model");
+  if (std::filesystem::exists(folder / "tokenizer.model") || std::filesystem::exists(folder / "tokenizer.json")) {
+    const std::shared_ptr<const Tokenizer> loaded = Tokenizer::of_model(folder, config.vocab_size);
     check_vocabulary(config, *loaded);
     tokenizer = fmt::format("SentencePiece, {} pieces, begins a text with {} ({})", count(loaded->size()),
                             loaded->piece(loaded->bos()), loaded->bos());
@@ -90,6 +88,9 @@ int info(const InfoOptions& options) {
   fmt::print("  position      RoPE theta {:g}, context {} tokens\n", config.rope_theta, count(config.context));
   fmt::print("  stop tokens   {}\n", fmt::join(config.stop_tokens, ", "));
   fmt::print("  tokenizer     {}\n", tokenizer);
+  const bool chat = is_instruction_tuned(folder);
+  fmt::print("  kind          {}\n",
+             chat ? "instruction-tuned: a text is given as one turn of the user" : "base model");
   fmt::print("  weights       {} in {} tensors, {}\n\n", count(config.parameters()), tensors.names().size(),
              bytes(all_bytes));
   Table files({"file", "tensors", "bytes", "types"}, {0, 3});
@@ -107,6 +108,8 @@ int info(const InfoOptions& options) {
   const std::shared_ptr<const Gemma2> model = Gemma2::load(folder, compute, &interrupt());
   progress.clear();
   fmt::print("\n  All weights are finite and of the right shape. Fingerprint {}\n", model->fingerprint());
+  const std::vector<std::string> notes = weight_notes(folder);
+  for (const std::string& note : notes) fmt::print("  Note: {}\n", wrap(note, 100, 2));
   fmt::print("\n  Memory of a prefill, {} on {}, key/value cache included\n", name_of(compute.compute),
              compute.device == Device::kCpu ? "CPU" : "CUDA");
   Table memory({"tokens", "beside the weights", "with the weights", ""}, {3});
@@ -137,6 +140,9 @@ int info(const InfoOptions& options) {
               {"files", shard_list},
               {"tensors", list},
               {"tokenizer_pieces", pieces},
+              {"stop_tokens", config.stop_tokens},
+              {"instruction_tuned", chat},
+              {"notes", notes},
               {"dtype", name_of(compute.compute)},
               {"prefill_memory", estimates},
               {"available_bytes", estimate.available},

@@ -16,6 +16,7 @@ struct RunOptions {
   ParameterOptions parameters;
   std::string text;
   bool allow_long = false;
+  std::string chat = "auto";
   std::string compare = "dense";
   std::int64_t metrics_rows = kMetricsRows;
   std::int64_t logit_positions = 2048;
@@ -44,7 +45,7 @@ int run(const RunOptions& options) {
   ProgressLine progress(options.output.style());
   const OpenModel loaded = load_model(options.model, progress);
   progress.show("reading the text", -1);
-  const Document document = load_document(options.text, loaded, options.allow_long);
+  const Document document = load_document(options.text, loaded, options.allow_long, options.chat, &progress);
   const std::vector<MethodChoice> choices = choices_of(options, document.question_tokens);
 
   CompareOptions compare;
@@ -85,6 +86,7 @@ void add_run(CLI::App& app, Action& action) {
       "Without arguments: the demo model on the sample document, DHSA with a budget of 1024, beside dense.\n"
       "Example: dhsa run notes.txt --method block-sparse --budget 2048 --compare dense,dhsa --json run.json");
   add_text_options(*command, options->text, options->allow_long);
+  add_chat_option(*command, options->chat);
   options->model.add_to(*command);
   command
       ->add_option("--compare", options->compare,

@@ -9,15 +9,18 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <system_error>
 
 #include "core/base/error.h"
 #include "core/files/atomic_write.h"
+#include "core/files/lfs_pointer.h"
 #include "core/files/strict_json.h"
 
 namespace dhsa {
@@ -87,7 +90,8 @@ TensorInfo parse_entry(const std::string& where, const std::string& name, const 
   const json& shape = member(where, name, entry, "shape");
   if (!shape.is_array()) refuse(where, name, fmt::format("has the \"shape\" {}; a list is expected", brief(shape)));
   for (const json& extent : shape) {
-    // Larger than 2^64-1, the library makes it a floating-point number, which is refused like any other.
+    // Larger than 2^64-1, the library makes it a floating-point number, which
+    // is refused like any other.
     if (!extent.is_number_unsigned()) {
       refuse(where, name, fmt::format("has the extent {} in its \"shape\"; a count is expected", brief(extent)));
     }
@@ -138,12 +142,15 @@ void parse_safetensors_header(std::span<const std::byte> head, std::uint64_t fil
   }
   const auto length = load<std::uint64_t>(head, 0);
   if (length > kMostHeader) {
-    throw Error(fmt::format("{}: says that its header has {} bytes, the format allows {}; this is no safetensors file.",
-                            where, length, kMostHeader));
+    throw Error(
+        fmt::format("{}: says that its header has {} bytes, the format "
+                    "allows {}; this is no safetensors file.",
+                    where, length, kMostHeader));
   }
   if (length > file_size - kLengthBytes || length > head.size() - kLengthBytes) {
     throw Error(
-        fmt::format("{}: says that its header has {} bytes but has only {} in all; it is cut off or not a "
+        fmt::format("{}: says that its header has {} bytes but has "
+                    "only {} in all; it is cut off or not a "
                     "safetensors file.",
                     where, length, file_size));
   }
@@ -173,7 +180,8 @@ void parse_safetensors_header(std::span<const std::byte> head, std::uint64_t fil
     }
   }
 
-  // In the order of the data each tensor begins where the one before it ended: no hole, no overlap, nothing twice.
+  // In the order of the data each tensor begins where the one before it ended:
+  // no hole, no overlap, nothing twice.
   std::vector<const std::pair<const std::string, TensorInfo>*> order;
   order.reserve(tensors.size());
   for (const auto& tensor : tensors) order.push_back(&tensor);
@@ -184,9 +192,10 @@ void parse_safetensors_header(std::span<const std::byte> head, std::uint64_t fil
   for (const auto* tensor : order) {
     const auto& [name, info] = *tensor;
     if (info.begin != at || info.end < info.begin) {
-      refuse(
-          where, name,
-          fmt::format("lies at bytes {} to {} of the data, where byte {} should come next", info.begin, info.end, at));
+      refuse(where, name,
+             fmt::format("lies at bytes {} to {} of the data, where byte {} "
+                         "should come next",
+                         info.begin, info.end, at));
     }
     const std::uint64_t bytes = bytes_of(where, name, info.dtype, info.shape);
     if (info.end - info.begin != bytes) {
@@ -223,7 +232,8 @@ std::map<std::string, std::string> parse_safetensors_index(const std::string& te
         });
     if (unsafe) {
       throw Error(
-          fmt::format("{}: tensor {} is said to be in {}; the plain name of a file beside the index is "
+          fmt::format("{}: tensor {} is said to be in {}; the plain "
+                      "name of a file beside the index is "
                       "expected.",
                       where, brief_name(name), brief(value)));
     }
@@ -257,6 +267,7 @@ std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const fs::path& pat
     file->map_ = map;
     file->map_bytes_ = size;
   }
+  refuse_lfs_pointer({static_cast<const char*>(file->map_), std::min<std::size_t>(file->map_bytes_, 64)}, path);
   const std::span head(static_cast<const std::byte*>(file->map_), file->map_bytes_);
   std::uint64_t data_at = 0;
   parse_safetensors_header(head, size, path.string(), file->tensors_, file->metadata_, data_at);
@@ -319,6 +330,67 @@ std::vector<std::int32_t> SafetensorsFile::int32s(const std::string& name) const
   return values;
 }
 
+namespace {
+
+// "model-00002-of-00003.safetensors": 2 of 3; nothing for another name.
+struct ShardName {
+  int number = 0, of = 0;
+};
+std::optional<ShardName> shard_name(const std::string& name) {
+  ShardName shard;
+  int read = 0;
+  const bool fits = std::sscanf(name.c_str(), "model-%5d-of-%5d.safetensors%n", &shard.number, &shard.of, &read) == 2 &&
+                    static_cast<std::size_t>(read) == name.size() && shard.number >= 1 && shard.number <= shard.of;
+  return fits ? std::optional(shard) : std::nullopt;
+}
+
+// All shards of a set that is whole; empty if there is none. `missing` says
+// what the first of the others lacks.
+std::vector<fs::path> whole_set(const fs::path& folder, std::string& missing) {
+  std::map<int, std::map<int, fs::path>> sets;
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(folder, failed)) {
+    if (const auto shard = shard_name(entry.path().filename().string())) sets[shard->of][shard->number] = entry.path();
+  }
+  for (const auto& [of, shards] : sets) {
+    if (static_cast<int>(shards.size()) == of) {
+      std::vector<fs::path> paths;
+      for (const auto& shard : shards) paths.push_back(shard.second);
+      return paths;
+    }
+    for (int number = 1; number <= of && missing.empty(); ++number) {
+      if (!shards.contains(number)) missing = fmt::format("model-{:05}-of-{:05}.safetensors", number, of);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+void TensorFolder::add(const std::shared_ptr<const SafetensorsFile>& file) {
+  for (const auto& tensor : file->tensors()) where_.emplace(tensor.first, file);
+}
+
+void TensorFolder::add_by_index(const fs::path& index) {
+  std::error_code failed;
+  std::map<std::string, std::shared_ptr<const SafetensorsFile>> shards;
+  for (const auto& [name, shard] : parse_safetensors_index(read_file(index, kMostIndex), index.string())) {
+    auto& file = shards[shard];
+    if (!file) {
+      if (!fs::exists(folder_ / shard, failed)) {
+        throw Error(fmt::format("{}: names the shard {}, which is not in the folder; fetch it.", index.string(),
+                                brief_name(shard)));
+      }
+      file = SafetensorsFile::open(folder_ / shard);
+    }
+    if (!file->contains(name)) {
+      throw Error(fmt::format("{}: says that tensor {} is in {}, which does not hold it.", index.string(),
+                              brief_name(name), brief_name(shard)));
+    }
+    where_.emplace(name, file);
+  }
+}
+
 TensorFolder TensorFolder::open(const fs::path& folder) {
   std::error_code failed;
   if (!fs::is_directory(folder, failed)) {
@@ -328,33 +400,31 @@ TensorFolder TensorFolder::open(const fs::path& folder) {
   tensors.folder_ = folder;
   const fs::path index = folder / "model.safetensors.index.json";
   const fs::path single = folder / "model.safetensors";
-  if (!fs::exists(index, failed)) {
-    if (!fs::exists(single, failed)) {
-      throw Error(
-          fmt::format("{}: holds neither model.safetensors nor model.safetensors.index.json; it is not a "
-                      "model's folder.",
-                      folder.string()));
-    }
-    const auto file = SafetensorsFile::open(single);
-    for (const auto& tensor : file->tensors()) tensors.where_.emplace(tensor.first, file);
+  if (fs::exists(single, failed)) {
+    tensors.add(SafetensorsFile::open(single));
     return tensors;
   }
-  std::map<std::string, std::shared_ptr<const SafetensorsFile>> shards;
-  for (const auto& [name, shard] : parse_safetensors_index(read_file(index, kMostIndex), index.string())) {
-    auto& file = shards[shard];
-    if (!file) {
-      if (!fs::exists(folder / shard, failed)) {
-        throw Error(fmt::format("{}: names the shard {}, which is not in the folder; fetch it.", index.string(),
-                                brief_name(shard)));
-      }
-      file = SafetensorsFile::open(folder / shard);
+  std::string missing;
+  const std::vector<fs::path> set = whole_set(folder, missing);
+  if (fs::exists(index, failed)) {
+    try {
+      tensors.add_by_index(index);
+      return tensors;
+    } catch (const Error&) {
+      // Left over from another set of shards, or not fetched: what counts is
+      // whether there is a whole set.
+      if (set.empty()) throw;
+      tensors.where_.clear();
     }
-    if (!file->contains(name)) {
-      throw Error(fmt::format("{}: says that tensor {} is in {}, which does not hold it.", index.string(),
-                              brief_name(name), brief_name(shard)));
-    }
-    tensors.where_.emplace(name, file);
   }
+  if (set.empty()) {
+    throw Error(missing.empty() ? fmt::format("{}: holds neither model.safetensors nor "
+                                              "model.safetensors.index.json; it "
+                                              "is not a model's folder.",
+                                              folder.string())
+                                : fmt::format("{}: the shard {} is missing; fetch it.", folder.string(), missing));
+  }
+  for (const fs::path& shard : set) tensors.add(SafetensorsFile::open(shard));
   return tensors;
 }
 
@@ -375,7 +445,8 @@ const SafetensorsFile& TensorFolder::file_of(const std::string& name) const {
 
 void write_safetensors(const fs::path& path, const std::vector<TensorToWrite>& tensors,
                        const std::map<std::string, std::string>& metadata) {
-  // Widest elements first, so that all data is aligned to its element in the file.
+  // Widest elements first, so that all data is aligned to its element in the
+  // file.
   std::vector<const TensorToWrite*> order;
   order.reserve(tensors.size());
   for (const TensorToWrite& tensor : tensors) order.push_back(&tensor);

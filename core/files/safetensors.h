@@ -55,7 +55,8 @@ void parse_safetensors_header(std::span<const std::byte> head, std::uint64_t fil
 [[nodiscard]] std::map<std::string, std::string> parse_safetensors_index(const std::string& text,
                                                                          const std::string& where);
 
-// A model folder's tensors, wherever they lie: index.json if present, else model.safetensors.
+// A model folder's tensors, wherever they lie: model.safetensors if present, else the shards that the index names, else
+// a whole set of shards by their names.
 class TensorFolder {
  public:
   [[nodiscard]] static TensorFolder open(const std::filesystem::path& folder);
@@ -65,6 +66,9 @@ class TensorFolder {
   [[nodiscard]] const TensorInfo& info(const std::string& name) const { return file_of(name).info(name); }
 
  private:
+  void add(const std::shared_ptr<const SafetensorsFile>& file);
+  void add_by_index(const std::filesystem::path& index);
+
   std::filesystem::path folder_;
   std::map<std::string, std::shared_ptr<const SafetensorsFile>> where_;
 };

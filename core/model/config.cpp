@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -9,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/files/atomic_write.h"
+#include "core/files/lfs_pointer.h"
 #include "core/files/strict_json.h"
 
 namespace dhsa {
@@ -21,7 +23,8 @@ constexpr const char* kActivation = "gelu_pytorch_tanh";
 constexpr const char* kSliding = "sliding_attention";
 constexpr const char* kFull = "full_attention";
 
-// Far above every Gemma 2, and low enough that no product of two of them overflows.
+// Far above every Gemma 2, and low enough that no product of two of them
+// overflows.
 constexpr std::int64_t kMostVocabulary = std::int64_t{1} << 24U;
 constexpr std::int64_t kMostWidth = std::int64_t{1} << 20U;
 constexpr std::int64_t kMostLayers = 1024;
@@ -29,7 +32,8 @@ constexpr std::int64_t kMostHeads = 1024;
 constexpr std::int64_t kMostHeadDim = 512;
 constexpr std::int64_t kMostTokens = std::int64_t{1} << 24U;
 
-// The fields of one config.json. Each getter checks type and range; faults name file, field and value.
+// The fields of one config.json. Each getter checks type and range; faults name
+// file, field and value.
 class Fields {
  public:
   Fields(const json& object, const std::string& where, std::string prefix = "")
@@ -75,7 +79,7 @@ class Fields {
   }
 
   // One value is all that Gemma 2 allows; absent and null mean it.
-  void only(const char* key, const json& allowed, const char* why) const {
+  void only(const char* key, const json& allowed, const std::string& why) const {
     const json* value = find(key);
     if (value != nullptr && *value != allowed) refuse(key, fmt::format("{}: {}", allowed.dump(), why));
   }
@@ -169,44 +173,51 @@ void parse_layer_types(const Fields& fields, Gemma2Config& config) {
   if (config.sliding_window == 0) config.local_layer.assign(layers, false);
 }
 
-void parse_tokens(const Fields& fields, Gemma2Config& config) {
-  const std::int64_t vocabulary = config.vocab_size;
-  config.bos_token = fields.token("bos_token_id", vocabulary, config.bos_token);
-  config.pad_token = fields.token("pad_token_id", vocabulary, config.pad_token);
-  const json* stop = fields.find("eos_token_id");
-  if (stop == nullptr) {
-    if (fields.is_null("eos_token_id")) config.stop_tokens.clear();
-    return;
-  }
-  if (!stop->is_array()) {
-    config.stop_tokens = {fields.token("eos_token_id", vocabulary, 0)};
-    return;
-  }
-  config.stop_tokens.clear();
-  for (const json& token : *stop) {
+// A number or a list.
+std::vector<std::int32_t> parse_stop_tokens(const Fields& fields, const json& stop, std::int64_t vocabulary) {
+  if (!stop.is_array()) return {fields.token("eos_token_id", vocabulary, 0)};
+  std::vector<std::int32_t> tokens;
+  for (const json& token : stop) {
     if (!Fields::whole_in(token, 0, vocabulary - 1)) {
       fields.refuse("eos_token_id",
                     fmt::format("{} in every place, and one holds {}", Fields::token_text(vocabulary), brief(token)));
     }
-    config.stop_tokens.push_back(token.get<std::int32_t>());
+    tokens.push_back(token.get<std::int32_t>());
+  }
+  return tokens;
+}
+
+void parse_tokens(const Fields& fields, Gemma2Config& config) {
+  const std::int64_t vocabulary = config.vocab_size;
+  config.bos_token = fields.token("bos_token_id", vocabulary, config.bos_token);
+  config.pad_token = fields.token("pad_token_id", vocabulary, config.pad_token);
+  if (const json* stop = fields.find("eos_token_id")) {
+    config.stop_tokens = parse_stop_tokens(fields, *stop, vocabulary);
+  } else if (fields.is_null("eos_token_id")) {
+    config.stop_tokens.clear();
   }
 }
 
+// What to do about a model of another kind or a quantised one.
+std::string remedy_for(const std::string& kind) {
+  if (kind.starts_with("gemma3")) return "Gemma 3 is another architecture; take a Gemma 2 model";
+  if (kind == "gemma") return "Gemma 1 is another architecture; take a Gemma 2 model";
+  return "no other kind of model is run; take a Gemma 2 model";
+}
+
 void check_kind(const Fields& fields) {
-  fields.only("model_type", "gemma2", "no other kind of model is run");
+  const json* kind = fields.find("model_type");
+  fields.only("model_type", "gemma2", remedy_for(kind != nullptr && kind->is_string() ? kind->get<std::string>() : ""));
   const char* activation = fields.find("hidden_activation") != nullptr ? "hidden_activation" : "hidden_act";
   fields.only(activation, kActivation, "Gemma 2 uses no other activation");
   fields.only("attention_bias", false, "Gemma 2 has no biases");
-  fields.only("tie_word_embeddings", true, "Gemma 2 ties its output layer to the embeddings");
   fields.only("use_bidirectional_attention", false, "only causal attention is run");
-  if (fields.find("quantization_config") != nullptr) {
-    fields.refuse("quantization_config", "none: float32, bfloat16 and float16 weights are read, quantised ones not");
-  }
-  for (const char* key : {"torch_dtype", "dtype"}) {
-    const json* dtype = fields.find(key);
-    if (dtype != nullptr && *dtype != "float32" && *dtype != "bfloat16" && *dtype != "float16") {
-      fields.refuse(key, "\"float32\", \"bfloat16\" or \"float16\"");
-    }
+  if (const json* quantised = fields.find("quantization_config")) {
+    const json method = quantised->is_object() ? quantised->value("quant_method", json()) : json();
+    fields.refuse("quantization_config",
+                  fmt::format("none: quantised weights{} are not read; take "
+                              "the model in float32, bfloat16 or float16",
+                              method.is_string() ? " (" + method.get<std::string>() + ")" : std::string()));
   }
 }
 
@@ -247,13 +258,35 @@ Gemma2Config parse_config(const std::string& text, const std::string& where) {
   config.final_softcap = fields.positive_or_null("final_logit_softcapping", 1e6, config.final_softcap);
   config.rms_norm_eps = fields.positive("rms_norm_eps", 1.0, config.rms_norm_eps);
   config.rope_theta = parse_rope(fields, where, config.rope_theta);
+  const json* tied = fields.find("tie_word_embeddings");
+  if (tied != nullptr && !tied->is_boolean()) fields.refuse("tie_word_embeddings", "true or false");
+  config.tied = tied == nullptr || tied->get<bool>();
   parse_tokens(fields, config);
   parse_layer_types(fields, config);
   return config;
 }
 
 Gemma2Config read_config(const std::filesystem::path& config_json) {
-  return parse_config(read_file(config_json, kMostConfig), config_json.string());
+  const std::string text = read_file(config_json, kMostConfig);
+  refuse_lfs_pointer(text, config_json);
+  return parse_config(text, config_json.string());
+}
+
+void add_stop_token(Gemma2Config& config, std::int64_t token) {
+  if (token < 0 || token >= config.vocab_size) return;
+  const auto id = static_cast<std::int32_t>(token);
+  if (std::find(config.stop_tokens.begin(), config.stop_tokens.end(), id) == config.stop_tokens.end()) {
+    config.stop_tokens.push_back(id);
+  }
+}
+
+void add_generation_config(const std::string& text, const std::string& where, Gemma2Config& config) {
+  const json object = parse_strict_json(text, where);
+  if (!object.is_object()) throw Error(fmt::format("{}: is {}; an object is expected.", where, brief(object)));
+  const Fields fields(object, where);
+  const json* stop = fields.find("eos_token_id");
+  if (stop == nullptr) return;
+  for (const std::int32_t token : parse_stop_tokens(fields, *stop, config.vocab_size)) add_stop_token(config, token);
 }
 
 json to_hugging_face(const Gemma2Config& config, const std::string& torch_dtype) {
@@ -291,7 +324,7 @@ json to_hugging_face(const Gemma2Config& config, const std::string& torch_dtype)
           {"hidden_act", kActivation},
           {"attention_bias", false},
           {"attention_dropout", 0.0},
-          {"tie_word_embeddings", true},
+          {"tie_word_embeddings", config.tied},
           {"bos_token_id", config.bos_token},
           {"pad_token_id", config.pad_token},
           {"eos_token_id", std::move(stop)},

@@ -26,7 +26,8 @@ struct Gemma2Config {
   double rope_theta = 10000.0;
   std::int32_t bos_token = 2;
   std::int32_t pad_token = 0;
-  std::vector<std::int32_t> stop_tokens = {1};  // eos_token_id, number or list
+  std::vector<std::int32_t> stop_tokens = {1};  // eos_token_id, number or list; see read_model_config()
+  bool tied = true;                             // the output layer is the embedding
   std::vector<bool> local_layer;                // [layers] true: sliding window (even layers unless layer_types says)
 
   [[nodiscard]] std::int64_t window_of(std::int64_t layer) const {
@@ -38,6 +39,9 @@ struct Gemma2Config {
 // Throw Error naming file, field and what is wrong with it.
 [[nodiscard]] Gemma2Config read_config(const std::filesystem::path& config_json);
 [[nodiscard]] Gemma2Config parse_config(const std::string& text, const std::string& where);
+// Adds the end tokens of a generation_config.json; one more, if it is in the vocabulary.
+void add_generation_config(const std::string& text, const std::string& where, Gemma2Config& config);
+void add_stop_token(Gemma2Config& config, std::int64_t token);
 // The Hugging Face form, as written by synth-model.
 [[nodiscard]] nlohmann::json to_hugging_face(const Gemma2Config& config, const std::string& torch_dtype);
 

@@ -11,6 +11,7 @@
 #include "core/attention/cuda/attend_cuda.h"
 #include "core/base/memory.h"
 #include "core/base/parallel.h"
+#include "core/model/folder.h"
 #include "core/model/gemma2_internal.h"
 #include "core/model/on_cuda_internal.h"
 
@@ -47,7 +48,7 @@ std::shared_ptr<const Gemma2> Gemma2::load(const std::filesystem::path& folder, 
       throw Error("The GPU computes in bfloat16 only: choose it (--dtype bfloat16), or the CPU for float32.");
     }
   }
-  Gemma2Config config = read_config(folder / "config.json");
+  Gemma2Config config = read_model_config(folder);
   if (options.device == Device::kCuda && !cuda::attend_supports(config.head_dim)) {
     throw Error(fmt::format("The GPU kernels have head dimensions 64, 128 and 256; {} has {}: choose the CPU.",
                             folder.string(), config.head_dim));
@@ -204,7 +205,7 @@ void Gemma2Model::logits_of(const at::Tensor& normed, float* out) const {
   for (std::int64_t begin = 0; begin < rows; begin += kLogitRows) {
     const std::int64_t n = std::min(kLogitRows, rows - begin);
     at::Tensor part = at::from_blob(out + begin * config_.vocab_size, {n, config_.vocab_size}, at::kFloat);
-    ops::table_product(normed.narrow(0, begin, n), weights_.embedding, part);
+    ops::table_product(normed.narrow(0, begin, n), weights_.head, part);
   }
   ops::softcap(config_.final_softcap, {out, static_cast<std::size_t>(rows * config_.vocab_size)});
 }

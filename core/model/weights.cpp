@@ -5,12 +5,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
-#include <limits>
+#include <bit>
+#include <cstring>
+#include <map>
+#include <mutex>
 
 #include "core/base/memory.h"
 #include "core/base/parallel.h"
-#include "core/files/safetensors.h"
+#include "core/files/sha256.h"
+#include "core/model/checkpoint_internal.h"
 #include "core/model/cpu/gemm.h"
 #include "core/model/cpu/ops_kernels.h"
 #include "core/model/on_cuda_internal.h"
@@ -21,137 +26,119 @@ namespace {
 
 constexpr std::int64_t kValuesPerJob = 1 << 20;
 
-struct Wanted {
-  std::string name;  // without the prefix
-  std::vector<std::int64_t> shape;
-};
-
-std::vector<Wanted> layer_tensors(const Gemma2Config& c, std::int64_t layer) {
-  const std::string at = fmt::format("layers.{}.", layer);
-  const std::int64_t q = c.heads * c.head_dim;
-  const std::int64_t kv = c.kv_heads * c.head_dim;
-  return {{at + "input_layernorm.weight", {c.hidden_size}},
-          {at + "post_attention_layernorm.weight", {c.hidden_size}},
-          {at + "pre_feedforward_layernorm.weight", {c.hidden_size}},
-          {at + "post_feedforward_layernorm.weight", {c.hidden_size}},
-          {at + "self_attn.q_proj.weight", {q, c.hidden_size}},
-          {at + "self_attn.k_proj.weight", {kv, c.hidden_size}},
-          {at + "self_attn.v_proj.weight", {kv, c.hidden_size}},
-          {at + "self_attn.o_proj.weight", {c.hidden_size, q}},
-          {at + "mlp.gate_proj.weight", {c.intermediate_size, c.hidden_size}},
-          {at + "mlp.up_proj.weight", {c.intermediate_size, c.hidden_size}},
-          {at + "mlp.down_proj.weight", {c.hidden_size, c.intermediate_size}}};
-}
-
-std::vector<Wanted> all_tensors(const Gemma2Config& c) {
-  std::vector<Wanted> all{{"embed_tokens.weight", {c.vocab_size, c.hidden_size}}, {"norm.weight", {c.hidden_size}}};
-  for (std::int64_t layer = 0; layer < c.layers; ++layer) {
-    for (Wanted& wanted : layer_tensors(c, layer)) all.push_back(std::move(wanted));
-  }
-  return all;
-}
-
-std::int64_t elements(const Wanted& wanted) {
-  std::int64_t n = 1;
-  for (const std::int64_t size : wanted.shape) n *= size;
-  return n;
-}
-
 StoredType stored_type(const std::string& dtype) {
   if (dtype == "F32") return StoredType::kF32;
   return dtype == "BF16" ? StoredType::kBf16 : StoredType::kF16;
 }
 
-// A folder whose tensors have all been found with the right shape and a type that can be read.
-class CheckedFolder {
+// The type a matrix is kept in; vectors (norms) are always float32. A bfloat16
+// file computed in float32 stays bfloat16 and is widened inside the matrix
+// product: same values, half of the memory.
+at::ScalarType kept_type(const Checkpoint& checkpoint, const ModelOptions& options,
+                         const std::vector<std::string>& parts) {
+  const bool all_bf16 = std::all_of(parts.begin(), parts.end(),
+                                    [&](const std::string& name) { return checkpoint.info(name).dtype == "BF16"; });
+  const bool even = checkpoint.info(parts.front()).shape.back() % 2 == 0;  // packed bfloat16 comes in pairs
+  return (options.compute == DType::kBFloat16 || all_bf16) && (even || options.device == Device::kCuda) ? at::kBFloat16
+                                                                                                        : at::kFloat;
+}
+
+std::int64_t kept_bytes(const Checkpoint& checkpoint, const ModelOptions& options) {
+  std::int64_t sum = 0;
+  for (const Checkpoint::Wanted& wanted : checkpoint.wanted()) {
+    const bool vector = wanted.shape.size() == 1;
+    sum += wanted.elements() * (vector || kept_type(checkpoint, options, {wanted.name}) == at::kFloat ? 4 : 2);
+  }
+  return sum;
+}
+
+// The identity of a model's weights: a hash of all that was read, tensor by
+// tensor.
+class Fingerprint {
  public:
-  CheckedFolder(const std::filesystem::path& folder, const Gemma2Config& config, const ModelOptions& options)
-      : files_(TensorFolder::open(folder)), options_(options), wanted_(all_tensors(config)) {
-    // Fine-tunes saved from Gemma2Model, without the head, lack the prefix.
-    if (files_.contains("embed_tokens.weight")) prefix_.clear();
-    for (const Wanted& wanted : wanted_) {
-      const std::string name = prefix_ + wanted.name;
-      if (!files_.contains(name)) {
-        throw Error(fmt::format("{} has no tensor {}: the model is incomplete or not a Gemma 2 of {} layers.",
-                                folder.string(), name, config.layers));
-      }
-      const TensorInfo& info = files_.info(name);
-      const std::string file = files_.file_of(name).path().string();
-      if (info.dtype != "F32" && info.dtype != "BF16" && info.dtype != "F16") {
-        throw Error(
-            fmt::format("Tensor {} in {} has type {}; weights must be F32, BF16 or F16.", name, file, info.dtype));
-      }
-      if (wanted.name == "embed_tokens.weight" && info.shape.size() == 2 && info.shape[0] != config.vocab_size) {
-        throw Error(
-            fmt::format("The embedding {} in {} has {} rows but config.json says vocab_size {}: model and "
-                        "configuration do not belong together.",
-                        name, file, info.shape[0], config.vocab_size));
-      }
-      if (info.shape != wanted.shape) {
-        throw Error(fmt::format("Tensor {} in {} has shape [{}] but config.json asks for [{}].", name, file,
-                                fmt::join(info.shape, ", "), fmt::join(wanted.shape, ", ")));
-      }
+  // What the same files gave before: they are known by path, size and time of
+  // change.
+  explicit Fingerprint(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {
+    std::error_code ignored;
+    for (const Checkpoint::Wanted& wanted : checkpoint.wanted()) {
+      const std::filesystem::path& path = checkpoint.file_of(wanted.name).path();
+      files_ += fmt::format("{} {} {} {};", path.string(), std::filesystem::file_size(path, ignored),
+                            std::filesystem::last_write_time(path, ignored).time_since_epoch().count(), wanted.name);
     }
+    const std::lock_guard lock(known_mutex());
+    if (const auto found = known().find(files_); found != known().end()) text_ = found->second;
+  }
+  [[nodiscard]] bool is_known() const { return !text_.empty(); }
+  void add(const std::string& name, const CancelToken* cancel) {
+    if (is_known()) return;
+    const std::span<const std::byte> bytes = checkpoint_.file_of(name).bytes(checkpoint_.full_name(name));
+    constexpr std::size_t kBlock = std::size_t{1} << 22U;
+    std::vector<std::uint64_t> blocks((bytes.size() + kBlock - 1) / kBlock);
+    parallel_for(
+        static_cast<std::int64_t>(blocks.size()),
+        [&](std::int64_t i) {
+          const auto begin = static_cast<std::size_t>(i) * kBlock;
+          blocks[static_cast<std::size_t>(i)] = hash(bytes.subspan(begin, std::min(kBlock, bytes.size() - begin)));
+        },
+        cancel);
+    tensors_[name] = hash(std::as_bytes(std::span(blocks)));
+  }
+  [[nodiscard]] std::string text() {
+    if (is_known()) return text_;
+    std::string all;
+    for (const Checkpoint::Wanted& wanted : checkpoint_.wanted()) {
+      all += fmt::format("{} {} {} {:016x};", wanted.name, checkpoint_.info(wanted.name).dtype,
+                         fmt::join(wanted.shape, "x"), tensors_.at(wanted.name));
+    }
+    text_ = "sha256:" + sha256(all);
+    const std::lock_guard lock(known_mutex());
+    return known()[files_] = text_;
   }
 
-  [[nodiscard]] const SafetensorsFile& file_of(const std::string& name) const { return files_.file_of(prefix_ + name); }
-  [[nodiscard]] const TensorInfo& info(const std::string& name) const { return files_.info(prefix_ + name); }
-  [[nodiscard]] std::string full_name(const std::string& name) const { return prefix_ + name; }
-  [[nodiscard]] const std::vector<Wanted>& wanted() const { return wanted_; }
-
-  // Type a matrix is kept in; vectors (norms) are always float32. A bfloat16 file computed in float32 stays bfloat16
-  // and is widened inside the matrix product: same values, half of the memory.
-  [[nodiscard]] at::ScalarType kept_type(const std::vector<std::string>& parts) const {
-    const bool all_bf16 =
-        std::all_of(parts.begin(), parts.end(), [&](const std::string& name) { return info(name).dtype == "BF16"; });
-    const bool even = info(parts.front()).shape.back() % 2 == 0;  // packed bfloat16 comes in pairs
-    return (options_.compute == DType::kBFloat16 || all_bf16) && (even || options_.device == Device::kCuda)
-               ? at::kBFloat16
-               : at::kFloat;
+ private:
+  static std::map<std::string, std::string>& known() {
+    static std::map<std::string, std::string> fingerprints;
+    return fingerprints;
+  }
+  static std::mutex& known_mutex() {
+    static std::mutex mutex;
+    return mutex;
   }
 
-  [[nodiscard]] std::int64_t bytes() const {
-    std::int64_t sum = 0;
-    for (const Wanted& wanted : wanted_) {
-      const bool vector = wanted.shape.size() == 1;
-      sum += elements(wanted) * (vector || kept_type({wanted.name}) == at::kFloat ? 4 : 2);
+  // 32 bytes at a time, in four lanes that do not wait for each other: as fast
+  // as memory.
+  static std::uint64_t hash(std::span<const std::byte> bytes) {
+    constexpr std::uint64_t kFactor = 0x9e3779b97f4a7c15ULL;  // odd, so that no lane forgets what it held
+    const auto mixed = [](std::uint64_t x) {
+      x = (x ^ (x >> 30U)) * 0xbf58476d1ce4e5b9ULL;
+      x = (x ^ (x >> 27U)) * 0x94d049bb133111ebULL;
+      return x ^ (x >> 31U);
+    };
+    std::array<std::uint64_t, 4> lanes = {1, 2, 3, 4};
+    std::size_t at = 0;
+    std::array<std::uint64_t, 4> words{};
+    const auto step = [&] {
+      for (std::size_t lane = 0; lane < 4; ++lane) lanes[lane] = std::rotl((lanes[lane] ^ words[lane]) * kFactor, 29);
+    };
+    for (; at + sizeof words <= bytes.size(); at += sizeof words) {
+      std::memcpy(words.data(), bytes.data() + at, sizeof words);
+      step();
     }
+    words.fill(0);
+    if (at < bytes.size()) std::memcpy(words.data(), bytes.data() + at, bytes.size() - at);
+    step();
+    std::uint64_t sum = bytes.size();
+    for (const std::uint64_t lane : lanes) sum = mixed(sum * kFactor ^ lane);
     return sum;
   }
 
- private:
-  TensorFolder files_;
-  std::string prefix_ = "model.";
-  ModelOptions options_;
-  std::vector<Wanted> wanted_;
+  const Checkpoint& checkpoint_;
+  std::string files_, text_;
+  std::map<std::string, std::uint64_t> tensors_;
 };
 
-class Fnv1a {
- public:
-  void add(const void* data, std::size_t bytes) {
-    const auto* at = static_cast<const unsigned char*>(data);
-    for (std::size_t i = 0; i < bytes; ++i) hash_ = (hash_ ^ at[i]) * 0x100000001b3ULL;
-  }
-  [[nodiscard]] std::string text() const { return fmt::format("fnv1a:{:016x}", hash_); }
-
- private:
-  std::uint64_t hash_ = 0xcbf29ce484222325ULL;
-};
-
-std::string fingerprint_of(const CheckedFolder& folder) {
-  constexpr std::size_t kFirst = 4096;
-  Fnv1a hash;
-  for (const Wanted& wanted : folder.wanted()) {
-    const std::span<const std::byte> bytes = folder.file_of(wanted.name).bytes(folder.full_name(wanted.name));
-    const std::string head =
-        fmt::format("{} {} {};", wanted.name, folder.info(wanted.name).dtype, fmt::join(wanted.shape, "x"));
-    hash.add(head.data(), head.size());
-    hash.add(bytes.data(), std::min(kFirst, bytes.size()));
-  }
-  return hash.text();
-}
-
-// Lets the kernel drop the mapped pages of a tensor that has been copied: the file does not count as memory of ours.
+// Lets the kernel drop the mapped pages of a tensor that has been copied: the
+// file does not count as memory of ours.
 void release_pages(std::span<const std::byte> bytes) {
   const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
   const auto begin = (reinterpret_cast<std::uintptr_t>(bytes.data()) + page - 1) / page * page;
@@ -161,8 +148,8 @@ void release_pages(std::span<const std::byte> bytes) {
 
 class Loader {
  public:
-  Loader(const CheckedFolder& folder, Device device, const CancelToken* cancel)
-      : folder_(folder), device_(device), cancel_(cancel) {}
+  Loader(const Checkpoint& folder, const ModelOptions& options, Fingerprint& fingerprint, const CancelToken* cancel)
+      : folder_(folder), options_(options), device_(options.device), fingerprint_(fingerprint), cancel_(cancel) {}
 
   at::Tensor vector(const std::string& name) const {
     at::Tensor tensor = at::empty({folder_.info(name).shape[0]}, at::kFloat);
@@ -174,7 +161,7 @@ class Loader {
     std::int64_t rows = 0;
     for (const std::string& name : names) rows += folder_.info(name).shape[0];
     const std::int64_t columns = folder_.info(names.front()).shape[1];
-    const at::ScalarType type = folder_.kept_type(names);
+    const at::ScalarType type = kept_type(folder_, options_, names);
     at::Tensor tensor = in_large_pages({rows, columns}, type);
     auto* at = static_cast<char*>(tensor.data_ptr());
     for (const std::string& name : names) {
@@ -184,12 +171,14 @@ class Loader {
     return placed(tensor);
   }
 
-  // Matrices with the same number of columns, one below the other: plain on a GPU, packed (gemm.h) on the CPU. With
-  // `gated` there are two, of which 16 rows each take turns in the panels.
+  // Matrices with the same number of columns, one below the other: plain on a
+  // GPU, packed (gemm.h) on the CPU. With `gated` there are two, of which 16
+  // rows each take turns in the panels.
   at::Tensor stacked(const std::vector<std::string>& names, bool gated = false) const {
     if (device_ == Device::kCuda) return plain(names);
     std::vector<Source> rows;
     for (const std::string& name : names) {
+      fingerprint_.add(name, cancel_);
       const TensorInfo& info = folder_.info(name);
       const StoredType type = stored_type(info.dtype);
       const std::byte* at = folder_.file_of(name).bytes(folder_.full_name(name)).data();
@@ -201,7 +190,7 @@ class Loader {
     const std::int64_t k = folder_.info(names.front()).shape[1];
     const auto outputs = static_cast<std::int64_t>(rows.size()) / (gated ? 2 : 1);
     const std::int64_t panels = panels_of(outputs, gated);
-    const bool bf16 = folder_.kept_type(names) == at::kBFloat16;
+    const bool bf16 = kept_type(folder_, options_, names) == at::kBFloat16;
     at::Tensor tensor = bf16 ? in_large_pages({panels, k / 2, kPanelColumns, 2}, at::kBFloat16)
                              : in_large_pages({panels, k, kPanelColumns}, at::kFloat);
     std::atomic<const std::string*> damaged{nullptr};
@@ -231,7 +220,8 @@ class Loader {
     const std::string* name;
   };
 
-  // Packs 32 rows into a panel; returns the name of a tensor whose values are not finite, or null.
+  // Packs 32 rows into a panel; returns the name of a tensor whose values are
+  // not finite, or null.
   template <class SourceOf, class T>
   static const std::string* pack(const SourceOf& source_of, std::int64_t k, T* panel) {
     using Bits = std::conditional_t<std::is_same_v<T, float>, float, std::uint16_t>;
@@ -260,8 +250,10 @@ class Loader {
   }
 
   [[noreturn]] void refuse_values(const std::string& name) const {
-    throw Error(fmt::format("Tensor {} in {} holds values that are infinite or not numbers: the file is damaged.",
-                            folder_.full_name(name), folder_.file_of(name).path().string()));
+    throw Error(
+        fmt::format("Tensor {} in {} holds values that are infinite or "
+                    "not numbers: the file is damaged.",
+                    folder_.full_name(name), folder_.file_of(name).path().string()));
   }
 
   [[nodiscard]] at::Tensor placed(const at::Tensor& host) const {
@@ -272,6 +264,7 @@ class Loader {
     const SafetensorsFile& file = folder_.file_of(name);
     const TensorInfo& info = folder_.info(name);
     const std::span<const std::byte> from = file.bytes(folder_.full_name(name));
+    fingerprint_.add(name, cancel_);
     const StoredType type = stored_type(info.dtype);
     const std::int64_t from_size = type == StoredType::kF32 ? 4 : 2;
     const std::int64_t n = info.elements();
@@ -289,32 +282,36 @@ class Loader {
     release_pages(from);
   }
 
-  const CheckedFolder& folder_;
+  const Checkpoint& folder_;
+  ModelOptions options_;
   Device device_;
+  Fingerprint& fingerprint_;
   const CancelToken* cancel_;
 };
 
 }  // namespace
 
 std::int64_t weight_bytes(const std::filesystem::path& folder, const ModelOptions& options) {
-  return CheckedFolder(folder, read_config(folder / "config.json"), options).bytes();
+  return kept_bytes(Checkpoint(folder, read_config(folder / "config.json")), options);
 }
 
 Weights load_weights(const std::filesystem::path& folder, const Gemma2Config& config, const ModelOptions& options,
                      const CancelToken* cancel) {
-  const CheckedFolder checked(folder, config, options);
+  const Checkpoint checkpoint(folder, config);
   Weights weights;
-  weights.bytes = checked.bytes();
+  weights.bytes = kept_bytes(checkpoint, options);
   const bool cuda = options.device == Device::kCuda;
   if (const std::int64_t free = cuda ? on_cuda::memory().free : available_bytes(); weights.bytes > free) {
     throw Error(
-        fmt::format("The weights of {} take {:.1f} GB of memory and {:.1f} GB are free: close other programs, "
+        fmt::format("The weights of {} take {:.1f} GB of memory and "
+                    "{:.1f} GB are free: close other programs, "
                     "choose bfloat16 or a smaller model.",
                     folder.string(), static_cast<double>(weights.bytes) / 1e9, static_cast<double>(free) / 1e9));
   }
-  weights.fingerprint = fingerprint_of(checked);
-  const Loader loader(checked, options.device, cancel);
+  Fingerprint fingerprint(checkpoint);
+  const Loader loader(checkpoint, options, fingerprint, cancel);
   weights.embedding = loader.plain({"embed_tokens.weight"});
+  weights.head = checkpoint.own_head() ? loader.plain({"lm_head.weight"}) : weights.embedding;
   weights.final_norm = loader.vector("norm.weight");
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     const std::string at = fmt::format("layers.{}.", layer);
@@ -329,6 +326,7 @@ Weights load_weights(const std::filesystem::path& folder, const Gemma2Config& co
     to.gate_up = loader.stacked({at + "mlp.gate_proj.weight", at + "mlp.up_proj.weight"}, true);
     to.down = loader.stacked({at + "mlp.down_proj.weight"});
   }
+  weights.fingerprint = fingerprint.text();
   return weights;
 }
 

@@ -25,6 +25,7 @@ struct LayerWeights {
 
 struct Weights {
   at::Tensor embedding;  // [vocab, hidden], never packed
+  at::Tensor head;       // the same of the output layer; the embedding itself where the two are tied
   std::vector<LayerWeights> layers;
   at::Tensor final_norm;
   std::int64_t bytes = 0;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/model/folder.h"
 #include "core/run/run.h"
 #include "core/sparsity/boundary_predictor.h"
 
@@ -53,7 +54,7 @@ OpenModel open_model(const std::filesystem::path& folder, const OpenModelOptions
   OpenModel opened;
   opened.folder = folder;
   tell("loading the model");
-  const Gemma2Config config = read_config(folder / "config.json");
+  const Gemma2Config config = read_model_config(folder);
   opened.tokenizer = Tokenizer::of_model(folder, config.vocab_size);
   check_vocabulary(config, *opened.tokenizer);
   opened.model = Gemma2::load(folder, options.model, options.cancel);

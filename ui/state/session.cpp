@@ -9,6 +9,7 @@
 #include "core/base/memory.h"
 #include "core/base/resources.h"
 #include "core/files/atomic_write.h"
+#include "core/model/folder.h"
 #include "core/run/open_model.h"
 #include "core/sparsity/boundary_predictor.h"
 #include "core/sparsity/planner.h"
@@ -50,7 +51,7 @@ std::shared_ptr<const OpenDocument> loadDocument(const DocumentRequest& request,
 std::shared_ptr<const LoadedModel> loadModel(const QString& folder, const CancelToken* cancel) {
   auto model = std::make_shared<LoadedModel>();
   const auto embedded = resource_path("models/demo");
-  const auto path = folder.isEmpty() ? embedded : pathOf(folder);
+  const auto path = folder.isEmpty() ? embedded : model_folder(pathOf(folder));
   std::error_code ignored;
   model->embedded = folder.isEmpty() || std::filesystem::equivalent(path, embedded, ignored);
   model->folder = QString::fromStdU16String(std::filesystem::absolute(path).lexically_normal().u16string());

@@ -64,7 +64,10 @@ TEST_F(Safetensors, UnalignedDataIsRead) {
 }
 
 TEST_F(Safetensors, WhitespaceAroundTheHeaderIsAllowed) {
-  EXPECT_TRUE(open(file_of("  \n{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}   "))->contains("a"));
+  EXPECT_TRUE(open(file_of("  "
+                           "\n{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_"
+                           "offsets\":[0,0]}}   "))
+                  ->contains("a"));
   EXPECT_TRUE(open(file_of("{}"))->tensors().empty());
   EXPECT_TRUE(open(file_of(R"({"__metadata__":null})"))->metadata().empty());
 }
@@ -80,7 +83,8 @@ TEST_F(Safetensors, EmptyAndRankZeroTensorsAreLegal) {
 }
 
 TEST_F(Safetensors, WidensHalfPrecisionExactly) {
-  // +-0, smallest subnormal, largest subnormal, smallest normal, 1, -2, largest, +-infinity, a NaN.
+  // +-0, smallest subnormal, largest subnormal, smallest normal, 1, -2,
+  // largest, +-infinity, a NaN.
   const std::vector<std::uint16_t> half = {0x0000, 0x8000, 0x0001, 0x83ff, 0x0400, 0x3c00,
                                            0xc000, 0x7bff, 0x7c00, 0xfc00, 0x7e01};
   const std::vector<std::uint16_t> brain = {0x3f80, 0xc049, 0x0001, 0x7f80, 0xff80, 0x7fc0};
@@ -290,8 +294,6 @@ TEST_F(Folder, ShardsAreFoundByTheIndex) {
   // Wrong on purpose: total_size binds nobody.
   write_file(folder_ / "model.safetensors.index.json",
              R"({"metadata":{"total_size":1},"weight_map":{"a":"one.safetensors","b":"two.safetensors"}})");
-  // The index decides, even beside a single file.
-  write_safetensors(folder_ / "model.safetensors", {});
   const TensorFolder folder = TensorFolder::open(folder_.path());
   EXPECT_EQ(folder.names(), (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(folder.file_of("b").floats("b"), b_);
@@ -303,6 +305,34 @@ TEST_F(Folder, ShardsAreFoundByTheIndex) {
 TEST_F(Folder, SingleFile) {
   fs::rename(folder_ / "two.safetensors", folder_ / "model.safetensors");
   EXPECT_EQ(TensorFolder::open(folder_.path()).names(), (std::vector<std::string>{"b"}));
+}
+
+TEST_F(Folder, SingleFileGoesBeforeAnIndex) {
+  write_file(folder_ / "model.safetensors.index.json", R"({"weight_map":{"a":"gone.safetensors"}})");
+  fs::rename(folder_ / "two.safetensors", folder_ / "model.safetensors");
+  EXPECT_EQ(TensorFolder::open(folder_.path()).names(), (std::vector<std::string>{"b"}));
+}
+
+TEST_F(Folder, WholeSetOfShardsNeedsNoIndexAndOutlivesAStaleOne) {
+  fs::rename(folder_ / "one.safetensors", folder_ / "model-00001-of-00002.safetensors");
+  fs::rename(folder_ / "two.safetensors", folder_ / "model-00002-of-00002.safetensors");
+  const std::vector<std::string> all = {"a", "b", "spare"};
+  EXPECT_EQ(TensorFolder::open(folder_.path()).names(), all);
+  write_file(folder_ / "model.safetensors.index.json",
+             R"({"weight_map":{"a":"model-00001-of-00003.safetensors","b":"model-00002-of-00002.safetensors"}})");
+  EXPECT_EQ(TensorFolder::open(folder_.path()).names(), all);
+  fs::remove(folder_ / "model-00002-of-00002.safetensors");
+  expect_mentions(error_of([&] { (void)TensorFolder::open(folder_.path()); }), "model-00001-of-00003.safetensors");
+  fs::remove(folder_ / "model.safetensors.index.json");
+  expect_mentions(error_of([&] { (void)TensorFolder::open(folder_.path()); }),
+                  "model-00002-of-00002.safetensors is missing");
+}
+
+TEST_F(Folder, GitLfsPointerIsNamedAsWhatItIs) {
+  write_file(folder_ / "model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 498\n");
+  const std::string sentence = error_of([&] { (void)TensorFolder::open(folder_.path()); });
+  expect_mentions(sentence, "Git-LFS pointer");
+  expect_mentions(sentence, "git lfs pull");
 }
 
 TEST_F(Folder, LinkedShardIsFollowed) {

@@ -183,14 +183,12 @@ TEST(Config, WhatIsNotGemma2IsRefused) {
   (void)fault("model_type", 2);
   (void)fault("attention_bias", true);
   (void)fault("attention_bias", "false");
-  (void)fault("tie_word_embeddings", false);
+  (void)fault("tie_word_embeddings", "no");
   (void)fault("use_bidirectional_attention", true);
   (void)fault("use_bidirectional_attention", "all");
   (void)fault("hidden_activation", "gelu");
   (void)fault("hidden_act", "silu");
   (void)fault("quantization_config", {{"bits", 4}});
-  (void)fault("dtype", "int8");
-  (void)fault("torch_dtype", 16);
   (void)fault("rope_scaling", "linear");
   expect_mentions(fault(with("rope_scaling", {{"type", "linear"}, {"factor", 2.0}})),
                   "rope_scaling.type is \"linear\"");
@@ -212,8 +210,9 @@ TEST(Config, WhatGemma2SaysIsAccepted) {
                  {"hidden_activation", "gelu_pytorch_tanh"},
                  // Not what decides where hidden_activation is given.
                  {"hidden_act", "gelu"},
-                 {"torch_dtype", "float16"},
-                 {"dtype", nullptr},
+                 // What the weights are, their file says.
+                 {"torch_dtype", "auto"},
+                 {"dtype", "torch.bfloat16"},
                  {"rope_scaling", {{"rope_type", "default"}}},
                  {"something_new", {{"deep", {1, 2, 3}}}}});
   EXPECT_EQ(parse(config).layers, 4);

@@ -123,6 +123,79 @@ TEST(Document, RefusesNothing) {
   EXPECT_THROW(static_cast<void>(make_document("note", "\xef\xbb\xbf", *demo_tokenizer(), {64, false})), Error);
 }
 
+TEST(Document, ReadsUtf16AndUtf32ByTheirMark) {
+  const std::string text = "Gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80.";
+  const std::u32string characters = U"Gr\u00fc\u00df \U0001f600.";
+  const std::u16string units = u"Gr\u00fc\u00df \U0001f600.";
+  const auto bytes = [](const auto& string, bool big) {
+    std::string out;
+    for (const auto c : string) {
+      constexpr std::size_t kSize = sizeof(c);
+      for (std::size_t b = 0; b < kSize; ++b) {
+        out += static_cast<char>(static_cast<std::uint32_t>(c) >> (8 * (big ? kSize - 1 - b : b)) & 0xffU);
+      }
+    }
+    return out;
+  };
+  for (const bool big : {false, true}) {
+    for (const std::string& file : {bytes(u"\ufeff" + units, big), bytes(U"\ufeff" + characters, big)}) {
+      const Document document = make_document("note", file, *demo_tokenizer(), {0, false});
+      EXPECT_EQ(document.text, text);
+      ASSERT_EQ(document.notes.size(), 1U);
+      EXPECT_NE(document.notes[0].find("UTF-"), std::string::npos);
+    }
+  }
+}
+
+TEST(Document, RefusesWhatIsNoText) {
+  const auto refused = [](const std::string& bytes) {
+    try {
+      static_cast<void>(make_document("note", bytes, *demo_tokenizer(), {0, false}));
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_NE(refused("%PDF-1.7\n").find("PDF"), std::string::npos);
+  EXPECT_NE(refused("\x89PNG\r\n\x1a\n").find("image"), std::string::npos);
+  EXPECT_NE(refused("PK\x03\x04rest").find("archive"), std::string::npos);
+  EXPECT_NE(refused("\x1f\x8b\x08").find("compressed"), std::string::npos);
+  EXPECT_NE(refused("\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0").find("not UTF-8"), std::string::npos);
+  EXPECT_NE(refused(std::string("a\0b\0c\0d\0", 8)).find("UTF-16"), std::string::npos);
+}
+
+TEST(Document, AQuestionFarFromTheEndIsPartOfTheTextAndSaidSo) {
+  const Document document =
+      make_document("note", "Text.\nQuestion: what is this?\n" + long_text(), *demo_tokenizer(), {0, false});
+  EXPECT_EQ(document.question_tokens, 0);
+  ASSERT_EQ(document.notes.size(), 1U);
+  EXPECT_NE(document.notes[0].find("\"Question:\""), std::string::npos) << document.notes[0];
+  const Document other = make_document("note", "Text.\nFrage: was?\n", *demo_tokenizer(), {0, false});
+  EXPECT_GT(other.question_tokens, 2);
+  DocumentOptions options;
+  options.question_marks = {"Q>"};
+  EXPECT_EQ(make_document("note", "Text.\nFrage: was?\n", *demo_tokenizer(), options).question_tokens, 0);
+  EXPECT_GT(make_document("note", "Text.\nQ> what?", *demo_tokenizer(), options).question_tokens, 1);
+}
+
+TEST(Document, OneFarLongerThanTheContextIsNotReadToItsEnd) {
+  std::string text;
+  while (text.size() < 4'000'000) text += long_text();
+  text += "\nQuestion: Which line?\nAnswer:";
+  double share = 0;
+  DocumentOptions options;
+  options.context = 400;
+  options.progress = [&](double now) { share = now; };
+  const Document document = make_document("note", text, *demo_tokenizer(), options);
+  EXPECT_EQ(share, 1.0);
+  EXPECT_TRUE(document.whole_tokens_estimated);
+  const double whole = static_cast<double>(demo_tokenizer()->encode(text).ids.size());
+  EXPECT_NEAR(static_cast<double>(document.whole_tokens), whole, whole / 50);
+  EXPECT_EQ(document.tokens(), 400);
+  EXPECT_TRUE(document.text.ends_with("Question: Which line?\nAnswer:"));
+  expect_consistent(document);
+}
+
 TEST(Document, ExcerptsAreOneLine) {
   const Document document = make_document("note", "First\nline and\ta second one.", *demo_tokenizer(), {0, false});
   EXPECT_EQ(excerpt(document, 0, document.tokens(), 100), "First line and a second one.");

@@ -1,0 +1,51 @@
+// The tensors of a model's folder, found and checked before any is loaded.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/files/safetensors.h"
+#include "core/model/config.h"
+
+namespace dhsa {
+
+class Checkpoint {
+ public:
+  struct Wanted {
+    std::string name;  // as the published files have it, without "model."
+    std::vector<std::int64_t> shape;
+    [[nodiscard]] std::int64_t elements() const;
+  };
+
+  // Throws Error where a tensor is missing, of another shape or of a type that
+  // is not read.
+  Checkpoint(const std::filesystem::path& folder, const Gemma2Config& config);
+
+  [[nodiscard]] const std::vector<Wanted>& wanted() const { return wanted_; }
+  [[nodiscard]] const SafetensorsFile& file_of(const std::string& name) const {
+    return files_.file_of(full_name(name));
+  }
+  [[nodiscard]] const TensorInfo& info(const std::string& name) const { return files_.info(full_name(name)); }
+  [[nodiscard]] std::string full_name(const std::string& name) const;
+  // The output layer is a matrix of its own, "lm_head.weight", last among
+  // wanted().
+  [[nodiscard]] bool own_head() const { return own_head_; }
+  [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  void find_prefix();
+  void choose_head(const Gemma2Config& config);
+  void check(const Wanted& wanted, const Gemma2Config& config) const;
+  [[nodiscard]] bool head_is_embedding() const;
+
+  std::filesystem::path folder_;
+  TensorFolder files_;
+  std::string prefix_ = "model.";
+  std::vector<Wanted> wanted_;
+  bool own_head_ = false;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace dhsa

@@ -1,0 +1,173 @@
+#include "core/model/folder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "core/base/error.h"
+#include "core/files/atomic_write.h"
+#include "core/files/strict_json.h"
+#include "core/model/checkpoint_internal.h"
+#include "core/text/chat.h"
+#include "core/text/sentencepiece_internal.h"
+#include "core/text/tokenizer_config.h"
+
+namespace dhsa {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr std::size_t kMostJson = std::size_t{16} << 20U;
+constexpr std::size_t kMostTokenizer = std::size_t{64} << 20U;
+
+bool there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+bool holds_weights(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("model") && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// The first file whose name ends so.
+std::optional<std::string> file_ending(const fs::path& folder, std::initializer_list<const char*> endings) {
+  std::error_code ignored;
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    if (std::any_of(endings.begin(), endings.end(), [&](const char* ending) { return name.ends_with(ending); })) {
+      return name;
+    }
+  }
+  return std::nullopt;
+}
+
+std::string base_of_adapter(const fs::path& config) {
+  const json file = parse_strict_json(read_file(config, kMostJson), config.string());
+  const json base = file.is_object() ? file.value("base_model_name_or_path", json()) : json();
+  return base.is_string() ? " " + brief_name(base.get<std::string>()) : std::string();
+}
+
+// Says why a folder without weights that can be read is one, if that is known.
+void refuse_other_kinds(const fs::path& folder) {
+  if (there(folder / "adapter_config.json")) {
+    throw Error(
+        fmt::format("{}: holds a LoRA adapter without its base "
+                    "model{}; merge it into the base (peft's "
+                    "merge_and_unload), save that and open its folder.",
+                    folder.string(), base_of_adapter(folder / "adapter_config.json")));
+  }
+  if (const auto pickle = file_ending(folder, {".bin", ".bin.index.json", ".pt", ".pth", ".ckpt"})) {
+    throw Error(
+        fmt::format("{}: holds its weights as {}, which is not read; "
+                    "save the model with safe_serialization, "
+                    "as safetensors.",
+                    folder.string(), *pickle));
+  }
+  if (const auto other = file_ending(folder, {".h5", ".msgpack", ".gguf", ".npz", ".onnx"})) {
+    throw Error(
+        fmt::format("{}: holds its weights as {}, which is not read; "
+                    "take the model as safetensors.",
+                    folder.string(), *other));
+  }
+  if (const auto single = file_ending(folder, {".safetensors"}); single && *single != "predictor.safetensors") {
+    throw Error(
+        fmt::format("{}: holds {} but no model.safetensors; if it is "
+                    "the whole model, give it that name.",
+                    folder.string(), *single));
+  }
+}
+
+// The snapshot that a folder of the download cache stands for.
+fs::path snapshot_of(const fs::path& cache) {
+  std::vector<fs::path> snapshots;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(cache / "snapshots", ignored)) {
+    if (entry.is_directory(ignored)) snapshots.push_back(entry.path());
+  }
+  if (snapshots.size() == 1) return snapshots.front();
+  if (snapshots.empty()) {
+    throw Error(
+        fmt::format("{}: the download cache of a model without a "
+                    "snapshot; download it again.",
+                    cache.string()));
+  }
+  if (there(cache / "refs" / "main")) {
+    std::string revision = read_file(cache / "refs" / "main", 1024);
+    revision.erase(revision.find_last_not_of(" \n\r") + 1);
+    const fs::path main = cache / "snapshots" / fs::path(revision).filename();
+    if (!revision.empty() && there(main)) return main;
+  }
+  throw Error(
+      fmt::format("{}: holds {} snapshots of a model; give the folder "
+                  "of one below snapshots.",
+                  cache.string(), snapshots.size()));
+}
+
+// The id of a piece that the tokenizer's configuration does not give.
+std::optional<std::int64_t> find_piece(const fs::path& folder, const std::string& name) {
+  if (!there(folder / "tokenizer.model")) return std::nullopt;
+  try {
+    const auto pieces = parse_sentencepiece_file(read_file(folder / "tokenizer.model", kMostTokenizer)).pieces;
+    const auto found =
+        std::find_if(pieces.begin(), pieces.end(), [&](const auto& piece) { return piece.text == name; });
+    if (found != pieces.end()) return found - pieces.begin();
+  } catch (const std::invalid_argument&) {  // who opens the tokenizer will say so
+  }
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> id_of(const fs::path& folder, const TokenizerConfig& config, const std::string& name) {
+  for (const auto& [id, token] : config.added) {
+    if (token.text == name) return id;
+  }
+  return find_piece(folder, name);
+}
+
+}  // namespace
+
+fs::path model_folder(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) {
+    throw Error(there(path) ? fmt::format("{}: is not a folder; give the folder of a Gemma 2 model.", path.string())
+                            : fmt::format("{}: is not a folder, for there is nothing of that "
+                                          "name; give the folder of a "
+                                          "Gemma 2 model.",
+                                          path.string()));
+  }
+  const fs::path folder = !there(path / "config.json") && there(path / "snapshots") ? snapshot_of(path) : path;
+  if (!holds_weights(folder)) refuse_other_kinds(folder);
+  return folder;
+}
+
+Gemma2Config read_model_config(const fs::path& folder) {
+  Gemma2Config config = read_config(folder / "config.json");
+  if (const fs::path generation = folder / "generation_config.json"; there(generation)) {
+    add_generation_config(read_file(generation, kMostJson), generation.string(), config);
+  }
+  const TokenizerConfig tokens = read_tokenizer_config(folder);
+  for (const std::string& name : {tokens.end_token, std::string(kTurnEnd)}) {
+    if (name.empty()) continue;
+    if (const auto id = id_of(folder, tokens, name)) add_stop_token(config, *id);
+  }
+  return config;
+}
+
+bool is_instruction_tuned(const fs::path& folder) { return speaks_in_turns(read_tokenizer_config(folder)); }
+
+std::vector<std::string> weight_notes(const fs::path& folder) {
+  return Checkpoint(folder, read_config(folder / "config.json")).notes();
+}
+
+}  // namespace dhsa

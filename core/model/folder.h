@@ -1,0 +1,31 @@
+// What people point at as a model: a folder in the Hugging Face layout, or one
+// in its download cache.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/model/config.h"
+
+namespace dhsa {
+
+// The folder that holds a model's files: `path`, or the snapshot in it if it is
+// one of the cache's folders
+// ("models--google--gemma-2-2b"). Throws Error with what to do where the model
+// is of a kind that is not read: an adapter without its base, weights as
+// pickles, a file in place of a folder.
+[[nodiscard]] std::filesystem::path model_folder(const std::filesystem::path& path);
+
+// config.json of a model's folder. Its stop tokens are those of config.json, of
+// generation_config.json, and the tokenizer's own end tokens, <end_of_turn>
+// among them.
+[[nodiscard]] Gemma2Config read_model_config(const std::filesystem::path& folder);
+
+// Its chat template is Gemma's.
+[[nodiscard]] bool is_instruction_tuned(const std::filesystem::path& folder);
+
+// One sentence on each choice that was made in reading the weights.
+[[nodiscard]] std::vector<std::string> weight_notes(const std::filesystem::path& folder);
+
+}  // namespace dhsa
