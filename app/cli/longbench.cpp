@@ -159,7 +159,7 @@ int longbench(const LongBenchChoice& options) {
       read_longbench(folder, options.prompts, split_list(options.tasks), settings.e, settings.limit);
 
   ProgressLine progress(options.output.style());
-  const LoadedModel loaded = load_model(options.model, progress);
+  const OpenModel loaded = load_model(options.model, progress);
   if (options.chat.empty()) settings.chat = settings.chat && has_chat_template(loaded.folder);
   LongBenchResults results = begin_longbench(settings, data, std::move(choices));
   results.model = describe(loaded);
