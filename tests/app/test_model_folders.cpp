@@ -180,14 +180,18 @@ TEST_F(ModelFolder, WhatIsNotReadSaysWhatToDo) {
 }
 
 TEST_F(ModelFolder, EndsAtEveryStopTokenThatAnyFileNames) {
-  put_weights(base());
+  // The whole demo model: two of its layers alone repeat one token.
+  for (const auto& entry : fs::directory_iterator(kDemo)) {
+    fs::copy_file(entry.path(), model_ / entry.path().filename(), fs::copy_options::overwrite_existing);
+  }
+  text_ = "The old man said";
   const std::vector<int> free = answer();
-  ASSERT_EQ(free.size(), 8U);
+  ASSERT_EQ(free.size(), 8U) << testing::PrintToString(free);
   // Stopping at a token that comes for the first time in the middle.
   std::size_t at = 2;
   while (std::find(free.begin(), free.begin() + static_cast<std::ptrdiff_t>(at), free[at]) !=
          free.begin() + static_cast<std::ptrdiff_t>(at)) {
-    ASSERT_LT(++at, free.size());
+    ASSERT_LT(++at, free.size()) << testing::PrintToString(free);
   }
   const std::vector<int> ended(free.begin(), free.begin() + static_cast<std::ptrdiff_t>(at));
   put("generation_config.json", {{"eos_token_id", {1, free[at]}}});
