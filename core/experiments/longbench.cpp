@@ -5,36 +5,14 @@
 #include <algorithm>
 
 #include "core/experiments/experiment_internal.h"
+#include "core/experiments/follower_internal.h"
 #include "core/run/open_model.h"
-#include "core/run/trace.h"
 
 namespace dhsa {
 namespace {
 
 constexpr std::int32_t kEos = 1;
 constexpr std::size_t kBytesPerToken = 4;  // about; for progress only
-
-// Follows one prefill: density, and where it is.
-class Follower : public PrefillObserver {
- public:
-  explicit Follower(std::function<void(double)> tell) : tell_(std::move(tell)) {}
-  void prefill_begins(std::int64_t /*tokens*/, int layers) override { layers_ = layers; }
-  void stage_begins(Stage stage, int layer) override {
-    if (layer >= 0) tell_((layer + static_cast<double>(stage) / kStageCount) / std::max(1, layers_));
-  }
-  void attended(const AttendedLayer& layer) override {
-    const PlanSummary summary = summarise(layer.plan);
-    kept_ += summary.kept_pairs;
-    causal_ += summary.causal_pairs;
-  }
-  [[nodiscard]] double density() const { return causal_ > 0 ? kept_ / causal_ : 1; }
-
- private:
-  std::function<void(double)> tell_;
-  int layers_ = 1;
-  double kept_ = 0;
-  double causal_ = 0;
-};
 
 // When an answer is over.
 struct StopRule {

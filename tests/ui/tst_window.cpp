@@ -396,7 +396,8 @@ class TestWindow : public QObject {
       explorer->cancel();
     });
     explorer->history()->run();
-    QTRY_VERIFY_WITH_TIMEOUT(cancelled && !explorer->engine()->isBusy(), 60000);
+    QTRY_VERIFY_WITH_TIMEOUT(cancelled && !explorer->history()->progress().running, 60000);
+    QVERIFY(fresh.settle(1));
     QVERIFY(explorer->whatIf()->ranWith() == ran);
     for (int layer = 0; layer < explorer->whatIf()->layers(); ++layer) {
       QCOMPARE(explorer->whatIf()->layer(layer)->captured.get(), captured[static_cast<std::size_t>(layer)]);
@@ -505,6 +506,7 @@ class TestWindow : public QObject {
   }
 
   void aBadModelFolderLeavesTheOldOne() {
+    QVERIFY(m_shared->settle(1));
     Explorer* explorer = m_shared->explorer();
     const auto model = explorer->session()->model();
     const auto layer = explorer->whatIf()->layerInView();

@@ -95,9 +95,20 @@ class WindowUnderTest {
           Explorer* explorer = m_window->explorer();
           const auto layer = explorer->whatIf()->layerInView();
           return explorer->history()->runs()->size() >= runs && !explorer->engine()->isBusy() &&
-                 !explorer->whatIf()->isStale() && layer && layer->rowStep == 1 && explorer->whatIf()->attention();
+                 !explorer->whatIf()->isStale() && layer && layer->rowStep == 1 && explorer->whatIf()->attention() &&
+                 everyLayerFollows();
         },
         120000);
+  }
+
+  // The engine rests for a moment between one layer and the next; that is not the end of the work.
+  [[nodiscard]] bool everyLayerFollows() const {
+    const Explorer* explorer = m_window->explorer();
+    for (int index = 0; index < explorer->whatIf()->layers(); ++index) {
+      const auto layer = explorer->whatIf()->layer(index);
+      if (layer && layer->captured && layer->parameters != explorer->parameters()->values()) return false;
+    }
+    return true;
   }
 
   MainWindow* operator->() const { return m_window.get(); }

@@ -3,34 +3,20 @@
 #include <QDir>
 #include <QFileInfo>
 #include <QStringList>
-#include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "core/base/memory.h"
 #include "core/base/resources.h"
 #include "core/files/atomic_write.h"
 #include "core/model/folder.h"
 #include "core/run/open_model.h"
-#include "core/sparsity/boundary_predictor.h"
-#include "core/sparsity/planner.h"
 #include "core/text/document.h"
 
 namespace dhsa {
 namespace {
 
-constexpr std::int64_t kWarmUpTokens = 256;
-
 std::filesystem::path pathOf(const QString& path) { return {path.toStdU16String()}; }
-
-// Threads start and weights come into memory before the first run, which would look slower than dense otherwise.
-void warmUp(const Gemma2& model, const CancelToken* cancel) {
-  const std::vector<std::int32_t> few(static_cast<std::size_t>(std::min(kWarmUpTokens, model.config().context)), 0);
-  SparsityParameters dense;
-  dense.method = Method::kDense;
-  PrefillOptions options;
-  options.cancel = cancel;
-  static_cast<void>(model.prefill(few, *make_planner(dense, {static_cast<std::int64_t>(few.size()), {}}), options));
-}
 
 std::shared_ptr<const OpenDocument> loadDocument(const DocumentRequest& request, const LoadedModel& model) {
   OpenDocument origin;
@@ -56,37 +42,18 @@ std::shared_ptr<const LoadedModel> loadModel(const QString& folder, const Cancel
   model->embedded = folder.isEmpty() || std::filesystem::equivalent(path, embedded, ignored);
   model->folder = QString::fromStdU16String(std::filesystem::absolute(path).lexically_normal().u16string());
   model->name = model->embedded ? Session::tr("Demo model") : QFileInfo(QDir(model->folder).absolutePath()).fileName();
-  model->weights = Gemma2::load(path, {}, cancel);
+  // Warmed up: the first run would look slower than dense otherwise.
+  OpenModel opened = open_model(path, {.model = {}, .warm_up = true, .progress = {}, .cancel = cancel});
+  model->weights = std::move(opened.model);
+  model->tokenizer = std::move(opened.tokenizer);
   model->fingerprint = QString::fromStdString(model->weights->fingerprint());
-  model->tokenizer = Tokenizer::of_model(path, model->weights->config().vocab_size);
-  check_vocabulary(model->weights->config(), *model->tokenizer);
-  warmUp(*model->weights, cancel);
   return model;
 }
 
 }  // namespace
 
 std::shared_ptr<const BoundaryPredictor> loadPredictor(const SparsityParameters& parameters, const LoadedModel& model) {
-  const bool wanted = parameters.boundaries == BoundarySource::kAuto;
-  if (parameters.method != Method::kDhsa || (!wanted && parameters.boundaries != BoundarySource::kLearned)) {
-    return nullptr;
-  }
-  const std::filesystem::path path = parameters.predictor.empty() ? pathOf(model.folder) / "predictor.safetensors"
-                                                                  : std::filesystem::path(parameters.predictor);
-  if (parameters.predictor.empty() && !std::filesystem::exists(path)) {
-    if (wanted) return nullptr;
-    throw Error("The model \"" + model.name.toStdString() +
-                "\" has no predictor.safetensors for learned boundaries; choose a predictor file or another boundary "
-                "source.");
-  }
-  // A slider asks for the same file many times. Only the engine thread comes here.
-  thread_local std::filesystem::path known;
-  thread_local std::shared_ptr<const BoundaryPredictor> predictor;
-  if (!predictor || known != path) {
-    predictor = BoundaryPredictor::load(path);
-    known = path;
-  }
-  return predictor;
+  return open_predictor(parameters, pathOf(model.folder));
 }
 
 Session::Session(Engine* engine, QObject* parent) : QObject(parent), m_engine(engine) {}
