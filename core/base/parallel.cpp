@@ -5,18 +5,11 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <mutex>
+#include <thread>
 #include <vector>
-
-// libgomp is not built with ThreadSanitizer, which therefore sees neither the start nor the end of a parallel loop.
-#ifdef __SANITIZE_THREAD__
-extern "C" void __tsan_acquire(void* address);  // NOLINT(bugprone-reserved-identifier)
-extern "C" void __tsan_release(void* address);  // NOLINT(bugprone-reserved-identifier)
-#else
-static void __tsan_acquire(void* /*address*/) {}  // NOLINT(bugprone-reserved-identifier)
-static void __tsan_release(void* /*address*/) {}  // NOLINT(bugprone-reserved-identifier)
-#endif
 
 namespace dhsa {
 namespace {
@@ -40,6 +33,9 @@ std::vector<int> allowed_processors() {
 // A thread for each processor: each keeps to its own. With fewer, which processors are free is for the system to know:
 // two programs that both took the first ones would run at half speed.
 void bind_pool(int threads) {
+#ifdef __SANITIZE_THREAD__
+  static_cast<void>(threads);  // see on_all_threads
+#else
   const std::vector<int> processors = allowed_processors();
   const bool each_its_own = threads == static_cast<int>(processors.size());
 #pragma omp parallel num_threads(threads)
@@ -51,6 +47,20 @@ void bind_pool(int threads) {
     }
     sched_setaffinity(0, sizeof set, &set);
   }
+#endif
+}
+
+// ThreadSanitizer sees neither the start nor the end of libgomp's loops: under it the threads are our own.
+void on_all_threads(const std::function<void()>& work) {
+#ifdef __SANITIZE_THREAD__
+  std::vector<std::thread> others;
+  for (int i = 1; i < compute_threads(); ++i) others.emplace_back(work);
+  work();
+  for (std::thread& other : others) other.join();
+#else
+#pragma omp parallel
+  work();
+#endif
 }
 
 }  // namespace
@@ -69,23 +79,24 @@ void parallel_for(std::int64_t n, const std::function<void(std::int64_t)>& body,
   std::exception_ptr first;
   std::mutex guard;
   std::atomic<bool> stop{false};
-  char begins = 0;
-  char ends = 0;
-  __tsan_release(&begins);
-#pragma omp parallel for schedule(dynamic, 1) if (n > 1)
-  for (std::int64_t i = 0; i < n; ++i) {
-    if (stop.load(std::memory_order_relaxed) || (cancel != nullptr && cancel->cancelled())) continue;
-    __tsan_acquire(&begins);
-    try {
-      body(i);
-    } catch (...) {
-      const std::lock_guard lock(guard);
-      if (!first) first = std::current_exception();
-      stop = true;
+  std::atomic<std::int64_t> next{0};
+  const auto work = [&] {
+    for (std::int64_t i = next++; i < n; i = next++) {
+      if (stop.load(std::memory_order_relaxed) || (cancel != nullptr && cancel->cancelled())) return;
+      try {
+        body(i);
+      } catch (...) {
+        const std::lock_guard lock(guard);
+        if (!first) first = std::current_exception();
+        stop = true;
+      }
     }
-    __tsan_release(&ends);
+  };
+  if (n > 1) {
+    on_all_threads(work);
+  } else {
+    work();
   }
-  __tsan_acquire(&ends);
   if (first) std::rethrow_exception(first);
   if (cancel != nullptr) cancel->check();
 }

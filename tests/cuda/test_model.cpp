@@ -25,37 +25,52 @@ std::vector<float> logits_of(const Gemma2& model, const std::vector<std::int32_t
   return model.prefill(ids, *planner, options).logits;
 }
 
-// bfloat16 activations against float32: logits (softcapped at 30) within 0.6, on average within 0.05, and the same
-// top token at 95 % of positions.
+// How far logits lie from others of the same positions and vocabulary.
+struct Distance {
+  double mean = 0;
+  double worst = 0;
+  int same_top = 0;  // positions whose most likely token is the same
+};
+
+Distance distance(const std::vector<float>& a, const std::vector<float>& b, std::size_t positions) {
+  Distance d;
+  const std::size_t vocab = a.size() / positions;
+  for (std::size_t r = 0; r < positions; ++r) {
+    const auto row_a = a.begin() + static_cast<std::ptrdiff_t>(r * vocab);
+    const auto row_b = b.begin() + static_cast<std::ptrdiff_t>(r * vocab);
+    const auto width = static_cast<std::ptrdiff_t>(vocab);
+    for (std::ptrdiff_t i = 0; i < width; ++i) {
+      const double error = std::abs(static_cast<double>(row_a[i]) - static_cast<double>(row_b[i]));
+      d.mean += error / static_cast<double>(a.size());
+      d.worst = std::max(d.worst, error);
+    }
+    d.same_top += std::max_element(row_a, row_a + width) - row_a == std::max_element(row_b, row_b + width) - row_b;
+  }
+  return d;
+}
+
+// bfloat16 costs every device something, by how much is the model's affair: the GPU's logits may lie from the CPU's in
+// float32 half as far again as the CPU's own in bfloat16 do.
 void expect_close(const SparsityParameters& parameters) {
   const std::vector<std::int32_t> ids = fixture_tokens();
   std::vector<std::int32_t> positions;
   for (std::int32_t p = 0; p < static_cast<std::int32_t>(ids.size()); p += 7) positions.push_back(p);
-  const auto cpu = Gemma2::load(kModel);
-  const auto gpu = Gemma2::load(kModel, {Device::kCuda, DType::kBFloat16});
-  const std::vector<float> a = logits_of(*cpu, ids, parameters, positions);
-  const std::vector<float> b = logits_of(*gpu, ids, parameters, positions);
-  ASSERT_EQ(a.size(), b.size());
-  const auto vocab = static_cast<std::size_t>(cpu->config().vocab_size);
-  double sum = 0, worst = 0;
-  int same = 0;
-  for (std::size_t r = 0; r < positions.size(); ++r) {
-    for (std::size_t i = r * vocab; i < (r + 1) * vocab; ++i) {
-      const double error = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
-      sum += error;
-      worst = std::max(worst, error);
-    }
-    const auto top = [&](const std::vector<float>& x) {
-      const auto begin = x.begin() + static_cast<std::ptrdiff_t>(r * vocab);
-      return std::max_element(begin, begin + static_cast<std::ptrdiff_t>(vocab)) - begin;
-    };
-    same += top(a) == top(b) ? 1 : 0;
-  }
-  std::printf("logits: mean error %.4f, worst %.3f, same top token %d of %zu\n", sum / static_cast<double>(a.size()),
-              worst, same, positions.size());
-  EXPECT_LT(worst, 0.6);
-  EXPECT_LT(sum / static_cast<double>(a.size()), 0.05);
-  EXPECT_GE(same, static_cast<int>(0.95 * static_cast<double>(positions.size())));
+  const auto logits = [&](Device device, DType type) {
+    return logits_of(*Gemma2::load(kModel, {device, type}), ids, parameters, positions);
+  };
+  const std::vector<float> exact = logits(Device::kCpu, DType::kFloat32);
+  const std::vector<float> cpu = logits(Device::kCpu, DType::kBFloat16);
+  const std::vector<float> gpu = logits(Device::kCuda, DType::kBFloat16);
+  ASSERT_EQ(exact.size(), gpu.size());
+  const Distance ours = distance(exact, gpu, positions.size());
+  const Distance rounding = distance(exact, cpu, positions.size());
+  std::printf(
+      "logits, GPU and CPU in bfloat16: mean error %.4f and %.4f, worst %.3f and %.3f, same top token %d and %d of "
+      "%zu\n",
+      ours.mean, rounding.mean, ours.worst, rounding.worst, ours.same_top, rounding.same_top, positions.size());
+  EXPECT_LT(ours.mean, 1.5 * rounding.mean);
+  EXPECT_LT(ours.worst, 1.5 * rounding.worst);
+  EXPECT_GT(ours.same_top, rounding.same_top - static_cast<int>(0.03 * static_cast<double>(positions.size())));
 }
 
 TEST(CudaModel, DenseLogitsFollowTheCpu) {
