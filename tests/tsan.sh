@@ -9,7 +9,7 @@ mkdir -p build
 configure tsan
 targets=$(cmake --build build/tsan --target help | grep -oE '^(test_core_[a-z]+|tst_(state|engine|experiments))' | sort -u)
 # shellcheck disable=SC2086
-cmake --build build/tsan --target dhsa_sentencepiece $targets
+cmake --build build/tsan --target $targets
 # Under this tool loops run on threads of their own, which are bound to no processor.
 export GTEST_FILTER=-ComputeThreads.KeepToProcessorsOnlyWhenThereIsOneForEach
 export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp ignore_noninstrumented_modules=1 halt_on_error=0 exitcode=66"

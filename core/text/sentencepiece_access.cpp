@@ -20,7 +20,7 @@
 #define DHSA_TOKENIZER_PROCESS 1
 #endif
 #endif
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define DHSA_TOKENIZER_PROCESS 1
 #endif
 
