@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds with warnings as errors, runs every test, then again under AddressSanitizer and
-# UndefinedBehaviorSanitizer, then checks formatting and that the CUDA kernels compile. Last line: "N passed, N failed".
+# UndefinedBehaviorSanitizer, then checks formatting, the scripts and that the CUDA kernels compile. Last line:
+# "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 source .ci/packages.sh
@@ -50,10 +51,13 @@ check_format() {
     xargs -0 clang-format --dry-run --Werror
 }
 
+check_scripts() { git ls-files -z -- '*.sh' .ci/run | xargs -0 shellcheck -x; }
+
 suite dev
 suite asan-ubsan
 echo "== style and kernels"
 step "clang-format" check_format
+step "shellcheck" check_scripts
 step "CUDA kernels" tests/check_cuda.sh
 
 echo "$passed passed, $failed failed"

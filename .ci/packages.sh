@@ -10,6 +10,7 @@ build_packages=(
 )
 test_packages=(
   sentencepiece clang-format xvfb xauth python3-minimal python3-numpy poppler-utils desktop-file-utils appstream
+  dpkg-dev file shellcheck
 )
 
 as_root() {

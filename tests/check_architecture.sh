@@ -15,16 +15,16 @@ for file in $sources; do
   from=$(cut -d/ -f2 <<<"$file")
   if grep -nE '#include *[<"](Q[A-Z]|qt|q[a-z]+\.h)' "$file"; then complain "$file includes Qt"; fi
   if grep -nE '#include *"(ui|app)/' "$file"; then complain "$file includes a layer above core"; fi
-  for to in $(grep -oE '#include *"core/[a-z_]+/' "$file" | sed -E 's#.*core/([a-z_]+)/#\1#' | sort -u); do
+  while read -r to; do
     [[ -n "${rank[$from]:-}" && -n "${rank[$to]:-}" ]] || { complain "$file: unknown folder $from or $to"; continue; }
     if ((rank[$to] > rank[$from])) || [[ $from =~ ^(verify|training)$ && $to =~ ^(experiments|figures|verify)$ && $from != "$to" ]]; then
       complain "$file: core/$from may not include core/$to"
     fi
-  done
+  done < <(grep -oE '#include *"core/[a-z_]+/' "$file" | sed -E 's#.*core/([a-z_]+)/#\1#' | sort -u)
 done
-for header in $(find core ui -name '*.h' ! -name '*_internal.h' ! -path '*/internal/*'); do
+while read -r header; do
   if grep -nE '#include *<(torch|ATen|c10)/' "$header"; then complain "$header shows libtorch"; fi
-done
+done < <(find core ui -name '*.h' ! -name '*_internal.h' ! -path '*/internal/*')
 if grep -rnE '#include *<(torch|ATen|c10)/' ui app --include='*.h' --include='*.cpp'; then
   complain "ui and app may not include libtorch"
 fi

@@ -33,12 +33,12 @@ if (($# == 0)); then
 fi
 for file in "$@"; do
   case $(grep -oE '"kind": *"dhsa-[a-z-]+"' "$file" | head -1) in
-    *bench*) text= draw bench latency,memory --data-file "$file" ;;
+    *bench*) text='' draw bench latency,memory --data-file "$file" ;;
     *sweep*)
-      text= draw latency-memory latency,memory --data-file "$file"
-      text= draw budget budget --data-file "$file" "${one[@]}"
+      text='' draw latency-memory latency,memory --data-file "$file"
+      text='' draw budget budget --data-file "$file" "${one[@]}"
       ;;
-    *needle*) text= draw needle needle --data-file "$file" ;;
+    *needle*) text='' draw needle needle --data-file "$file" ;;
     *) echo "$file: of no kind that can be drawn." >&2; exit 1 ;;
   esac
 done

@@ -15,6 +15,7 @@ if [[ -z $folder ]]; then
 fi
 mkdir -p "$folder"
 # Files that are the same keep their times, so that nothing is built again for them.
+# shellcheck disable=SC2016
 (cd "$source" && git ls-files -z --cached --others --exclude-standard | xargs -0 -I{} sh -c '
   cmp -s "$1" "$2/$1" || { mkdir -p "$2/$(dirname "$1")" && cp "$1" "$2/$1"; }' _ {} "$folder")
 cd "$folder"
