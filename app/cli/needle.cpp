@@ -8,6 +8,7 @@
 
 #include "app/cli/common.h"
 #include "app/cli/results_files.h"
+#include "app/cli/suite.h"
 #include "app/cli/table.h"
 
 namespace dhsa::cli {
@@ -17,6 +18,7 @@ constexpr std::size_t kColumns = 100;
 
 struct NeedleChoice {
   ExperimentFlags flags;
+  SuiteFlags suite;
   ParameterOptions parameters;
   std::string methods = "dense,dhsa,best,block-sparse,window-sinks";
   std::string lengths = "1K,2K,4K,8K,16K";
@@ -112,6 +114,11 @@ std::string report(const NeedleResults& results) {
 }
 
 int needle(const NeedleChoice& options) {
+  if (names_suite(options.flags.settings)) {
+    return run_suite_command(options.suite, options.flags, options.parameters.choices(options.methods), options.lengths,
+                             options.haystack);
+  }
+  if (options.suite.markdown) throw Error("--markdown is for the tables of a suite; name one with --suite.");
   NeedleResults results;
   results.settings.lengths = token_counts(options.lengths, "--lengths");
   options.flags.settings.put(needle_options(), results.settings);
@@ -156,6 +163,7 @@ void add_needle(CLI::App& app, Action& action) {
       ->group("Test");
   add_haystack_option(*command, options->haystack, "Test");
   options->flags.add_to(*command, needle_options());
+  options->suite.add_to(*command, options->flags.settings);
   options->parameters.add_to(*command, {"method", "instruction-tokens"});
   command->callback([options, &action] { action = [options] { return needle(*options); }; });
 }

@@ -6,6 +6,7 @@
 
 #include "core/experiments/experiment_internal.h"
 #include "core/experiments/follower_internal.h"
+#include "core/model/decode.h"
 #include "core/run/open_model.h"
 
 namespace dhsa {
@@ -26,21 +27,20 @@ struct StopRule {
 
 std::vector<std::int32_t> greedy_answer(const Gemma2& model, const PrefillResult& prefill, std::int64_t most,
                                         const StopRule& rule, const CancelToken* cancel) {
-  const auto vocab = static_cast<std::ptrdiff_t>(model.config().vocab_size);
-  std::vector<float> logits(prefill.logits.end() - vocab, prefill.logits.end());
+  Decoder decoder(model, prefill, cancel);
   std::vector<std::int32_t> tokens;
   while (true) {
-    if (cancel != nullptr) cancel->check();
     const bool may_stop = tokens.size() >= rule.least;
+    const std::span<const float> logits = decoder.logits();
     std::int32_t next = -1;
-    for (std::int32_t token = 0; token < vocab; ++token) {
+    for (std::int32_t token = 0; token < static_cast<std::int32_t>(logits.size()); ++token) {
       if (!may_stop && rule.stops(token)) continue;
       if (next < 0 || logits[static_cast<std::size_t>(token)] > logits[static_cast<std::size_t>(next)]) next = token;
     }
     const bool ends = may_stop && rule.stops(next);
     if (!ends || next == rule.line_break) tokens.push_back(next);
     if (ends || static_cast<std::int64_t>(tokens.size()) >= most) return tokens;
-    logits = model.decode_step(*prefill.cache, next);
+    decoder.read(next);
   }
 }
 

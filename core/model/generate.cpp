@@ -3,39 +3,47 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/model/decode.h"
 #include "core/model/gemma2.h"
 #include "core/model/kv_cache_internal.h"
 
 namespace dhsa {
 namespace {
 
-// The result stays as it was, so that going on from it again gives the same.
-struct Rewind {
-  explicit Rewind(KvCache& kept) : cache(kept) { cache.rewind(); }
-  ~Rewind() { cache.rewind(); }
-  Rewind(const Rewind&) = delete;
-  Rewind& operator=(const Rewind&) = delete;
-  KvCache& cache;
-};
+KvCache& cache_of(const PrefillResult& prefill) {
+  if (prefill.cache == nullptr)
+    throw Error("Reading on after a prefill needs its key/value cache, which was not kept.");
+  return *prefill.cache;
+}
 
 }  // namespace
 
+Decoder::Decoder(const Gemma2& model, const PrefillResult& prefill, const CancelToken* cancel)
+    : model_(model), cache_(cache_of(prefill)), cancel_(cancel), likeliest_(cache_.next_token) {
+  cache_.rewind();
+  const auto vocab = static_cast<std::ptrdiff_t>(model.config().vocab_size);
+  logits_.assign(prefill.logits.end() - vocab, prefill.logits.end());
+}
+
+Decoder::~Decoder() { cache_.rewind(); }
+
+void Decoder::read(std::int32_t token) {
+  if (cancel_ != nullptr) cancel_->check();
+  logits_ = model_.decode_step(cache_, token);
+  likeliest_ = static_cast<std::int32_t>(std::max_element(logits_.begin(), logits_.end()) - logits_.begin());
+}
+
 std::vector<std::int32_t> generate_greedy(const Gemma2& model, const PrefillResult& prefill, std::int64_t most,
                                           const CancelToken* cancel, const std::function<void(std::int32_t)>& seen) {
-  if (prefill.cache == nullptr) throw Error("Generating needs a prefill that kept its key/value cache.");
-  KvCache& cache = *prefill.cache;
-  const Rewind rewind(cache);
+  Decoder decoder(model, prefill, cancel);
   const std::vector<std::int32_t>& stops = model.config().stop_tokens;
   std::vector<std::int32_t> tokens;
-  std::int32_t next = cache.next_token;
   while (static_cast<std::int64_t>(tokens.size()) < most &&
-         std::find(stops.begin(), stops.end(), next) == stops.end()) {
-    if (cancel != nullptr) cancel->check();
-    tokens.push_back(next);
-    if (seen) seen(next);
+         std::find(stops.begin(), stops.end(), decoder.likeliest()) == stops.end()) {
+    tokens.push_back(decoder.likeliest());
+    if (seen) seen(tokens.back());
     if (static_cast<std::int64_t>(tokens.size()) == most) break;
-    const std::vector<float> logits = model.decode_step(cache, next);
-    next = static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    decoder.read(tokens.back());
   }
   return tokens;
 }
@@ -52,16 +60,12 @@ double log_probability(std::span<const float> logits, std::int32_t token) {
 
 double log_probability(const Gemma2& model, const PrefillResult& prefill, std::span<const std::int32_t> continuation,
                        const CancelToken* cancel) {
-  if (prefill.cache == nullptr) throw Error("Scoring a continuation needs a prefill that kept its key/value cache.");
   if (continuation.empty()) throw Error("There is no continuation to score.");
-  const auto vocab = static_cast<std::size_t>(model.config().vocab_size);
-  const Rewind rewind(*prefill.cache);
-  std::vector<float> logits(prefill.logits.end() - static_cast<std::ptrdiff_t>(vocab), prefill.logits.end());
+  Decoder decoder(model, prefill, cancel);
   double sum = 0;
   for (std::size_t i = 0; i < continuation.size(); ++i) {
-    if (cancel != nullptr) cancel->check();
-    if (i > 0) logits = model.decode_step(*prefill.cache, continuation[i - 1]);
-    sum += log_probability(logits, continuation[i]);
+    if (i > 0) decoder.read(continuation[i - 1]);
+    sum += log_probability(decoder.logits(), continuation[i]);
   }
   return sum / static_cast<double>(continuation.size());
 }

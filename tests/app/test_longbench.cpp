@@ -79,5 +79,43 @@ TEST(LongBench, OtherInputIsRefused) {
   EXPECT_REFUSED(dhsa("longbench --tasks trec --prompts '" + prompts + "'"), "has no trec");
 }
 
+TEST(NeedleSuite, QuestionsAwayFromTheEndHaveATableAndGoOn) {
+  const Folder folder;
+  const std::string json = folder.path("suite.json").string();
+  const std::string command =
+      "needle --suite questions --questions 2 --lengths 300 --methods dense,window-sinks+budget=64+local-tokens=16 "
+      "--json '" +
+      json + "' --csv '" + folder.path("suite.csv").string() + "'";
+  const Outcome outcome = dhsa(command);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* part : {"throughout", "from_the_cache", "log-prob.", "2 questions a prompt"}) {
+    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
+  }
+  // Of a file whose last cell is gone, that cell is asked again and the rest stays.
+  nlohmann::json results = json_of(json);
+  const nlohmann::json whole = results;
+  EXPECT_EQ(whole["finished"], true);
+  results["finished"] = false;
+  results["cells"].erase(1);
+  (void)folder.write("suite.json", results.dump());
+  EXPECT_REFUSED(dhsa(command), "--resume");
+  EXPECT_REFUSED(dhsa(command + " --resume --seed 2"), "cannot be continued");
+  const Outcome resumed = dhsa(command + " --resume --markdown");
+  ASSERT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_NE(resumed.out.find("| throughout | "), std::string::npos) << resumed.out;
+  const nlohmann::json again = json_of(json);
+  EXPECT_EQ(again["cells"][0], whole["cells"][0]);
+  EXPECT_EQ(again["cells"][1]["scores"][0]["answers"], whole["cells"][1]["scores"][0]["answers"]);
+}
+
+TEST(NeedleSuite, OtherInputIsRefused) {
+  EXPECT_REFUSED(dhsa("needle --suite helmet"), "ruler, questions");
+  EXPECT_REFUSED(dhsa("needle --suite ruler --tasks niah_single_9"), "has no task");
+  EXPECT_REFUSED(dhsa("needle --suite ruler --depths 5"), "depths");
+  EXPECT_REFUSED(dhsa("needle --markdown"), "--suite");
+  EXPECT_REFUSED(dhsa("needle --questions 5"), "questions");
+  EXPECT_REFUSED(dhsa("needle --suite ruler --lengths 256 --methods dense"), "too few for niah_");
+}
+
 }  // namespace
 }  // namespace dhsa::test

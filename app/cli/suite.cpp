@@ -1,0 +1,132 @@
+#include "app/cli/suite.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "app/cli/table.h"
+#include "core/experiments/suite.h"
+
+namespace dhsa::cli {
+namespace {
+
+constexpr std::size_t kColumns = 100;
+
+std::string score_text(std::optional<double> percent) { return percent ? fmt::format("{:.2f}", *percent) : "-"; }
+
+// Scores of each task; of the suite "questions", whose tasks have no mean, with log-probabilities and densities.
+std::string score_table(const SuiteResults& results, std::int64_t length) {
+  std::vector<std::string> headings = {fmt::format("{} tokens", count(length))};
+  for (const MethodChoice& method : results.methods) headings.push_back(method.name);
+  Table table(headings);
+  const std::size_t methods = results.methods.size();
+  const auto row = [&](std::string name, const auto& value) {
+    std::vector<std::string> cells = {std::move(name)};
+    for (std::size_t m = 0; m < methods; ++m) cells.push_back(value(m));
+    table.add(std::move(cells));
+  };
+  std::vector<const SuiteCell*> cells;
+  for (const SuiteTask* task : tasks_of(results.settings)) {
+    const SuiteCell* cell = results.cell(*task, length);
+    if (cell == nullptr || cell->prompts == 0) continue;
+    cells.push_back(cell);
+    row(std::string(task->name), [&](std::size_t m) { return score_text(cell->scores[m].percent()); });
+    if (results.settings.suite == Suite::kQuestions) {
+      row("  log-prob.", [&](std::size_t m) { return fmt::format("{:.3f}", cell->scores[m].log_probability()); });
+      row("  density", [&](std::size_t m) { return percent(cell->scores[m].density); });
+    }
+  }
+  if (cells.empty()) return {};
+  if (results.settings.suite == Suite::kRuler) {
+    const auto mean = [&](const auto& of) {
+      double sum = 0;
+      for (const SuiteCell* cell : cells) sum += of(*cell);
+      return sum / static_cast<double>(cells.size());
+    };
+    row("Average", [&](std::size_t m) { return score_text(results.average(m, length)); });
+    row("log-prob.", [&](std::size_t m) {
+      return fmt::format("{:.3f}", mean([&](const SuiteCell& cell) { return cell.scores[m].log_probability(); }));
+    });
+    row("density",
+        [&](std::size_t m) { return percent(mean([&](const SuiteCell& cell) { return cell.scores[m].density; })); });
+  }
+  return "\n" + table.text();
+}
+
+std::string test_line(const SuiteResults& results) {
+  const SuiteSettings& settings = results.settings;
+  const bool ruler = settings.suite == Suite::kRuler;
+  const char* rows = !ruler                                    ? "; no row attends densely"
+                     : settings.mode == NeedleMode::kReference ? ", rows of the question attend densely, answers are "
+                                                                 "decoded densely"
+                                                               : ", rows of question and answer are sparse too";
+  const std::string wording =
+      ruler ? fmt::format(" in {} wording", plain_text(suite_options().at("wording").get(settings))) : "";
+  const std::string mode =
+      ruler ? fmt::format(", {} mode", plain_text(suite_options().at("mode").get(settings)))
+            : fmt::format(", {} a prompt",
+                          settings.questions == 1 ? "one question" : fmt::format("{} questions", settings.questions));
+  const std::string budget =
+      settings.budget_share > 0 ? fmt::format("; budget {:.4g} % of the length", 100 * settings.budget_share) : "";
+  return fmt::format("{}{}{}{}; {} {} of each task and length, essays: {}, seed {}{}",
+                     ruler ? "RULER's NIAH tasks" : "Questions away from the end", wording, mode, rows,
+                     settings.prompts, settings.prompts == 1 ? "prompt" : "prompts", settings.haystack.name(),
+                     settings.seed, budget);
+}
+
+std::string legend(const SuiteResults& results) {
+  return results.settings.suite == Suite::kRuler
+             ? "Scores: share of the values asked for that the answer holds, in percent (RULER's string_match_all); "
+               "log-prob.: mean log-probability of the right answer's tokens, in nats; density: kept / causal pairs of "
+               "the prefill; both are means over the tasks."
+             : "Scores: answers that are right to the last digit, in percent. throughout: questions and right answers "
+               "stand in the document, each answer is read off the sparse rows where it stands; from_the_cache: the "
+               "document is prefilled alone, then each question is decoded densely on its keys and values. log-prob.: "
+               "mean log-probability of the right answer's tokens, in nats; density: kept / causal pairs of the "
+               "prefill.";
+}
+
+}  // namespace
+
+void SuiteFlags::add_to(CLI::App& app, OptionFlags& settings) {
+  settings.add_to(app, suite_options(), SuiteSettings{}, {}, {"mode", "prompts", "budget-share", "seed"});
+  app.add_flag("--markdown", markdown, "Print a suite's tables as Markdown")->group("Output");
+}
+
+bool names_suite(const OptionFlags& settings) {
+  const auto given = settings.given();
+  return std::any_of(given.begin(), given.end(), [](const auto& option) { return option.first == "suite"; });
+}
+
+int run_suite_command(const SuiteFlags& suite, const ExperimentFlags& flags, std::vector<MethodChoice> methods,
+                      const std::string& lengths, const std::string& haystack) {
+  SuiteResults results;
+  results.settings.lengths = token_counts(lengths, "--lengths");
+  flags.settings.put(suite_options(), results.settings);
+  results.methods = std::move(methods);
+  check_settings(results.settings);
+  flags.files.check(flags.output.json);
+  results.settings.haystack = file_haystack(haystack);
+
+  ExperimentSteps<SuiteResults, std::vector<SuiteCell>> steps;
+  steps.longest = results.settings.lengths.back();
+  steps.counted = "prompts";
+  steps.part = &SuiteResults::cells;
+  steps.parse = parse_suite_results;
+  steps.run = [](const OpenModel& loaded, SuiteResults& asked, const SuiteOptions& how) {
+    run_suite(*loaded.model, *loaded.tokenizer, asked, how, load_predictor(asked.methods, loaded.folder));
+  };
+  steps.report = [markdown = suite.markdown](const SuiteResults& done) {
+    if (markdown) {
+      return fmt::format("* Model: {}\n* Test: {}\n{}\n{}\n", done.model, test_line(done), to_markdown(done),
+                         legend(done));
+    }
+    std::string text =
+        fmt::format("Model   {}\nTest    {}\n", wrap(done.model, kColumns, 8), wrap(test_line(done), kColumns, 8));
+    for (const std::int64_t length : done.settings.lengths) text += score_table(done, length);
+    return text + "\n  " + wrap(legend(done), kColumns, 2) + "\n";
+  };
+  return run_experiment(flags, std::move(results), steps);
+}
+
+}  // namespace dhsa::cli

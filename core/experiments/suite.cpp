@@ -1,0 +1,268 @@
+#include "core/experiments/suite.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/experiments/experiment_internal.h"
+#include "core/experiments/follower_internal.h"
+#include "core/experiments/scores.h"
+#include "core/model/decode.h"
+#include "core/run/open_model.h"
+
+namespace dhsa {
+namespace {
+
+using Asked = SuiteTask::Asked;
+
+// Mean over prompts, of which `value` is the last.
+void add_to_mean(double& mean, double value, std::int64_t prompts) {
+  mean += (value - mean) / static_cast<double>(prompts);
+}
+
+// What the model says where the right answer stands: the likeliest token at each of its places and behind it. Greedy
+// decode gives the right answer if all of these are right and what follows does not lengthen it.
+class RightAnswer {
+ public:
+  explicit RightAnswer(const SuitePrompt::Place& place) : place_(place) {}
+  void add(std::span<const float> logits) {  // at the next place
+    const std::size_t at = said_.size();
+    said_.push_back(static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+    if (at < place_.answer_ids.size()) sum_ += log_probability(logits, place_.answer_ids[at]);
+  }
+  [[nodiscard]] SuiteAnswer answer(const Tokenizer& tokenizer) const {
+    return {tokenizer.decode(said_), 0, sum_ / static_cast<double>(place_.answer_ids.size())};
+  }
+  [[nodiscard]] bool all_right() const {
+    return std::equal(place_.answer_ids.begin(), place_.answer_ids.end(), said_.begin());
+  }
+
+ private:
+  const SuitePrompt::Place& place_;
+  std::vector<std::int32_t> said_;
+  double sum_ = 0;
+};
+
+class SuiteRun {
+ public:
+  SuiteRun(const Gemma2& model, const Tokenizer& tokenizer, SuiteResults& results, const SuiteOptions& options,
+           const std::shared_ptr<const BoundaryPredictor>& predictor)
+      : model_(model),
+        tokenizer_(tokenizer),
+        results_(results),
+        options_(options),
+        predictor_(predictor),
+        tasks_(tasks_of(results.settings)),
+        work_(options.progress, options.cancel) {
+    const SuiteSettings& settings = results.settings;
+    for (const std::int64_t length : settings.lengths) {
+      work_.add(relative_cost(length) * static_cast<double>(tasks_.size()) * static_cast<double>(settings.prompts));
+    }
+    for (const SuiteCell& cell : results.cells) {
+      work_.finish(relative_cost(cell.length) * static_cast<double>(cell.prompts));
+    }
+  }
+
+  void run() {
+    for (const SuiteTask* task : tasks_) {
+      for (const std::int64_t length : results_.settings.lengths) fill(begun(*task, length));
+    }
+  }
+
+ private:
+  std::size_t begun(const SuiteTask& task, std::int64_t length) {
+    std::vector<SuiteCell>& cells = results_.cells;
+    const auto at = std::find_if(cells.begin(), cells.end(),
+                                 [&](const SuiteCell& cell) { return cell.task == &task && cell.length == length; });
+    if (at != cells.end()) return static_cast<std::size_t>(at - cells.begin());
+    cells.push_back({&task, length, 0, 0, {}, std::vector<SuiteScore>(results_.methods.size())});
+    return cells.size() - 1;
+  }
+
+  // A prompt counts once every method has answered it: what is interrupted leaves no half.
+  void fill(std::size_t index) {
+    while (results_.cells[index].prompts < results_.settings.prompts) {
+      SuiteCell next = results_.cells[index];
+      const SuitePrompt prompt =
+          make_suite_prompt(results_.settings, *next.task, next.length, next.prompts, tokenizer_);
+      ++next.prompts;
+      add_to_mean(next.tokens, static_cast<double>(prompt.encoding.ids.size()), next.prompts);
+      for (const SuitePrompt::Place& place : prompt.places) next.questions.push_back(place.asked);
+      for (std::size_t method = 0; method < results_.methods.size(); ++method) ask(next, index, method, prompt);
+      work_.finish(relative_cost(next.length));
+      results_.cells[index] = std::move(next);
+      if (options_.updated) options_.updated(results_, index);
+    }
+  }
+
+  void ask(SuiteCell& cell, std::size_t index, std::size_t method, const SuitePrompt& prompt) {
+    const MethodChoice& choice = results_.methods[method];
+    const std::string step = fmt::format("{}, {} tokens, prompt {} of {}, {}", cell.task->name, cell.length,
+                                         cell.prompts, results_.settings.prompts, choice.name);
+    const auto tell = [&](double share) {
+      const auto methods = static_cast<double>(results_.methods.size());
+      work_.tell(index, choice.name, step,
+                 relative_cost(cell.length) * (static_cast<double>(method) + share) / methods);
+    };
+    tell(0);
+    const SparsityParameters parameters =
+        suite_parameters(results_.settings, *cell.task, choice.parameters, cell.length, prompt.question_tokens);
+    Follower follower(tell);
+    PrefillOptions options;
+    options.observer = &follower;
+    options.cancel = options_.cancel;
+    double seconds = 0;
+    std::vector<SuiteAnswer> answers = answers_to(prompt, *cell.task, parameters, options, seconds);
+    SuiteScore& score = cell.scores[method];
+    std::move(answers.begin(), answers.end(), std::back_inserter(score.answers));
+    add_to_mean(score.density, follower.density(), cell.prompts);
+    add_to_mean(score.seconds, seconds, cell.prompts);
+  }
+
+  std::vector<SuiteAnswer> answers_to(const SuitePrompt& prompt, const SuiteTask& task,
+                                      const SparsityParameters& parameters, const PrefillOptions& options,
+                                      double& seconds) const {
+    switch (task.asked) {
+      case Asked::kAtTheEnd:
+        return {results_.settings.mode == NeedleMode::kReference ? generated(prompt, parameters, options, seconds)
+                                                                 : strict(prompt, parameters, options, seconds)};
+      case Asked::kThroughout:
+        return where_they_stand(prompt, prompt.encoding.ids, parameters, options, seconds);
+      case Asked::kFromTheCache:
+        return from_the_cache(prompt, parameters, options, seconds);
+    }
+    return {};
+  }
+
+  PrefillResult prefill(const SuitePrompt& prompt, std::span<const std::int32_t> ids,
+                        const SparsityParameters& parameters, const PrefillOptions& options, double& seconds) const {
+    const DocumentInfo document{static_cast<std::int64_t>(ids.size()), prompt.sentence_ends};
+    const std::unique_ptr<Planner> planner = make_planner(parameters, document, predictor_);
+    PrefillResult result = model_.prefill(ids, *planner, options);
+    seconds = result.seconds;
+    return result;
+  }
+
+  SuiteAnswer generated(const SuitePrompt& prompt, const SparsityParameters& parameters, PrefillOptions options,
+                        double& seconds) const {
+    const SuitePrompt::Place& place = prompt.places.front();
+    options.keep_cache = true;
+    const PrefillResult read = prefill(prompt, prompt.encoding.ids, parameters, options, seconds);
+    SuiteAnswer answer;
+    answer.text = tokenizer_.decode(generate_greedy(model_, read, kSuiteAnswerTokens, options_.cancel));
+    answer.score = string_match(answer.text, place.asked.references, false);
+    answer.log_probability = log_probability(model_, read, place.answer_ids, options_.cancel);
+    return answer;
+  }
+
+  // Prompt and right answer are one sparse prefill.
+  SuiteAnswer strict(const SuitePrompt& prompt, const SparsityParameters& parameters, const PrefillOptions& options,
+                     double& seconds) const {
+    SuitePrompt asked = prompt;
+    SuitePrompt::Place& place = asked.places.front();
+    std::vector<std::int32_t> ids = prompt.encoding.ids;
+    place.answer_at = static_cast<std::int64_t>(ids.size());
+    ids.insert(ids.end(), place.answer_ids.begin(), place.answer_ids.end());
+    SuiteAnswer answer = where_they_stand(asked, ids, parameters, options, seconds).front();
+    answer.score = string_match(answer.text, place.asked.references, false);
+    return answer;
+  }
+
+  // Every answer read off the rows before its tokens.
+  std::vector<SuiteAnswer> where_they_stand(const SuitePrompt& prompt, std::span<const std::int32_t> ids,
+                                            const SparsityParameters& parameters, PrefillOptions options,
+                                            double& seconds) const {
+    for (const SuitePrompt::Place& place : prompt.places) {
+      for (std::size_t i = 0; i <= place.answer_ids.size(); ++i) {
+        options.logit_positions.push_back(
+            static_cast<std::int32_t>(place.answer_at + static_cast<std::int64_t>(i) - 1));
+      }
+    }
+    const PrefillResult read = prefill(prompt, ids, parameters, options, seconds);
+    const auto vocab = static_cast<std::size_t>(model_.config().vocab_size);
+    std::span<const float> logits = read.logits;
+    std::vector<SuiteAnswer> answers;
+    for (const SuitePrompt::Place& place : prompt.places) {
+      RightAnswer right(place);
+      for (std::size_t i = 0; i <= place.answer_ids.size(); ++i) {
+        right.add(logits.first(vocab));
+        logits = logits.subspan(vocab);
+      }
+      answers.push_back(scored(right, place));
+    }
+    return answers;
+  }
+
+  // Question and right answer are read, densely, behind the document that was prefilled without them.
+  std::vector<SuiteAnswer> from_the_cache(const SuitePrompt& prompt, const SparsityParameters& parameters,
+                                          PrefillOptions options, double& seconds) const {
+    options.keep_cache = true;
+    const PrefillResult read = prefill(prompt, prompt.encoding.ids, parameters, options, seconds);
+    std::vector<SuiteAnswer> answers;
+    for (const SuitePrompt::Place& place : prompt.places) {
+      Decoder decoder(model_, read, options_.cancel);
+      for (const std::int32_t id : place.question_ids) decoder.read(id);
+      RightAnswer right(place);
+      right.add(decoder.logits());
+      for (const std::int32_t id : place.answer_ids) {
+        decoder.read(id);
+        right.add(decoder.logits());
+      }
+      answers.push_back(scored(right, place));
+    }
+    return answers;
+  }
+
+  [[nodiscard]] SuiteAnswer scored(const RightAnswer& right, const SuitePrompt::Place& place) const {
+    SuiteAnswer answer = right.answer(tokenizer_);
+    answer.score = right.all_right() && score_answer(answer.text, place.asked.references).exact ? 1 : 0;
+    return answer;
+  }
+
+  const Gemma2& model_;
+  const Tokenizer& tokenizer_;
+  SuiteResults& results_;
+  const SuiteOptions& options_;
+  const std::shared_ptr<const BoundaryPredictor>& predictor_;
+  std::vector<const SuiteTask*> tasks_;
+  Work work_;
+};
+
+// Everything that can be refused is refused before the first prompt.
+void check_run(const Gemma2& model, const Tokenizer& tokenizer, const SuiteResults& results,
+               const std::shared_ptr<const BoundaryPredictor>& predictor) {
+  const SuiteSettings& settings = results.settings;
+  check_settings(settings);
+  check_vocabulary(model.config(), tokenizer);
+  require(!results.methods.empty(), "There is no method to test; name at least one.");
+  PrefillOptions options;
+  options.keep_cache = true;
+  require_memory(model, settings.lengths.back() + 1, options, "A prompt");
+  for (const SuiteTask* task : tasks_of(settings)) {
+    const SuitePrompt prompt = make_suite_prompt(settings, *task, settings.lengths.front(), 0, tokenizer);
+    for (const MethodChoice& method : results.methods) {
+      for (const std::int64_t length : settings.lengths) {
+        try {
+          const SparsityParameters parameters =
+              suite_parameters(settings, *task, method.parameters, length, prompt.question_tokens);
+          check_parameters(parameters);
+          static_cast<void>(make_planner(parameters, {length, {}}, predictor));
+        } catch (const Error& error) {
+          throw Error(fmt::format("{} at {} tokens: {}", method.name, length, error.what()));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void run_suite(const Gemma2& model, const Tokenizer& tokenizer, SuiteResults& results, const SuiteOptions& options,
+               const std::shared_ptr<const BoundaryPredictor>& predictor) {
+  check_run(model, tokenizer, results, predictor);
+  if (results.fingerprint.empty()) results.fingerprint = model.fingerprint();
+  SuiteRun(model, tokenizer, results, options, predictor).run();
+}
+
+}  // namespace dhsa
