@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 
 #include "core/base/error.h"
 
@@ -82,6 +83,37 @@ const Measure& measure(std::string_view key) {
       std::find_if(kMeasures.begin(), kMeasures.end(), [&](const Measure& measure) { return measure.key == key; });
   if (found == kMeasures.end()) throw Error(fmt::format("There is no measure \"{}\".", key));
   return *found;
+}
+
+std::vector<Measure> measures(Measure::Group group) {
+  std::vector<Measure> chosen;
+  std::copy_if(kMeasures.begin(), kMeasures.end(), std::back_inserter(chosen),
+               [&](const Measure& measure) { return measure.group == group; });
+  return chosen;
+}
+
+std::vector<std::string> measure_columns(std::span<const Measure> which) {
+  std::vector<std::string> columns;
+  for (const Measure& measure : which) {
+    columns.emplace_back(measure.key);
+    if (!measure.may_be_sampled) continue;
+    columns.push_back(fmt::format("{}_row_step", measure.key));
+    columns.push_back(fmt::format("{}_standard_error", measure.key));
+  }
+  return columns;
+}
+
+std::vector<std::string> measure_cells(std::span<const Measure> which, const Values& values) {
+  const auto number = [](double value) { return std::isnan(value) ? std::string() : fmt::format("{:.10g}", value); };
+  std::vector<std::string> cells;
+  for (const Measure& measure : which) {
+    const Measured* value = values.find(measure.key);
+    cells.push_back(value != nullptr ? number(value->value) : "");
+    if (!measure.may_be_sampled) continue;
+    cells.push_back(value != nullptr ? fmt::format("{}", value->row_step) : "");
+    cells.push_back(value != nullptr ? number(value->standard_error) : "");
+  }
+  return cells;
 }
 
 Values combine(std::span<const Values> parts) {

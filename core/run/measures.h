@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/analysis/values.h"
 
@@ -32,6 +34,12 @@ struct Measure {
 
 [[nodiscard]] std::span<const Measure> measures();
 [[nodiscard]] const Measure& measure(std::string_view key);  // throws Error where there is none
+[[nodiscard]] std::vector<Measure> measures(Measure::Group group);
+
+// Headings of measures in a table that is exported, and the cells under them: after each that may be sampled follow its
+// row step and standard error. Empty where a value was not measured, or its error is not known.
+[[nodiscard]] std::vector<std::string> measure_columns(std::span<const Measure> which);
+[[nodiscard]] std::vector<std::string> measure_cells(std::span<const Measure> which, const Values& values);
 
 // Of several layers, or prompts, by their measures' rules; what one of them lacks is left out. Their draws of rows
 // count as independent. The whole is sampled where a part is.

@@ -40,15 +40,21 @@ std::shared_ptr<const MeasuredLayer> measured(std::shared_ptr<const Plan> plan,
     made->metrics = measure_mask(q, k, v, plan->mask, layer, options);
   }
   made->predicted = predicted_importance(*plan);
-  for (int head = 0; head < plan->mask.heads(); ++head) {
-    made->masks.push_back(std::make_shared<const MaskSource>(std::shared_ptr<const KeyMask>(plan, &plan->mask), head));
-  }
+  made->masks = mask_sources(plan);
   made->plan = std::move(plan);
   made->captured = std::move(captured);
   return made;
 }
 
 }  // namespace
+
+std::vector<std::shared_ptr<const MaskSource>> mask_sources(const std::shared_ptr<const Plan>& plan) {
+  std::vector<std::shared_ptr<const MaskSource>> sources;
+  for (int head = 0; head < plan->mask.heads(); ++head) {
+    sources.push_back(std::make_shared<const MaskSource>(std::shared_ptr<const KeyMask>(plan, &plan->mask), head));
+  }
+  return sources;
+}
 
 std::shared_ptr<const Plan> plan_layer(const WhatIfSources& sources, int layer, const SparsityParameters& parameters,
                                        const CancelToken* cancel) {

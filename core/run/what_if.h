@@ -23,7 +23,12 @@ struct MeasuredLayer {
   std::vector<float> predicted;                   // [L] predicted_importance(); empty for methods without chunks
   // [mask heads] the plan's mask to look at. Made here: one of many ranges takes its time.
   std::vector<std::shared_ptr<const MaskSource>> masks;
+  // One row in so many was looked at; 1: all, every figure is exact.
+  [[nodiscard]] std::int64_t row_step() const noexcept { return metrics.importance.row_step; }
 };
+
+// [mask heads] the plan's mask to look at.
+[[nodiscard]] std::vector<std::shared_ptr<const MaskSource>> mask_sources(const std::shared_ptr<const Plan>& plan);
 
 // Captured layers of the run that what-if works on.
 struct WhatIfSources {

@@ -4,7 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/base/excerpt.h"
-#include "core/sparsity/parameters.h"
+#include "core/sparsity/parameters_name.h"
 
 namespace dhsa {
 namespace {
@@ -144,6 +144,24 @@ SparsityParameters named_parameters(const std::string& name, const SparsityParam
     plus = end;
   }
   return parameters;
+}
+
+std::string parameters_name(const SparsityParameters& parameters) {
+  const auto means = [&](const std::string& name) { return named_parameters(name, {}); };
+  SparsityParameters plain = parameters;
+  plain.instruction_tokens = 0;
+  plain.predictor.clear();
+  std::string name = name_of(parameters.method);
+  if (means(name) == plain) return name;
+  for (const Preset& preset : presets()) {
+    if (means(preset.name) == plain) return preset.name;
+  }
+  const SparsityParameters own = means(name);
+  for (const Option<SparsityParameters>& option : parameter_table()) {
+    const OptionValue value = option.get(plain);
+    if (value != option.get(own)) name += fmt::format("+{}={}", option.key, plain_text(value));
+  }
+  return name;
 }
 
 }  // namespace dhsa

@@ -43,7 +43,7 @@ bool settle(Explorer* explorer, int runs) {
       [&] {
         const auto layer = explorer->whatIf()->layerInView();
         return explorer->history()->runs()->size() >= runs && !explorer->engine()->isBusy() &&
-               !explorer->whatIf()->isStale() && layer && layer->rowStep == 1 && explorer->whatIf()->attention();
+               !explorer->whatIf()->isStale() && layer && layer->row_step() == 1 && explorer->whatIf()->attention();
       },
       300000);
 }

@@ -317,8 +317,7 @@ class TestExperiments : public QObject {
     QVERIFY(m_window->settle(2));
     // The row does not keep the needle: that is why it is lost.
     QTRY_VERIFY(explorer->whatIf()->row() && explorer->whatIf()->row()->row == row);
-    QVERIFY(explorer->whatIf()->row()->state[static_cast<std::size_t>(prompt.needles[0].second) - 1] !=
-            KeyState::kKept);
+    QVERIFY(explorer->whatIf()->row()->fate[static_cast<std::size_t>(prompt.needles[0].second) - 1] != KeyFate::kKept);
     QTRY_VERIFY(!m_window->window()->dock(QStringLiteral("matrix"))->visibleRegion().isEmpty());
   }
 

@@ -1,6 +1,7 @@
 // Item models against Qt's own tester, while their data changes.
 #include <QAbstractItemModelTester>
 #include <QTest>
+#include <set>
 
 #include "tests/ui/window_under_test.h"
 #include "ui/models/chunk_model.h"
@@ -22,13 +23,13 @@ class TestModels : public QObject {
     sparse.label = QStringLiteral("DHSA 1024");
     sparse.input.documentSha = QStringLiteral("x");
     sparse.input.tokens = 100;
-    sparse.seconds = 2;
+    sparse.result.seconds = 2;
     const int id = runs.add(sparse);
     QCOMPARE(model.rowCount(), 1);
     QCOMPARE(model.index(0, RunModel::kSpeed).data().toString(), QStringLiteral("–"));
     Run dense = sparse;
     dense.parameters.method = Method::kDense;
-    dense.seconds = 5;
+    dense.result.seconds = 5;
     runs.add(dense);
     QVERIFY(model.index(0, RunModel::kSpeed).data().toString().startsWith(QLocale().toString(2.5, 'f', 2)));
     QVERIFY(model.setData(model.index(0, RunModel::kLabel), QStringLiteral("mine")));
@@ -36,39 +37,74 @@ class TestModels : public QObject {
     QVERIFY(!model.setData(model.index(0, RunModel::kLabel), QStringLiteral("  ")));
     QVERIFY(model.setData(model.index(0, RunModel::kLabel), Qt::Checked, Qt::CheckStateRole));
     QCOMPARE(runs.pinned()->id, id);
-    runs.setLogits(id, {0.25, 0.9, 10});
-    QCOMPARE(model.index(0, RunModel::kSameTop).data().toString(), formatPercent(0.9));
+    LogitCloseness logits;
+    logits.same_top.value = 0.9;
+    runs.setLogits(id, logits);
+    QCOMPARE(model.index(0, RunModel::columnOf("same_top")).data().toString(), formatPercent(0.9));
     runs.remove(id);
     QCOMPARE(model.rowCount(), 1);
+  }
+
+  // Whatever is measured of a run and is no part of another measure has a column, with its name and help.
+  void runsHaveAColumnForEveryMeasure() {
+    RunList runs;
+    const RunModel model(&runs);
+    for (const Measure& measure : measures()) {
+      const int column = RunModel::columnOf(measure.key);
+      QCOMPARE(column >= 0, !measure.part);
+      if (column < 0) continue;
+      QCOMPARE(model.headerData(column, Qt::Horizontal, Qt::DisplayRole).toString(), measureHeading(measure));
+      QCOMPARE(model.headerData(column, Qt::Horizontal, Qt::ToolTipRole).toString(), measureHelp(measure));
+    }
+    const std::vector<int> leaving = RunModel::leaving();
+    QCOMPARE(std::set<int>(leaving.begin(), leaving.end()).size(), leaving.size());
+    for (const int column : leaving) QVERIFY(column > RunModel::kLabel && column < model.columnCount());
   }
 
   void numbersOfSomeRowsAreMarked() {
     RunList runs;
     const RunModel model(&runs);
+    const int mass = RunModel::columnOf("retained_mass");
     Run run;
-    MaskMetrics metrics;
-    metrics.values.set("retained_mass", 0.5);
-    run.metrics = {metrics, metrics};
-    run.rowSteps = {1, 1};
-    RunTrace trace;
+    MaskMetrics exact;
+    exact.values.set("retained_mass", 0.5);
+    run.result.metrics = {exact, exact};
     // Of all layers together: a local layer has few pairs.
-    trace.summaries.resize(2);
-    trace.summaries[0].kept_pairs = 100;
-    trace.summaries[0].causal_pairs = 100;
-    trace.summaries[1].kept_pairs = 100;
-    trace.summaries[1].causal_pairs = 900;
-    run.trace = std::make_shared<const RunTrace>(trace);
-    const int exact = runs.add(run);
-    run.rowSteps = {1, 7};
+    run.result.trace.summaries.resize(2);
+    run.result.trace.summaries[0].kept_pairs = 100;
+    run.result.trace.summaries[0].causal_pairs = 100;
+    run.result.trace.summaries[1].kept_pairs = 100;
+    run.result.trace.summaries[1].causal_pairs = 900;
+    const int id = runs.add(run);
+    Measured some;
+    some.value = 0.5;
+    some.row_step = 7;
+    some.rows = 20;
+    some.standard_error = 0.04;
+    MaskMetrics sampled;
+    sampled.values.set("retained_mass", some);
+    run.result.metrics[1] = sampled;
     runs.add(run);
-    QCOMPARE(model.index(0, RunModel::kRetained).data().toString(), formatPercent(0.5));
-    QCOMPARE(model.index(1, RunModel::kRetained).data().toString(), QStringLiteral("≈ ") + formatPercent(0.5));
-    QCOMPARE(model.index(1, RunModel::kDensity).data().toString(), formatPercent(0.2));
+    QCOMPARE(model.index(0, mass).data().toString(), formatPercent(0.5));
+    // Half of the error is left in the mean of an exact layer and this one.
+    QCOMPARE(model.index(1, mass).data().toString(),
+             QStringLiteral("≈ %1 ± %2 %").arg(QLocale().toString(50.0, 'f', 1), QLocale().toString(2.0, 'f', 1)));
+    QVERIFY(model.index(1, mass).data(Qt::ToolTipRole).toString().contains(QStringLiteral("one in 7")));
+    QCOMPARE(model.index(1, RunModel::columnOf("density")).data().toString(), formatPercent(0.2));
     const QStringList lines = runs.csv().split(QStringLiteral("\r\n"));
-    QVERIFY(lines[0].endsWith(QStringLiteral(",sampled")));
-    QVERIFY(lines[1].endsWith(u",0") && lines[2].endsWith(u",1"));
-    runs.setMetrics(exact, 0, metrics, 3);
-    QVERIFY(model.index(0, RunModel::kRetained).data().toString().startsWith(u'≈'));
+    const auto cell = [&](qsizetype line, const char* column) {
+      const qsizetype at = lines[0].split(u',').indexOf(QString::fromLatin1(column));
+      return at < 0 ? QStringLiteral("no such column") : lines[line].split(u',')[at];
+    };
+    QCOMPARE(cell(1, "retained_mass"), QStringLiteral("0.5"));
+    QCOMPARE(cell(1, "retained_mass_row_step"), QStringLiteral("1"));
+    QCOMPARE(cell(1, "retained_mass_standard_error"), QStringLiteral("0"));
+    QCOMPARE(cell(2, "retained_mass_row_step"), QStringLiteral("7"));
+    QCOMPARE(cell(2, "retained_mass_standard_error"), QStringLiteral("0.02"));
+    QCOMPARE(cell(2, "density"), QStringLiteral("0.2"));
+    QCOMPARE(cell(2, "mean_kl_nats"), QString());
+    runs.setMetrics(id, 0, sampled);
+    QVERIFY(model.index(0, mass).data().toString().startsWith(u'≈'));
   }
 
   void chunkAndLayerModelsFollowARun() {
@@ -84,10 +120,10 @@ class TestModels : public QObject {
     QCOMPARE(layers.rowCount(), explorer->whatIf()->layers());
     QCOMPARE(layers.rowCount(layers.index(2, 0)), explorer->session()->heads());
     const auto layer = explorer->whatIf()->layer(2);
-    QCOMPARE(layers.index(2, LayerModel::kRetained).data().toString(),
-             formatPercent(layer->metrics->value("retained_mass")));
-    QCOMPARE(layers.index(1, LayerModel::kRetained, layers.index(2, 0)).data().toString(),
-             formatPercent(layer->metrics->heads[1].value("retained_mass")));
+    QCOMPARE(layers.index(2, LayerModel::columnOf("retained_mass")).data().toString(),
+             formatPercent(layer->metrics.value("retained_mass")));
+    QCOMPARE(layers.index(1, LayerModel::columnOf("retained_mass"), layers.index(2, 0)).data().toString(),
+             formatPercent(layer->metrics.heads[1].value("retained_mass")));
     QCOMPARE(layers.tabSeparated().count(u'\n'), explorer->whatIf()->layers() + 1);
 
     chunks.setLayer(explorer->session()->document(), layer);
@@ -110,6 +146,19 @@ class TestModels : public QObject {
     QCOMPARE(formatSeconds(0.0824), QStringLiteral("82 ms"));
     QCOMPARE(formatSeconds(125), QStringLiteral("2 min 05 s"));
     QCOMPARE(formatPercent(std::nan("")), QStringLiteral("–"));
+    Measured value;
+    value.value = 0.02891;
+    value.row_step = 7;
+    value.standard_error = 0.0021;
+    QCOMPARE(formatMeasured(measure("output_error"), value),
+             QStringLiteral("≈ %1 ± %2 %").arg(QLocale().toString(2.9, 'f', 1), QLocale().toString(0.2, 'f', 1)));
+    QCOMPARE(formatMeasured(measure("mean_kl_nats"), value),
+             QStringLiteral("≈ %1 ± %2").arg(QLocale().toString(0.029, 'f', 3), QLocale().toString(0.002, 'f', 3)));
+    value.standard_error = std::nan("");  // too few rows to tell
+    QVERIFY(formatMeasured(measure("output_error"), value).endsWith(QStringLiteral("± ? %")));
+    value.row_step = 1;
+    QCOMPARE(formatMeasured(measure("output_error"), value), formatPercent(0.02891));
+    QVERIFY(sampledNote(measure("output_error"), value).isEmpty());
   }
 };
 

@@ -12,7 +12,6 @@
 #include "core/files/atomic_write.h"
 #include "ui/state/commands.h"
 #include "ui/state/engine.h"
-#include "ui/state/layer_view.h"
 #include "ui/state/parameter_set.h"
 #include "ui/state/run.h"
 #include "ui/state/session_file.h"
@@ -105,6 +104,44 @@ class TestState : public QObject {
     QCOMPARE(set.undoStack()->count(), 2);
     set.undoStack()->undo();
     QCOMPARE(set.values(), latency);
+  }
+
+  // A method's name means the same as in the command: its preset, with the present budget on top.
+  void anotherMethodIsWhatItsNameStandsFor() {
+    ParameterSet set;
+    set.set(kBudget, std::int64_t{512});
+    set.set(QStringLiteral("method"), std::string("window-sinks"));
+    QCOMPARE(set.values(), named_parameters("window-sinks+budget=512"));
+    QCOMPARE(set.undoStack()->count(), 2);
+    set.set(QStringLiteral("sink-tokens"), std::int64_t{7});
+    set.set(QStringLiteral("method"), std::string("window-sinks"));  // the same one keeps its values
+    QCOMPARE(set.values().sink_tokens, 7);
+    set.undoStack()->undo();
+    set.undoStack()->undo();
+    QCOMPARE(set.values(), named_parameters("dhsa+budget=512"));
+  }
+
+  void instructionTokensFollowTheQuestionUnlessSet() {
+    ParameterSet set;
+    const QString key = QStringLiteral("instruction-tokens");
+    set.setQuestionTokens(20);
+    QCOMPARE(set.values().instruction_tokens, 20);
+    QCOMPARE(set.undoStack()->count(), 0);
+    set.set(kBudget, std::int64_t{512});
+    set.resetAll();
+    QCOMPARE(set.values().instruction_tokens, 20);
+    set.setQuestionTokens(33);  // another text: in the steps to undo as well
+    QCOMPARE(set.values().instruction_tokens, 33);
+    set.undoStack()->undo();
+    QCOMPARE(set.values().budget, 512);
+    QCOMPARE(set.values().instruction_tokens, 33);
+    set.set(key, std::int64_t{0});
+    set.setQuestionTokens(12);  // set by hand: stays
+    QCOMPARE(set.values().instruction_tokens, 0);
+    set.reset(key);
+    QCOMPARE(set.values().instruction_tokens, 12);
+    set.undoStack()->undo();
+    QCOMPARE(set.values().instruction_tokens, 0);
   }
 
   void aValueOutOfRangeIsRefusedWithASentence() {
@@ -398,28 +435,6 @@ class TestState : public QObject {
       waitFor([&] { return started.load(); });
     }
     QVERIFY(stopped.load());
-  }
-
-  // Masks of a local layer say nothing of a global one: only what the plan is made of must have been kept.
-  void sharedMasksAskForNoLayerOfTheOtherKind() {
-    const std::vector<float> values(2 * 60 * 8, 0.5F);
-    const HeadsView view = heads_view(values.data(), 2, 60, 8);
-    const Plan none;
-    LayerSources sources;
-    sources.document.tokens = 60;
-    for (int layer = 0; layer < 4; ++layer) {
-      const LayerInfo info{layer, layer % 2 == 0 ? 16 : 0, 1.0F, 0.0F};
-      sources.captured.push_back(
-          std::make_shared<const CapturedLayer>(AttendedLayer{info, view, view, view, view, none}));
-    }
-    SparsityParameters parameters;
-    parameters.share_masks = true;
-    sources.captured[0] = nullptr;
-    QVERIFY(planLayer(sources, 1, parameters, nullptr)->mask.rows() == 60);
-    QVERIFY(!planLayer(sources, 1, parameters, nullptr)->shared);
-    QVERIFY(planLayer(sources, 3, parameters, nullptr)->shared);
-    parameters.share_boundaries = true;  // the boundaries of the first layer
-    QVERIFY(errorOf([&] { (void)planLayer(sources, 3, parameters, nullptr); }).starts_with("Layer 0"));
   }
 };
 

@@ -40,11 +40,11 @@ QString prose(int words) {
   return text;
 }
 
-std::shared_ptr<const LayerView> layerWith(std::vector<std::int32_t> boundaries) {
+std::shared_ptr<const MeasuredLayer> layerWith(std::vector<std::int32_t> boundaries) {
   auto plan = std::make_shared<Plan>();
   plan->mask = KeyMask::dense(boundaries.back());
   plan->trace.boundaries = std::move(boundaries);
-  auto layer = std::make_shared<LayerView>();
+  auto layer = std::make_shared<MeasuredLayer>();
   layer->plan = plan;
   return layer;
 }
@@ -154,13 +154,13 @@ class TestTextView : public QObject {
     QCOMPARE(background(5), background(6));
     QCOMPARE(background(2), background(9));
 
-    auto row = std::make_shared<RowView>();
+    auto row = std::make_shared<QueryRow>();
     row->row = 12;
     row->mass.assign(static_cast<std::size_t>(tokens), 0.0F);
-    row->state.assign(static_cast<std::size_t>(tokens), KeyState::kNotCausal);
-    std::fill(row->state.begin(), row->state.begin() + 13, KeyState::kDropped);
-    row->state[5] = KeyState::kKept;
-    row->state[6] = KeyState::kDroppedImportant;
+    row->fate.assign(static_cast<std::size_t>(tokens), KeyFate::kNotVisible);
+    std::fill(row->fate.begin(), row->fate.begin() + 13, KeyFate::kDropped);
+    row->fate[5] = KeyFate::kKept;
+    row->fate[6] = KeyFate::kDroppedImportant;
     state.selectRow(12);
     view.setRow(row);
     QVERIFY(background(5) != background(7));

@@ -85,7 +85,7 @@ class TestWindow : public QObject {
     QVERIFY(m_shared->child<TextView>("textView")->isLaidOut());
     QVERIFY(m_shared->child<MatrixView>("matrixView")->tokens() == explorer->session()->document()->tokens());
     QVERIFY(m_shared->child<ImportanceStrip>("importanceStrip")->tokens() == explorer->session()->document()->tokens());
-    const auto* metrics = m_shared->child<MetricTile>("metric-retained");
+    const auto* metrics = m_shared->child<MetricTile>("metric-retained_mass");
     QVERIFY(metrics->value().contains(u'%'));
     QVERIFY(m_shared->child<QTreeView>("chunkTable")->model()->rowCount() > 5);
     QCOMPARE(m_shared->child<QTableView>("runTable")->model()->rowCount(), 1);
@@ -107,11 +107,12 @@ class TestWindow : public QObject {
         {m_shared->child<QTableView>("runTable"), m_shared->child<QTableView>("runTable")->horizontalHeader()}};
     for (const auto& [view, header] : tables)
       QTRY_VERIFY2(header->length() <= view->viewport()->width(), qPrintable(view->objectName()));
-    QTRY_VERIFY(layers->isColumnHidden(LayerModel::kPlan));
-    QVERIFY(!layers->isColumnHidden(LayerModel::kRetained));
+    const int plan = LayerModel::leaving().front();
+    QTRY_VERIFY(layers->isColumnHidden(plan));
+    QVERIFY(!layers->isColumnHidden(LayerModel::columnOf("retained_mass")));
     window->dock(QStringLiteral("metrics"))->setFloating(true);
-    window->dock(QStringLiteral("metrics"))->resize(900, 500);
-    QTRY_VERIFY(!layers->isColumnHidden(LayerModel::kPlan));
+    window->dock(QStringLiteral("metrics"))->resize(1100, 500);
+    QTRY_VERIFY(!layers->isColumnHidden(plan));
     window->restoreDefaultLayout();
     QVERIFY(!window->dock(QStringLiteral("metrics"))->isFloating());
   }
@@ -174,8 +175,9 @@ class TestWindow : public QObject {
 
   void aMessageIsWholeAndMovesNothing() {
     MainWindow* window = m_shared->window();
-    const QRect matrix = m_shared->child<QWidget>("matrixView")->geometry();
     window->messageBar()->hide();
+    QCoreApplication::processEvents();  // what the tests before have left to be laid out
+    const QRect matrix = m_shared->child<QWidget>("matrixView")->geometry();
     QString sentence;
     for (int i = 0; i < 30; ++i) sentence += QStringLiteral("Several words make a long sentence. ");
     window->messageBar()->showError(sentence);
@@ -253,22 +255,22 @@ class TestWindow : public QObject {
     const auto view = explorer->whatIf()->row();
     const KeyMask& mask = explorer->whatIf()->layerInView()->plan->mask;
     std::int64_t kept = 0;
-    double keptMass = 0;
+    double kept_mass = 0;
     for (qint64 key = 0; key <= row; ++key) {
       const bool isKept = mask.kept(mask.mask_head(0, explorer->session()->heads()), row, key);
-      QCOMPARE(view->state[static_cast<std::size_t>(key)] == KeyState::kKept, isKept);
+      QCOMPARE(view->fate[static_cast<std::size_t>(key)] == KeyFate::kKept, isKept);
       kept += isKept ? 1 : 0;
-      keptMass += isKept ? static_cast<double>(view->mass[static_cast<std::size_t>(key)]) : 0;
+      kept_mass += isKept ? static_cast<double>(view->mass[static_cast<std::size_t>(key)]) : 0;
     }
     QCOMPARE(view->kept, kept);
-    QVERIFY(std::abs(view->keptMass - keptMass) < 1e-9);
-    QVERIFY(view->state[static_cast<std::size_t>(row) + 1] == KeyState::kNotCausal);
+    QVERIFY(std::abs(view->kept_mass - kept_mass) < 1e-9);
+    QVERIFY(view->fate[static_cast<std::size_t>(row) + 1] == KeyFate::kNotVisible);
     // Dropped-but-important keys each hold more mass than any merely dropped one.
     float least = 2;
     float most = -1;
     for (std::size_t key = 0; key <= static_cast<std::size_t>(row); ++key) {
-      if (view->state[key] == KeyState::kDroppedImportant) least = std::min(least, view->mass[key]);
-      if (view->state[key] == KeyState::kDropped) most = std::max(most, view->mass[key]);
+      if (view->fate[key] == KeyFate::kDroppedImportant) least = std::min(least, view->mass[key]);
+      if (view->fate[key] == KeyFate::kDropped) most = std::max(most, view->mass[key]);
     }
     QVERIFY(least >= most);
     explorer->view()->selectRow(-1);
@@ -297,9 +299,9 @@ class TestWindow : public QObject {
     QVERIFY(explorer->whatIf()->isStale());
     QVERIFY(m_shared->settle(1));
     const auto after = explorer->whatIf()->layerInView();
-    QVERIFY(after->whatIf);
+    QVERIFY(explorer->whatIf()->isWhatIf(1));
     QVERIFY(after->plan->mask.density() < before->plan->mask.density());
-    QVERIFY(after->metrics->value("retained_mass") < before->metrics->value("retained_mass"));
+    QVERIFY(after->metrics.value("retained_mass") < before->metrics.value("retained_mass"));
     QVERIFY(m_shared->child<MetricTile>("metric-density")->value() != metric);
     QVERIFY(m_shared->child<MatrixView>("matrixView")->grab().toImage() != picture);
 
@@ -307,7 +309,7 @@ class TestWindow : public QObject {
     QCOMPARE(explorer->parameters()->values().budget, budget);
     QVERIFY(m_shared->settle(1));
     QVERIFY(explorer->whatIf()->layerInView()->plan->mask.same_pairs(before->plan->mask));
-    QVERIFY(!explorer->whatIf()->layerInView()->whatIf);
+    QVERIFY(!explorer->whatIf()->isWhatIf(1));
     QCOMPARE(m_shared->child<MetricTile>("metric-density")->value(), metric);
     explorer->view()->setLayer(0);
     QVERIFY(m_shared->settle(1));
@@ -360,7 +362,7 @@ class TestWindow : public QObject {
     Explorer* explorer = m_shared->explorer();
     std::vector<double> before;
     for (int layer = 0; layer < explorer->whatIf()->layers(); ++layer)
-      before.push_back(explorer->whatIf()->layer(layer)->metrics->value("density"));
+      before.push_back(explorer->whatIf()->layer(layer)->metrics.value("density"));
     explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{320});
     const auto all = [&](std::int64_t budget) {
       for (int layer = 0; layer < explorer->whatIf()->layers(); ++layer)
@@ -371,8 +373,8 @@ class TestWindow : public QObject {
     explorer->parameters()->undoStack()->undo();
     QTRY_VERIFY_WITH_TIMEOUT(all(explorer->parameters()->values().budget), 60000);
     for (int layer = 0; layer < explorer->whatIf()->layers(); ++layer) {
-      QVERIFY(!explorer->whatIf()->layer(layer)->whatIf);
-      QCOMPARE(explorer->whatIf()->layer(layer)->metrics->value("density"), before[static_cast<std::size_t>(layer)]);
+      QVERIFY(!explorer->whatIf()->isWhatIf(layer));
+      QCOMPARE(explorer->whatIf()->layer(layer)->metrics.value("density"), before[static_cast<std::size_t>(layer)]);
     }
     QVERIFY(m_shared->settle(1));
   }
@@ -405,6 +407,42 @@ class TestWindow : public QObject {
     }
   }
 
+  // While figures rest on some rows, everything that shows them says so, with an error; afterwards nothing does.
+  void sampledFiguresAreMarkedUntilTheyAreExact() {
+    WindowUnderTest fresh(4000);
+    Explorer* explorer = fresh.explorer();
+    bool seen = false;
+    connect(
+        explorer->whatIf(), &WhatIf::layerChanged, fresh.window(),
+        [&](int layer) {
+          const auto shown = explorer->whatIf()->layer(layer);
+          if (seen || layer != explorer->view()->layer() || shown->row_step() == 1) return;
+          seen = true;
+          const auto* tile = fresh.child<MetricTile>("metric-retained_mass");
+          QVERIFY2(tile->value().startsWith(u'≈') && tile->value().contains(u'±'), qPrintable(tile->value()));
+          QVERIFY2(tile->toolTip().contains(QStringLiteral("one in ")), qPrintable(tile->toolTip()));
+          QVERIFY(!fresh.child<MetricTile>("metric-density")->value().contains(u'≈'));  // always exact
+          const QString cell = fresh.child<HeadMap>("headMap")->describe(layer, 0);
+          QVERIFY2(cell.contains(u'≈') && cell.contains(u'±'), qPrintable(cell));
+          const QString token = fresh.child<ImportanceStrip>("importanceStrip")->describe(10);
+          QVERIFY2(token.contains(u'≈'), qPrintable(token));
+          const LayerModel layers(explorer);
+          QVERIFY(layers.index(layer, LayerModel::columnOf("iou")).data().toString().contains(u'±'));
+          const QStringList lines = layers.tabSeparated().split(u'\n');
+          const qsizetype at = lines[0].split(u'\t').indexOf(QStringLiteral("iou_standard_error"));
+          QVERIFY(at > 0 && lines[1].split(u'\t')[at].toDouble() > 0);
+        },
+        Qt::QueuedConnection);
+    QVERIFY(fresh.startAndSettle());
+    QVERIFY(seen);
+    for (const char* name : {"metric-retained_mass", "metric-iou", "metric-output_error"})
+      QVERIFY(!fresh.child<MetricTile>(name)->value().contains(u'≈'));
+    const int layer = explorer->view()->layer();
+    QVERIFY(!fresh.child<HeadMap>("headMap")->describe(layer, 0).contains(u'≈'));
+    // Of the whole run some layers are still of some rows.
+    QVERIFY(explorer->history()->current()->values.at("retained_mass").sampled());
+  }
+
   // Numbers belong to a document: those of the text before are not shown beside another.
   void anotherTextTakesTheOldNumbersAway() {
     WindowUnderTest fresh(400);
@@ -416,12 +454,13 @@ class TestWindow : public QObject {
     QTRY_VERIFY(logits->text().contains(QStringLiteral("KL")));
     QVERIFY(logits->isEnabled());
     // Other parameters than those of the run: said, and greyed.
+    QVERIFY(explorer->history()->current()->values.find("mean_kl_nats") != nullptr);
     explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{320});
     QVERIFY(logits->text().contains(QStringLiteral("last run")) && !logits->isEnabled());
     explorer->parameters()->undoStack()->undo();
     QVERIFY(!logits->text().contains(QStringLiteral("last run")) && logits->isEnabled());
     const Run* run = explorer->history()->current();
-    QVERIFY(run && run->elapsed >= run->seconds);
+    QVERIFY(run && run->elapsed >= run->result.seconds);
     QVERIFY(fresh.child<MetricTile>("elapsed")->accessibleDescription().contains(QStringLiteral("elapsed")));
     bool seen = false;
     connect(explorer->session(), &Session::opened, this, [&] {
@@ -430,6 +469,9 @@ class TestWindow : public QObject {
       QVERIFY(!logits->text().contains(QStringLiteral("KL")));
       QCOMPARE(explorer->history()->progress().fraction(), 0.0);
       QCOMPARE(fresh.child<MetricTile>("elapsed")->value(), QStringLiteral("–"));
+      QCOMPARE(fresh.child<MetricTile>("metric-retained_mass")->value(), QStringLiteral("–"));
+      QVERIFY(fresh.child<HeadMap>("headMap")->describe(0, 0).contains(QStringLiteral("not measured")));
+      QCOMPARE(fresh.child<ImportanceStrip>("importanceStrip")->tokens(), 0);
     });
     DocumentRequest other;
     other.text = WindowUnderTest::proseOf(300);
@@ -437,6 +479,11 @@ class TestWindow : public QObject {
     QTRY_VERIFY_WITH_TIMEOUT(seen, 30000);
     QVERIFY(fresh.settle(3));
     QVERIFY(!fresh.child<QPushButton>("cancel")->isEnabled());
+    // Another model, too.
+    seen = false;
+    explorer->session()->openModel({});
+    QTRY_VERIFY_WITH_TIMEOUT(seen, 60000);
+    QVERIFY(fresh.settle(4));
   }
 
   void aCutTextSaysHowMuchOfItIsThere() {
@@ -469,13 +516,13 @@ class TestWindow : public QObject {
     fresh.explorer()->parameters()->set(QStringLiteral("budget"), std::int64_t{320});
     QVERIFY(fresh.settle(1));
     const auto whatIf = fresh.explorer()->whatIf()->layer(0);
-    QVERIFY(whatIf->whatIf);
+    QVERIFY(fresh.explorer()->whatIf()->isWhatIf(0));
     fresh.explorer()->history()->run();
     QVERIFY(fresh.settle(2));
     const auto ran = fresh.explorer()->whatIf()->layer(0);
-    QVERIFY(!ran->whatIf);
+    QVERIFY(!fresh.explorer()->whatIf()->isWhatIf(0));
     QVERIFY(ran->plan->mask.same_pairs(whatIf->plan->mask));
-    QCOMPARE(ran->metrics->value("retained_mass"), whatIf->metrics->value("retained_mass"));
+    QCOMPARE(ran->metrics.value("retained_mass"), whatIf->metrics.value("retained_mass"));
   }
 
   void parametersThatAMethodIgnoresAreHidden() {
@@ -609,8 +656,38 @@ class TestWindow : public QObject {
     QVERIFY(heart.beats() > 50);
     // The comparison came in: a dense run and logits.
     const Run* run = fresh.explorer()->history()->current();
-    QVERIFY(run && run->logits && run->logits->positions > 100);
-    QVERIFY(run->logits->meanKl >= 0 && run->logits->sameTop > 0.5);
+    QVERIFY(run && run->result.logits && run->result.logits->positions > 100);
+    QVERIFY(run->result.logits->mean_kl.value >= 0 && run->result.logits->same_top.value > 0.5);
+  }
+
+  // One runner: the same text under the same parameters gives the command's numbers.
+  void aRunIsTheOneOfTheCommand() {
+    WindowUnderTest fresh(900);
+    write_file(fresh.textPath().toStdString(),
+               (WindowUnderTest::proseOf(900) + "Question: Which towns sent letters?\n").toStdString());
+    fresh.explorer()->history()->setCompareAfterRun(true);
+    fresh->start();
+    QVERIFY(fresh.settle(2));
+    const Explorer* explorer = fresh.explorer();
+    QTRY_VERIFY(explorer->history()->current()->result.logits.has_value());
+    const Run& run = *explorer->history()->current();
+    const auto document = explorer->session()->document();
+    const auto model = explorer->session()->model();
+    QVERIFY(document->content.question_tokens > 0);
+    QCOMPARE(run.parameters.instruction_tokens, document->content.question_tokens);
+    SparsityParameters parameters;
+    parameters.instruction_tokens = document->content.question_tokens;
+    const std::vector<MethodChoice> choices = {{"dense", named_parameters("dense")}, {"dhsa", parameters}};
+    const Comparison command =
+        compare_methods(*model->weights, document->content.encoding.ids, document->content.info(), choices, {},
+                        model->tokenizer.get(), loadPredictor(parameters, *model));
+    const Values values = summarise(command.runs[1]);
+    for (const char* key : {"density", "mean_kl_nats", "same_top", "chunks"})
+      QCOMPARE(run.values.value(key), values.value(key));
+    QCOMPARE(run.result.logits->positions, command.runs[1].logits->positions);
+    QCOMPARE(run.result.answer, command.runs[1].answer);
+    const Run* dense = explorer->history()->dense();
+    QVERIFY(dense && dense->values.value("retained_mass") == 1.0 && !dense->values.sampled());
   }
 
   // After a comparison the bars belong to the run in view, not to the dense one that came last.
@@ -624,7 +701,7 @@ class TestWindow : public QObject {
     for (int layer = 0; layer < fresh.explorer()->whatIf()->layers(); ++layer) {
       double seconds = 0;
       for (const Stage stage : {Stage::kQkv, Stage::kPlan, Stage::kAttend, Stage::kOutput, Stage::kMlp})
-        seconds += run->trace->stage_seconds(stage, layer);
+        seconds += run->result.trace.stage_seconds(stage, layer);
       QVERIFY(std::abs(fresh.child<StageBars>("stageBars")->layerSeconds(layer) - seconds) < 1e-12);
     }
   }
@@ -685,7 +762,7 @@ class TestWindow : public QObject {
     QTest::qWait(100);  // mouse-over effects come by timers
     const QImage picture = matrix->grab().toImage();
     const QImage text = fresh.child<TextView>("textView")->grab().toImage();
-    const double mass = explorer->whatIf()->layerInView()->metrics->value("retained_mass");
+    const double mass = explorer->whatIf()->layerInView()->metrics.value("retained_mass");
     const QByteArray layout = fresh->saveState();
     QVERIFY(fresh->saveSession(path));
 
@@ -704,8 +781,8 @@ class TestWindow : public QObject {
     QCOMPARE(explorer->view()->head(), 2);
     QCOMPARE(explorer->view()->row(), 200);
     QCOMPARE(matrix->view(), QRectF(20, 30, 300, 300));
-    QCOMPARE(explorer->whatIf()->layerInView()->metrics->value("retained_mass"), mass);
-    QVERIFY(explorer->whatIf()->layerInView()->whatIf);
+    QCOMPARE(explorer->whatIf()->layerInView()->metrics.value("retained_mass"), mass);
+    QVERIFY(explorer->whatIf()->isWhatIf(3));
     fresh->messageBar()->hide();
     QTRY_COMPARE(matrix->grab().toImage().size(), picture.size());
     const QImage again = matrix->grab().toImage();

@@ -78,6 +78,7 @@ class WindowUnderTest {
     options.text = m_text;
     m_window = std::make_unique<MainWindow>(options);
     m_window->resize(1280, 800);
+    m_window->setAnimated(false);  // panels are where they belong at once, however busy the machine is
     m_window->explorer()->history()->setCompareAfterRun(false);
     m_window->action("run.compare-after")->setChecked(false);
     m_window->show();
@@ -95,7 +96,7 @@ class WindowUnderTest {
           Explorer* explorer = m_window->explorer();
           const auto layer = explorer->whatIf()->layerInView();
           return explorer->history()->runs()->size() >= runs && !explorer->engine()->isBusy() &&
-                 !explorer->whatIf()->isStale() && layer && layer->rowStep == 1 && explorer->whatIf()->attention() &&
+                 !explorer->whatIf()->isStale() && layer && layer->row_step() == 1 && explorer->whatIf()->attention() &&
                  everyLayerFollows();
         },
         120000);

@@ -8,7 +8,7 @@
 
 namespace dhsa {
 
-void ChunkModel::setLayer(std::shared_ptr<const OpenDocument> document, std::shared_ptr<const LayerView> layer) {
+void ChunkModel::setLayer(std::shared_ptr<const OpenDocument> document, std::shared_ptr<const MeasuredLayer> layer) {
   beginResetModel();
   m_document = std::move(document);
   m_layer = std::move(layer);
@@ -16,11 +16,11 @@ void ChunkModel::setLayer(std::shared_ptr<const OpenDocument> document, std::sha
   m_mostReceived = 0;
   const int rows = rowCount();
   m_sums.resize(static_cast<std::size_t>(rows));
-  for (int row = 0; row < rows && !m_layer->importance.received_mass.empty(); ++row) {
+  for (int row = 0; row < rows && !m_layer->metrics.importance.received_mass.empty(); ++row) {
     Sums& sums = m_sums[static_cast<std::size_t>(row)];
     for (auto token = static_cast<std::size_t>(beginOf(row)); token < static_cast<std::size_t>(endOf(row)); ++token) {
-      sums.received += static_cast<double>(m_layer->importance.received_mass[token]);
-      sums.retention += static_cast<double>(m_layer->importance.retention[token]);
+      sums.received += static_cast<double>(m_layer->metrics.importance.received_mass[token]);
+      sums.retention += static_cast<double>(m_layer->metrics.importance.retention[token]);
     }
     sums.retention /= static_cast<double>(endOf(row) - beginOf(row));
     m_mostReceived = std::max(m_mostReceived, sums.received);
@@ -76,6 +76,9 @@ QVariant ChunkModel::data(const QModelIndex& index, int role) const {
         return row;
     }
   }
+  if (role == Qt::ToolTipRole && index.column() == kReceived && m_layer->row_step() > 1) {
+    return tr("≈: one row in %1, drawn at random").arg(formatCount(m_layer->row_step()));
+  }
   if (role != Qt::DisplayRole && role != Qt::ToolTipRole) return {};
   switch (index.column()) {
     case kIndex:
@@ -87,7 +90,7 @@ QVariant ChunkModel::data(const QModelIndex& index, int role) const {
     case kScore:
       return std::isnan(score) ? QStringLiteral("–") : QLocale().toString(score, 'f', 3);
     case kReceived:
-      return formatReal(sums.received, 2);
+      return QString((m_layer->row_step() > 1 ? QStringLiteral("≈ ") : QString()) + formatReal(sums.received, 2));
     case kRetention:
       return formatPercent(sums.retention);
     default: {
@@ -115,7 +118,7 @@ QVariant ChunkModel::headerData(int section, Qt::Orientation orientation, int ro
       case kScore:
         return tr("Score");
       case kReceived:
-        return tr("Mass");
+        return tr("Received");
       case kRetention:
         return tr("Kept by");
       default:

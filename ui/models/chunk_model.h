@@ -4,8 +4,8 @@
 #include <QAbstractTableModel>
 #include <memory>
 
+#include "core/run/what_if.h"
 #include "ui/state/document.h"
-#include "ui/state/layer_view.h"
 
 namespace dhsa {
 
@@ -19,7 +19,7 @@ class ChunkModel : public QAbstractTableModel {
 
   using QAbstractTableModel::QAbstractTableModel;
 
-  void setLayer(std::shared_ptr<const OpenDocument> document, std::shared_ptr<const LayerView> layer);
+  void setLayer(std::shared_ptr<const OpenDocument> document, std::shared_ptr<const MeasuredLayer> layer);
   [[nodiscard]] int rowCount(const QModelIndex& parent = {}) const override;
   [[nodiscard]] int columnCount(const QModelIndex& parent = {}) const override;
   [[nodiscard]] QVariant data(const QModelIndex& index, int role = Qt::DisplayRole) const override;
@@ -34,7 +34,7 @@ class ChunkModel : public QAbstractTableModel {
     double retention = 0;  // mean over its tokens
   };
   std::shared_ptr<const OpenDocument> m_document;
-  std::shared_ptr<const LayerView> m_layer;
+  std::shared_ptr<const MeasuredLayer> m_layer;
   std::vector<Sums> m_sums;
   double m_mostReceived = 0;
 };

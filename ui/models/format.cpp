@@ -2,12 +2,29 @@
 
 #include <QCoreApplication>
 #include <QLocale>
+#include <algorithm>
 #include <cmath>
+#include <string_view>
 
 namespace dhsa {
 namespace {
 
 const QString kNone = QStringLiteral("–");
+
+// As many decimals as the error has meaning.
+QString approximate(const Measured& value, double factor, int least, int most) {
+  const double error = factor * value.standard_error;
+  const int decimals = error > 0 ? std::clamp(static_cast<int>(std::ceil(-std::log10(error))), least, most) : least;
+  const auto number = [&](double shown) { return QLocale().toString(shown, 'f', decimals); };
+  return QStringLiteral("≈ %1 ± %2")
+      .arg(number(factor * value.value), std::isnan(error) ? QStringLiteral("?") : number(error));
+}
+
+QString capitalised(std::string_view text) {
+  QString word = QString::fromUtf8(text.data(), static_cast<qsizetype>(text.size()));
+  if (!word.isEmpty()) word[0] = word[0].toUpper();
+  return word;
+}
 
 }  // namespace
 
@@ -44,10 +61,40 @@ QString formatReal(double value, int digits) {
   return std::isnan(value) ? kNone : QLocale().toString(value, 'g', digits);
 }
 
-QString formatSampled(const QString& text, bool sampled) {
-  return sampled && text != kNone ? QStringLiteral("≈ ") + text : text;
+QString formatCount(qint64 count) { return QLocale().toString(count); }
+
+QString formatMeasured(const Measure& measure, const Measured& value) {
+  if (std::isnan(value.value)) return kNone;
+  switch (measure.format) {
+    case Measure::Format::kShare:
+      return value.sampled() ? approximate(value, 100, 1, 3) + QStringLiteral(" %") : formatPercent(value.value);
+    case Measure::Format::kReal:
+      return value.sampled() ? approximate(value, 1, 2, 6) : formatReal(value.value);
+    case Measure::Format::kSeconds:
+      return formatSeconds(value.value);
+    case Measure::Format::kBytes:
+      return formatBytes(std::llround(value.value));
+    case Measure::Format::kCount:
+      return formatCount(std::llround(value.value));
+  }
+  return kNone;
 }
 
-QString formatCount(qint64 count) { return QLocale().toString(count); }
+QString sampledNote(const Measure& measure, const Measured& value) {
+  if (!value.sampled()) return {};
+  const QString text =
+      measure.group == Measure::Group::kLogits
+          ? QCoreApplication::translate("Format", "≈: %1 positions, one in %2, drawn at random; ± one standard error.")
+          : QCoreApplication::translate("Format", "≈: %1 rows, one in %2, drawn at random; ± one standard error.");
+  return text.arg(formatCount(value.rows), formatCount(value.row_step));
+}
+
+QString measureHeading(const Measure& measure) { return capitalised(measure.heading); }
+
+QString measureLabel(const Measure& measure) { return capitalised(measure.label.substr(0, measure.label.find(" ("))); }
+
+QString measureHelp(const Measure& measure) {
+  return QString::fromUtf8(measure.help.data(), static_cast<qsizetype>(measure.help.size()));
+}
 
 }  // namespace dhsa

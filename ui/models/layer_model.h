@@ -2,6 +2,10 @@
 #pragma once
 
 #include <QAbstractItemModel>
+#include <string_view>
+#include <vector>
+
+#include "core/analysis/values.h"
 
 namespace dhsa {
 
@@ -11,7 +15,11 @@ class LayerModel : public QAbstractItemModel {
   Q_OBJECT
 
  public:
-  enum Column { kName, kDensity, kRetained, kOracle, kIou, kError, kPlan, kAttend, kColumns };
+  // The name, a column for each measure of a mask, and the times of planning and attention.
+  static constexpr int kName = 0;
+  [[nodiscard]] static int columnOf(std::string_view measure);
+  // Columns in the order in which a narrow table does without them.
+  [[nodiscard]] static std::vector<int> leaving();
   static constexpr int kShareRole = Qt::UserRole + 1;
 
   explicit LayerModel(const Explorer* explorer, QObject* parent = nullptr);
@@ -27,7 +35,7 @@ class LayerModel : public QAbstractItemModel {
 
  private:
   void reset();
-  [[nodiscard]] double value(const QModelIndex& index) const;  // NaN where unknown
+  [[nodiscard]] const Measured* measured(const QModelIndex& index) const;  // null where it is not known
   const Explorer* m_explorer;
   int m_layers = 0;  // as last announced to the views
   int m_heads = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/experiments/sweep.h"
+#include "core/sparsity/parameters_name.h"
 
 namespace dhsa {
 namespace {
@@ -122,13 +123,10 @@ std::vector<MethodChoice> MethodList::choices() const {
     chosen.push_back({list[row - 1]->name, parameters});
   }
   if (m_checked[0] && now.method != Method::kDense) {
-    MethodChoice present{name_of(now.method), now};
+    MethodChoice present{parameters_name(now), now};
     present.parameters.instruction_tokens = 0;
-    const auto among = [&](auto same) { return std::any_of(chosen.begin(), chosen.end(), same); };
-    if (among([&](const MethodChoice& other) { return other.name == present.name; })) present.name += ", present";
-    if (!among([&](const MethodChoice& other) { return other.parameters == present.parameters; })) {
-      chosen.insert(chosen.begin(), std::move(present));
-    }
+    const auto same = [&](const MethodChoice& other) { return other.parameters == present.parameters; };
+    if (std::none_of(chosen.begin(), chosen.end(), same)) chosen.insert(chosen.begin(), std::move(present));
   }
   return with_dense_first(std::move(chosen));
 }

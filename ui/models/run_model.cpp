@@ -2,10 +2,51 @@
 
 #include <QFont>
 #include <QLocale>
+#include <algorithm>
 
 #include "ui/models/format.h"
 
 namespace dhsa {
+namespace {
+
+const std::vector<const Measure*>& shownMeasures() {
+  static const std::vector<const Measure*> shown = [] {
+    std::vector<const Measure*> list;
+    for (const Measure& measure : measures()) {
+      if (!measure.part) list.push_back(&measure);
+    }
+    return list;
+  }();
+  return shown;
+}
+
+const Measure& measureOf(int column) {
+  return *shownMeasures()[static_cast<std::size_t>(column - RunModel::kMeasures)];
+}
+
+}  // namespace
+
+int RunModel::columnOf(std::string_view key) {
+  const auto& shown = shownMeasures();
+  const auto found = std::find_if(shown.begin(), shown.end(), [&](const Measure* one) { return one->key == key; });
+  return found == shown.end() ? -1 : kMeasures + static_cast<int>(found - shown.begin());
+}
+
+std::vector<int> RunModel::leaving() {
+  // What a run is judged by stays longest.
+  std::vector<int> last;
+  for (const char* key : {"same_top", "density", "mean_kl_nats", "retained_mass"}) last.push_back(columnOf(key));
+  std::vector<int> order;
+  for (std::size_t i = shownMeasures().size(); i-- > 0;) {
+    const int column = kMeasures + static_cast<int>(i);
+    const std::string_view key = shownMeasures()[i]->key;
+    if (key == "prefill_seconds" || key == "peak_bytes") continue;
+    if (std::find(last.begin(), last.end(), column) == last.end()) order.push_back(column);
+  }
+  order.insert(order.end(), {kTokens, kMethod});
+  order.insert(order.end(), last.begin(), last.end());
+  return order;
+}
 
 RunModel::RunModel(RunList* runs, QObject* parent) : QAbstractTableModel(parent), m_runs(runs) {
   connect(runs, &RunList::aboutToAdd, this, [this](int index) { beginInsertRows({}, index, index); });
@@ -17,11 +58,13 @@ RunModel::RunModel(RunList* runs, QObject* parent) : QAbstractTableModel(parent)
   connect(runs, &RunList::aboutToRemove, this, [this](int index) { beginRemoveRows({}, index, index); });
   connect(runs, &RunList::removed, this, [this] { endRemoveRows(); });
   connect(runs, &RunList::changed, this,
-          [this](int row) { Q_EMIT dataChanged(index(row, 0), index(row, kColumns - 1)); });
+          [this](int row) { Q_EMIT dataChanged(index(row, 0), index(row, columnCount() - 1)); });
 }
 
 int RunModel::rowCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : m_runs->size(); }
-int RunModel::columnCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : kColumns; }
+int RunModel::columnCount(const QModelIndex& parent) const {
+  return parent.isValid() ? 0 : kMeasures + static_cast<int>(shownMeasures().size());
+}
 int RunModel::idOf(const QModelIndex& index) const { return index.isValid() ? m_runs->at(index.row()).id : 0; }
 
 Qt::ItemFlags RunModel::flags(const QModelIndex& index) const {
@@ -42,14 +85,18 @@ QVariant RunModel::data(const QModelIndex& index, int role) const {
     font.setBold(true);
     return font;
   }
+  const bool measured = index.column() >= kMeasures;
+  const Measured* value = measured ? run.values.find(measureOf(index.column()).key) : nullptr;
   if (role == Qt::ToolTipRole) {
-    return tr("%1, %2 tokens, %3, %4. Peak of the process %5, before the run %6.")
+    if (value && value->sampled()) return sampledNote(measureOf(index.column()), *value);
+    return tr("%1, %2 tokens, %3, %4. In use before the run: %5. The whole run took %6, measuring and answer included.")
         .arg(run.documentTitle)
         .arg(run.input.tokens)
-        .arg(run.modelName, QLocale().toString(run.when, QLocale::ShortFormat), formatBytes(run.peakBytes),
-             formatBytes(run.startBytes));
+        .arg(run.modelName, QLocale().toString(run.when, QLocale::ShortFormat), formatBytes(run.result.start_bytes),
+             formatSeconds(run.elapsed));
   }
   if (role != Qt::DisplayRole && role != Qt::EditRole) return {};
+  if (measured) return value ? formatMeasured(measureOf(index.column()), *value) : QStringLiteral("–");
   switch (index.column()) {
     case kLabel:
       return run.label;
@@ -57,25 +104,11 @@ QVariant RunModel::data(const QModelIndex& index, int role) const {
       return QString::fromUtf8(label_of(run.parameters.method));
     case kTokens:
       return formatCount(run.input.tokens);
-    case kSeconds:
-      return formatSeconds(run.seconds);
-    case kSpeed: {
+    default: {
       const Run* dense = m_runs->dense(run.input);
-      if (!dense || run.seconds <= 0) return QStringLiteral("–");
-      return tr("%1×").arg(QLocale().toString(dense->seconds / run.seconds, 'f', 2));
+      if (!dense || run.result.seconds <= 0) return QStringLiteral("–");
+      return tr("%1×").arg(QLocale().toString(dense->result.seconds / run.result.seconds, 'f', 2));
     }
-    case kMemory:
-      return formatBytes(run.peakBytes);
-    case kDensity:
-      return formatPercent(run.density());
-    case kRetained:
-      return formatSampled(formatPercent(run.meanRetainedMass()), run.sampled());
-    case kKl:
-      return run.logits ? formatReal(run.logits->meanKl) : QStringLiteral("–");
-    case kSameTop:
-      return run.logits ? formatPercent(run.logits->sameTop) : QStringLiteral("–");
-    default:
-      return {};
   }
 }
 
@@ -96,6 +129,8 @@ QVariant RunModel::headerData(int section, Qt::Orientation orientation, int role
   if (role == Qt::TextAlignmentRole) {
     return QVariant(section <= kMethod ? Qt::AlignLeft | Qt::AlignVCenter : Qt::AlignRight | Qt::AlignVCenter);
   }
+  if (section >= kMeasures && role == Qt::DisplayRole) return measureHeading(measureOf(section));
+  if (section >= kMeasures && role == Qt::ToolTipRole) return measureHelp(measureOf(section));
   if (role == Qt::DisplayRole) {
     switch (section) {
       case kLabel:
@@ -104,44 +139,15 @@ QVariant RunModel::headerData(int section, Qt::Orientation orientation, int role
         return tr("Method");
       case kTokens:
         return tr("Tokens");
-      case kSeconds:
-        return tr("Prefill");
-      case kSpeed:
-        return tr("Speed");
-      case kMemory:
-        return tr("Peak");
-      case kDensity:
-        return tr("Density");
-      case kRetained:
-        return tr("Mass");
-      case kKl:
-        return tr("KL");
       default:
-        return tr("Same top");
+        return tr("Speed");
     }
   }
-  if (role == Qt::ToolTipRole) {
-    switch (section) {
-      case kLabel:
-        return tr("Ticked: pinned, the run others are compared with. Double-click to rename.");
-      case kSeconds:
-        return tr("Sum of the prefill's stages");
-      case kSpeed:
-        return tr("Prefill time of dense on the same text, divided by this run's");
-      case kMemory:
-        return tr("Highest memory of the whole program during the run");
-      case kDensity:
-        return tr("Kept pairs as a share of causal pairs, inside the window on local layers, of all layers together");
-      case kRetained:
-        return tr(
-            "Dense attention mass on kept keys, mean over layers; ≈ where layers are measured on some of their rows");
-      case kKl:
-        return tr("KL divergence of the logits from dense, nats per position");
-      case kSameTop:
-        return tr("Positions whose most likely next token is the same as with dense");
-      default:
-        return {};
-    }
+  if (role == Qt::ToolTipRole && section == kLabel) {
+    return tr("Ticked: pinned, the run others are compared with. Double-click to rename.");
+  }
+  if (role == Qt::ToolTipRole && section == kSpeed) {
+    return tr("Prefill time of dense on the same text, divided by this run's");
   }
   return {};
 }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <QAbstractTableModel>
+#include <string_view>
+#include <vector>
 
 #include "ui/state/run.h"
 
@@ -11,7 +13,11 @@ class RunModel : public QAbstractTableModel {
   Q_OBJECT
 
  public:
-  enum Column { kLabel, kMethod, kTokens, kSeconds, kSpeed, kMemory, kDensity, kRetained, kKl, kSameTop, kColumns };
+  enum Column { kLabel, kMethod, kTokens, kSpeed, kMeasures };  // and a column for each measure that is no part
+  // -1 where the measure has no column.
+  [[nodiscard]] static int columnOf(std::string_view measure);
+  // Columns in the order in which a narrow table does without them.
+  [[nodiscard]] static std::vector<int> leaving();
 
   explicit RunModel(RunList* runs, QObject* parent = nullptr);
 

@@ -48,7 +48,7 @@ constexpr std::array kCommands = {
     CommandInfo{"run.start", QT_TRANSLATE_NOOP("Commands", "&Run"), QT_TRANSLATE_NOOP("Commands", "&Run prefill"), "F5",
                 QT_TRANSLATE_NOOP("Commands", "Run the whole prefill with the present parameters, timed.")},
     CommandInfo{"run.compare", "&Run", QT_TRANSLATE_NOOP("Commands", "&Compare with dense"), "F6",
-                QT_TRANSLATE_NOOP("Commands", "Run dense once and compare the logits at up to 1024 positions.")},
+                QT_TRANSLATE_NOOP("Commands", "Run dense once and compare the logits at up to 2048 positions.")},
     CommandInfo{"run.compare-after", "&Run", QT_TRANSLATE_NOOP("Commands", "Compare &after each run"), "",
                 QT_TRANSLATE_NOOP("Commands", "Compare with dense by itself after every run shorter than 30 s.")},
     CommandInfo{"run.cancel", "&Run", QT_TRANSLATE_NOOP("Commands", "Canc&el"), "Shift+F5",

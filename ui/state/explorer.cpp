@@ -23,6 +23,8 @@ Explorer::Explorer(QObject* parent)
         }
       },
       Qt::SingleShotConnection);
+  connect(m_session, &Session::documentChanged, m_parameters,
+          [this] { m_parameters->setQuestionTokens(m_session->document()->content.question_tokens); });
   connect(m_session, &Session::opened, m_history, &RunHistory::run);
   connect(m_history, &RunHistory::runBegins, m_whatIf, &WhatIf::runBegins);
   connect(m_history, &RunHistory::layerReached, m_whatIf, &WhatIf::runReached);

@@ -2,6 +2,7 @@
 
 #include <QUndoCommand>
 #include <QUndoStack>
+#include <utility>
 
 #include "core/base/error.h"
 
@@ -20,16 +21,19 @@ class SetParametersCommand : public QUndoCommand {
         m_set(set),
         m_before(set->values()),
         m_after(std::move(after)),
+        m_questionBefore(set->follows(m_before)),
+        m_questionAfter(set->follows(m_after)),
         m_key(std::move(key)),
         m_gesture(gesture) {}
 
-  void redo() override { m_set->assign(m_after); }
-  void undo() override { m_set->assign(m_before); }
+  void redo() override { m_set->assign(m_after, m_questionAfter); }
+  void undo() override { m_set->assign(m_before, m_questionBefore); }
   [[nodiscard]] int id() const override { return 1; }
   bool mergeWith(const QUndoCommand* other) override {
     const auto* next = static_cast<const SetParametersCommand*>(other);
     if (m_key.isEmpty() || next->m_key != m_key || next->m_gesture != m_gesture) return false;
     m_after = next->m_after;
+    m_questionAfter = next->m_questionAfter;
     setText(next->text());
     setObsolete(m_after == m_before);
     return true;
@@ -39,6 +43,8 @@ class SetParametersCommand : public QUndoCommand {
   ParameterSet* m_set;
   SparsityParameters m_before;
   SparsityParameters m_after;
+  bool m_questionBefore;  // instruction tokens are those of the question, of whatever text
+  bool m_questionAfter;
   QString m_key;  // empty: never merges
   int m_gesture;
 };
@@ -50,6 +56,9 @@ bool ParameterSet::set(const QString& key, const OptionValue& value) {
   const std::string name = key.toStdString();
   try {
     set_parameter(after, name, value);
+    if (after.method != m_values.method) {
+      after = named_parameters(name_of(after.method), m_values, {{"budget", m_values.budget}});
+    }
   } catch (const Error& error) {
     Q_EMIT refused(QString::fromStdString(error.what()));
     return false;
@@ -66,11 +75,23 @@ bool ParameterSet::set(const QString& key, const OptionValue& value) {
 
 void ParameterSet::reset(const QString& key) {
   ++m_gesture;
-  set(key, get_parameter(SparsityParameters{}, key.toStdString()));
+  set(key, get_parameter(defaults(), key.toStdString()));
   ++m_gesture;
 }
 
-void ParameterSet::resetAll() { apply(SparsityParameters{}, tr("Reset all parameters")); }
+void ParameterSet::resetAll() { apply(defaults(), tr("Reset all parameters")); }
+
+SparsityParameters ParameterSet::defaults() const {
+  SparsityParameters values;
+  values.instruction_tokens = m_question;
+  return values;
+}
+
+void ParameterSet::setQuestionTokens(std::int64_t tokens) {
+  const bool followed = follows(m_values);
+  m_question = tokens;
+  assign(m_values, followed);
+}
 
 void ParameterSet::apply(const SparsityParameters& values, const QString& what) {
   if (values != m_values) push(values, {}, what);
@@ -78,7 +99,7 @@ void ParameterSet::apply(const SparsityParameters& values, const QString& what) 
 
 void ParameterSet::restore(const SparsityParameters& values) {
   m_undo->clear();
-  assign(values);
+  assign(values, false);
 }
 
 void ParameterSet::beginGesture() {
@@ -95,9 +116,10 @@ void ParameterSet::push(const SparsityParameters& after, const QString& key, con
   m_undo->push(new SetParametersCommand(this, after, key, m_gesture, text));
 }
 
-void ParameterSet::assign(const SparsityParameters& values) {
+void ParameterSet::assign(SparsityParameters values, bool question) {
+  if (question) values.instruction_tokens = m_question;
   if (values == m_values) return;
-  m_values = values;
+  m_values = std::move(values);
   m_problem.clear();
   try {
     check_parameters(m_values);

@@ -1,51 +1,21 @@
 #include "ui/state/run.h"
 
-#include <QLocale>
 #include <QStringList>
 #include <algorithm>
-#include <limits>
 
 #include "core/files/csv.h"
+#include "core/run/measures.h"
 
 namespace dhsa {
 namespace {
 
-double meanOverLayers(const Run& run, const char* measure) {
-  double sum = 0;
-  int count = 0;
-  for (const auto& metrics : run.metrics) {
-    if (!metrics) continue;
-    sum += metrics->value(measure);
-    ++count;
-  }
-  return count > 0 ? sum / count : std::numeric_limits<double>::quiet_NaN();
-}
-
 QString field(const QString& text) { return QString::fromStdString(csv_field(text.toStdString())); }
-
-QString number(double value) { return value == value ? QString::number(value, 'g', 8) : QString(); }
 
 }  // namespace
 
 RunInput inputOf(const OpenDocument& document, const LoadedModel& model) {
   return {document.sha256, model.fingerprint, document.tokens()};
 }
-
-double Run::density() const {
-  double kept = 0;
-  double causal = 0;
-  for (std::size_t layer = 0; trace && layer < trace->summaries.size(); ++layer) {
-    kept += trace->summaries[layer].kept_pairs;
-    causal += trace->summaries[layer].causal_pairs;
-  }
-  return causal > 0 ? kept / causal : std::numeric_limits<double>::quiet_NaN();
-}
-
-bool Run::sampled() const {
-  return std::any_of(rowSteps.begin(), rowSteps.end(), [](std::int64_t step) { return step > 1; });
-}
-
-double Run::meanRetainedMass() const { return meanOverLayers(*this, "retained_mass"); }
 
 int RunList::indexOf(int id) const {
   const auto found = std::find_if(m_runs.begin(), m_runs.end(), [id](const Run& run) { return run.id == id; });
@@ -71,6 +41,7 @@ const Run* RunList::dense(const RunInput& input) const {
 
 int RunList::add(Run run) {
   run.id = m_nextId++;
+  run.values = summarise(run.result);
   const int id = run.id;
   Q_EMIT aboutToAdd(size());
   m_runs.push_back(std::move(run));
@@ -96,22 +67,27 @@ void RunList::setPinned(int id, bool pinned) {
   Q_EMIT pinnedChanged();
 }
 
-void RunList::setLogits(int id, const LogitComparison& logits) {
+void RunList::setLogits(int id, const LogitCloseness& logits) {
   const int index = indexOf(id);
   if (index < 0) return;
-  m_runs[static_cast<std::size_t>(index)].logits = logits;
-  Q_EMIT changed(index);
+  m_runs[static_cast<std::size_t>(index)].result.logits = logits;
+  change(index);
 }
 
-void RunList::setMetrics(int id, int layer, const MaskMetrics& metrics, std::int64_t rowStep) {
+void RunList::setMetrics(int id, int layer, const MaskMetrics& metrics) {
   const int index = indexOf(id);
   const auto at = static_cast<std::size_t>(layer);
-  if (index < 0 || at >= m_runs[static_cast<std::size_t>(index)].metrics.size()) return;
+  if (index < 0 || at >= m_runs[static_cast<std::size_t>(index)].result.metrics.size()) return;
   Run& run = m_runs[static_cast<std::size_t>(index)];
-  run.metrics[at] = metrics;
-  run.rowSteps[at] = rowStep;
-  Q_EMIT changed(index);
+  run.result.metrics[at] = {metrics.values, metrics.heads, {}};
+  change(index);
   if (run.pinned) Q_EMIT pinnedChanged();
+}
+
+void RunList::change(int index) {
+  Run& run = m_runs[static_cast<std::size_t>(index)];
+  run.values = summarise(run.result);
+  Q_EMIT changed(index);
 }
 
 void RunList::remove(int id) {
@@ -125,10 +101,9 @@ void RunList::remove(int id) {
 }
 
 QString RunList::csv() const {
-  QStringList lines{
-      QStringLiteral("run,label,document,sha256,model,method,budget,tokens,prefill_seconds,plan_seconds,"
-                     "attend_seconds,peak_bytes,start_bytes,density,mean_retained_mass,mean_kl_nats,"
-                     "same_top,sampled")};
+  QStringList heading{QStringLiteral("run,label,document,sha256,model,method,budget,tokens")};
+  for (const std::string& column : measure_columns(measures())) heading << QString::fromStdString(column);
+  QStringList lines{heading.join(u',')};
   for (const Run& run : m_runs) {
     QStringList cells{QString::number(run.id),
                       field(run.label),
@@ -137,17 +112,8 @@ QString RunList::csv() const {
                       field(run.modelName),
                       QString::fromLatin1(name_of(run.parameters.method)),
                       QString::number(run.parameters.budget),
-                      QString::number(run.input.tokens),
-                      number(run.seconds),
-                      run.trace ? number(run.trace->stage_seconds(Stage::kPlan)) : QString(),
-                      run.trace ? number(run.trace->stage_seconds(Stage::kAttend)) : QString(),
-                      QString::number(run.peakBytes),
-                      QString::number(run.startBytes),
-                      number(run.density()),
-                      number(run.meanRetainedMass()),
-                      run.logits ? number(run.logits->meanKl) : QString(),
-                      run.logits ? number(run.logits->sameTop) : QString(),
-                      QString::number(run.sampled() ? 1 : 0)};
+                      QString::number(run.input.tokens)};
+    for (const std::string& cell : measure_cells(measures(), run.values)) cells << QString::fromStdString(cell);
     lines << cells.join(u',');
   }
   return lines.join(QStringLiteral("\r\n")) + QStringLiteral("\r\n");

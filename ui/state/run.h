@@ -4,21 +4,12 @@
 #include <QDateTime>
 #include <QObject>
 #include <QString>
-#include <memory>
-#include <optional>
 #include <vector>
 
-#include "core/analysis/metrics.h"
-#include "core/run/trace.h"
+#include "core/run/run.h"
 #include "ui/state/session.h"
 
 namespace dhsa {
-
-struct LogitComparison {
-  double meanKl = 0;   // nats per position, KL(dense || sparse)
-  double sameTop = 0;  // share of positions
-  std::int64_t positions = 0;
-};
 
 // What a run read. Only runs of the same are compared in time and memory.
 struct RunInput {
@@ -37,22 +28,11 @@ struct Run {
   QString documentTitle;
   QString modelName;
   RunInput input;
-  SparsityParameters parameters;
-  std::shared_ptr<const RunTrace> trace;            // plans and times; q, k, v only of the run in view
-  std::vector<std::optional<MaskMetrics>> metrics;  // [layers]
-  std::vector<std::int64_t> rowSteps;               // [layers] metrics look at every n-th row
-  std::optional<LogitComparison> logits;            // against dense, once compared
-  QString answer;                                   // first line of the greedy answer; empty: no question
-  double seconds = 0;                               // prefill: the sum of its stages
-  double elapsed = 0;                               // wall clock of the whole run, measuring and answer included
-  std::int64_t peakBytes = 0;
-  std::int64_t startBytes = 0;  // resident before the run: weights and libraries
-
-  // Kept pairs as a share of the causal ones, inside the window on local layers, of all layers together; NaN without a
-  // trace.
-  [[nodiscard]] double density() const;
-  [[nodiscard]] bool sampled() const;  // a layer's metrics rest on some of its rows
-  [[nodiscard]] double meanRetainedMass() const;
+  SparsityParameters parameters;  // as asked for
+  MethodRun result;               // without q, k, v and final states
+  Values values;                  // every measure of it, over all layers; RunList keeps them up to date
+  QString answer;                 // first line of the greedy answer; empty: no question
+  double elapsed = 0;             // wall clock of the whole run, measuring and answer included
 };
 
 class RunList : public QObject {
@@ -73,10 +53,10 @@ class RunList : public QObject {
   int add(Run run);  // returns its id
   void rename(int id, const QString& label);
   void setPinned(int id, bool pinned);
-  void setLogits(int id, const LogitComparison& logits);
-  void setMetrics(int id, int layer, const MaskMetrics& metrics, std::int64_t rowStep);
+  void setLogits(int id, const LogitCloseness& logits);
+  void setMetrics(int id, int layer, const MaskMetrics& metrics);
   void remove(int id);
-  // Comma-separated table of all runs, one line each, RFC 4180.
+  // Comma-separated table of all runs and every measure, one line each, RFC 4180.
   [[nodiscard]] QString csv() const;
 
  Q_SIGNALS:
@@ -88,6 +68,8 @@ class RunList : public QObject {
   void pinnedChanged();
 
  private:
+  void change(int index);
+
   std::vector<Run> m_runs;
   int m_nextId = 1;
 };

@@ -1,14 +1,8 @@
 #include "ui/state/run_history.h"
 
 #include <algorithm>
-#include <array>
 
-#include "core/analysis/metrics.h"
-#include "core/analysis/pyramid.h"
-#include "core/base/memory.h"
-#include "core/run/trace.h"
 #include "core/sparsity/boundary_predictor.h"
-#include "core/sparsity/planner.h"
 #include "ui/state/what_if.h"
 
 namespace dhsa {
@@ -19,9 +13,6 @@ constexpr int kTickMs = 100;
 constexpr double kAutoCompareSeconds = 30.0;
 // Progress is told to the window at most this often.
 constexpr qint64 kTellEveryMs = 30;
-// Logits are compared at this many positions at most; with a large vocabulary every one costs as much as a layer.
-constexpr std::int64_t kComparedPositions = 1024;
-constexpr std::int64_t kAnswerTokens = 12;
 // At most this share of free memory goes into q, k and v kept for looking inside.
 constexpr std::int64_t kCaptureShare = 4;
 
@@ -44,8 +35,14 @@ double estimateRemaining(const RunProgress& progress, double elapsed) {
   return perLayer * overhead * (progress.layers - 1 - reached);
 }
 
+RunSubject subjectOf(const OpenDocument& document, const LoadedModel& model,
+                     std::shared_ptr<const BoundaryPredictor> predictor) {
+  return {*model.weights, document.content.encoding.ids, document.content.info(), model.tokenizer.get(),
+          std::move(predictor)};
+}
+
 Run runOf(const OpenDocument& document, const LoadedModel& model, const SparsityParameters& parameters,
-          const PrefillResult& result) {
+          MethodRun result) {
   Run run;
   run.label = QString::fromUtf8(label_of(parameters.method));
   if (parameters.method != Method::kDense) run.label += QStringLiteral(" %1").arg(parameters.budget);
@@ -54,9 +51,10 @@ Run runOf(const OpenDocument& document, const LoadedModel& model, const Sparsity
   run.modelName = model.name;
   run.input = inputOf(document, model);
   run.parameters = parameters;
-  run.seconds = result.seconds;
-  run.peakBytes = result.peak_bytes;
-  run.startBytes = result.start_bytes;
+  run.answer = QString::fromStdString(result.answer_text).trimmed().section(u'\n', 0, 0);
+  result.trace.captured.assign(result.trace.captured.size(), nullptr);  // the views hold them while they are shown
+  result.states.reset();
+  run.result = std::move(result);
   return run;
 }
 
@@ -69,17 +67,14 @@ double RunProgress::fraction() const {
   return std::min(1.0, static_cast<double>(done) / (5.0 * layers));
 }
 
-// Streams a prefill to the window, layer by layer, and lets what-if work in between two stages.
+// Tells the window of a prefill under way, and lets what-if work in between two stages.
 class RunHistory::LiveObserver : public PrefillObserver {
  public:
-  LiveObserver(RunHistory* history, const JobContext& job, const SparsityParameters& parameters, bool dense,
-               bool measure)
-      : m_history(history), m_job(job), m_parameters(parameters), m_measure(measure) {
+  LiveObserver(RunHistory* history, const JobContext& job, bool dense) : m_history(history), m_job(job) {
     m_progress.running = true;
     m_progress.dense = dense;
     m_sinceProgress.start();
   }
-  void watch(const TraceRecorder* recorder) { m_recorder = recorder; }
 
   void prefill_begins(std::int64_t tokens, int layers) override {
     m_progress.tokens = tokens;
@@ -99,35 +94,6 @@ class RunHistory::LiveObserver : public PrefillObserver {
     m_job.serveInteractive();
     m_job.cancel()->check();
   }
-  [[nodiscard]] bool wants_attention(int /*layer*/) const override { return m_measure; }
-  void attended(const AttendedLayer& layer) override {
-    if (!m_measure) return;
-    const auto index = static_cast<std::size_t>(layer.layer.index);
-    auto captured = m_recorder->trace().captured[index];
-    auto plan = m_recorder->trace().plans[index];
-    std::shared_ptr<const LayerView> view;
-    if (captured) {
-      view =
-          measureLayer(plan, captured, m_parameters, rowStepFor(m_progress.tokens, kLivePairs), false, m_job.cancel());
-    } else {
-      auto measured = std::make_shared<LayerView>();
-      measured->layer = layer.layer.index;
-      measured->parameters = m_parameters;
-      measured->plan = plan;
-      MetricOptions options;
-      options.row_step = measured->rowStep = rowStepFor(m_progress.tokens, kLivePairs);
-      options.cancel = m_job.cancel();
-      measured->metrics = measure_mask(layer.q, layer.k, layer.v, plan->mask, layer.layer, options);
-      measured->importance =
-          token_importance(layer.q, layer.k, plan->mask, layer.layer, options.row_step, m_job.cancel());
-      measured->predicted = predicted_importance(*plan);
-      measured->masks = maskSources(plan);
-      view = std::move(measured);
-    }
-    m_layers.push_back(view);
-    m_job.post([history = m_history, view] { Q_EMIT history->layerReached(view); });
-  }
-  [[nodiscard]] std::vector<std::shared_ptr<const LayerView>> takeLayers() { return std::move(m_layers); }
 
  private:
   void tell(bool now) {
@@ -138,10 +104,6 @@ class RunHistory::LiveObserver : public PrefillObserver {
 
   RunHistory* m_history;
   const JobContext& m_job;
-  SparsityParameters m_parameters;
-  bool m_measure;
-  const TraceRecorder* m_recorder = nullptr;
-  std::vector<std::shared_ptr<const LayerView>> m_layers;
   RunProgress m_progress;
   QElapsedTimer m_sinceProgress;
 };
@@ -179,10 +141,10 @@ RunHistory::RunHistory(Session* session, ParameterSet* parameters, const ViewSta
 
 const Run* RunHistory::comparison() const {
   const Run* pinned = m_runs->pinned();
-  if (!pinned || !pinned->trace || !m_session->document()) return nullptr;
+  if (!pinned || !m_session->document()) return nullptr;
   const RunInput now = input();
   const bool fits = pinned->input.documentSha == now.documentSha && pinned->input.tokens == now.tokens &&
-                    pinned->trace->layers == m_session->model()->weights->config().layers;
+                    pinned->result.trace.layers == m_session->model()->weights->config().layers;
   return fits ? pinned : nullptr;
 }
 
@@ -218,11 +180,9 @@ void RunHistory::compareWithDense() {
   submitComparison();
 }
 
-void RunHistory::refine(const LayerView& view) {
+void RunHistory::refine(const MeasuredLayer& layer) {
   const Run* run = current();
-  if (run && view.metrics && run->parameters == view.parameters) {
-    m_runs->setMetrics(run->id, view.layer, *view.metrics, view.rowStep);
-  }
+  if (run && run->parameters == layer.parameters) m_runs->setMetrics(run->id, layer.layer, layer.metrics);
 }
 
 void RunHistory::takeProgress(const RunProgress& progress) {
@@ -283,110 +243,68 @@ void RunHistory::submitPrefill() {
   Q_EMIT runBegins();
   m_engine->submit(JobKind::kPrefill, [this, parameters = m_parameters->values(), layers, model = m_session->model(),
                                        document = m_session->document()](const JobContext& job) {
-    PrefillOptions options;
-    options.keep_final_hidden = true;
-    options.keep_cache = document->content.question_tokens > 0;
-    auto planner = make_planner(parameters, document->content.info(), loadPredictor(parameters, *model));
-    LiveObserver live(this, job, parameters, false, true);
-    RecordOptions record;
-    record.capture_layers = layers;
-    TraceRecorder recorder(record, &live);
-    live.watch(&recorder);
-    options.observer = &recorder;
+    LiveObserver live(this, job, false);
+    RunOptions options;
+    options.metrics_rows = row_step_for(document->tokens(), kLivePairs);
+    if (document->content.question_tokens == 0) options.max_new_tokens = 0;
+    options.capture_layers = layers;
+    options.observer = &live;
+    options.measured = [&](std::shared_ptr<const MeasuredLayer> layer) {
+      job.post([this, layer = std::move(layer)] { Q_EMIT layerReached(layer); });
+    };
+    options.progress = [&](const CompareProgress& progress) {
+      if (progress.phase == CompareProgress::Phase::kAnswer) job.serveInteractive();
+    };
     options.cancel = job.cancel();
-    PrefillResult result = model->weights->prefill(document->content.encoding.ids, *planner, options);
-
-    Run run = runOf(*document, *model, parameters, result);
-    if (options.keep_cache) {
-      const auto answer = generate_greedy(*model->weights, result, kAnswerTokens, job.cancel());
-      run.answer = QString::fromStdString(model->tokenizer->decode(answer)).trimmed().section(u'\n', 0, 0);
-    }
-    RunTrace trace = recorder.take(result);
-    trace.captured.assign(trace.captured.size(), nullptr);  // the views hold them as long as they are shown
-    run.trace = std::make_shared<const RunTrace>(std::move(trace));
-    const States states = std::make_shared<const std::vector<float>>(std::move(result.final_hidden));
-    job.post([this, run, states, views = live.takeLayers()] { finish(run, states, views); });
+    MethodRun result = run_method(subjectOf(*document, *model, loadPredictor(parameters, *model)),
+                                  {name_of(parameters.method), parameters}, options);
+    const States states = result.states;
+    job.post([this, states, run = runOf(*document, *model, parameters, std::move(result))] { finish(run, states); });
   });
 }
 
-void RunHistory::finish(Run run, const States& states, std::vector<std::shared_ptr<const LayerView>> layers) {
-  m_states = states;
+Run RunHistory::timed(Run run) const {
   run.elapsed = static_cast<double>(m_clock.elapsed()) / 1000.0;
-  const double seconds = run.seconds;
+  return run;
+}
+
+void RunHistory::finish(Run run, const States& states) {
+  m_states = states;
+  const double seconds = run.result.seconds;
   const bool dense = run.parameters.method == Method::kDense;
   // A dense run needs no other to be compared with, and serves those to come.
   if (dense) m_denseStates = m_states;
-  for (const auto& view : layers) {
-    run.metrics.push_back(view->metrics);
-    run.rowSteps.push_back(view->rowStep);
-  }
-  m_current = m_runs->add(std::move(run));
+  m_current = m_runs->add(timed(std::move(run)));
   Q_EMIT runFinished(m_current);
   Q_EMIT currentChanged();
   if (m_compareAfterRun && !dense && (m_denseStates || seconds < kAutoCompareSeconds)) submitComparison();
 }
 
 void RunHistory::submitComparison() {
-  m_engine->submit(JobKind::kCompare, [this, run = m_current, sparse = m_states, known = m_denseStates,
-                                       model = m_session->model(),
-                                       document = m_session->document()](const JobContext& job) {
-    States dense = known;
-    if (!dense) {
-      SparsityParameters parameters;
-      parameters.method = Method::kDense;
-      PrefillOptions options;
-      options.keep_final_hidden = true;
-      auto planner = make_planner(parameters, document->content.info());
-      LiveObserver live(this, job, parameters, true, false);
-      TraceRecorder recorder({}, &live);
-      options.observer = &recorder;
-      options.cancel = job.cancel();
-      PrefillResult result = model->weights->prefill(document->content.encoding.ids, *planner, options);
-      Run denseRun = runOf(*document, *model, parameters, result);
-      denseRun.trace = std::make_shared<const RunTrace>(recorder.take(result));
-      denseRun.metrics.resize(static_cast<std::size_t>(denseRun.trace->layers));
-      denseRun.rowSteps.resize(denseRun.metrics.size(), 1);
-      dense = std::make_shared<const std::vector<float>>(std::move(result.final_hidden));
-      job.post([this, denseRun, dense] {
-        m_denseStates = dense;
-        m_runs->add(denseRun);
+  m_engine->submit(
+      JobKind::kCompare, [this, run = m_current, sparse = m_states, known = m_denseStates, model = m_session->model(),
+                          document = m_session->document()](const JobContext& job) {
+        States dense = known;
+        if (!dense) {
+          SparsityParameters parameters;
+          parameters.method = Method::kDense;
+          LiveObserver live(this, job, true);
+          RunOptions options;
+          options.max_new_tokens = 0;
+          options.observer = &live;
+          options.cancel = job.cancel();
+          MethodRun result =
+              run_method(subjectOf(*document, *model, nullptr), {name_of(parameters.method), parameters}, options);
+          dense = result.states;
+          job.post([this, dense, made = runOf(*document, *model, parameters, std::move(result))] {
+            m_denseStates = dense;
+            m_runs->add(timed(made));
+          });
+        }
+        const LogitCloseness logits = compare_logits(
+            *model->weights, *dense, *sparse, [&](double) { job.serveInteractive(); }, job.cancel());
+        job.post([this, run, logits] { m_runs->setLogits(run, logits); });
       });
-    }
-
-    const auto vocabulary = static_cast<std::size_t>(model->weights->config().vocab_size);
-    const auto width = static_cast<std::size_t>(model->weights->config().hidden_size);
-    const std::int64_t tokens = document->tokens();
-    const std::int64_t step = std::max<std::int64_t>(1, tokens / kComparedPositions);
-    // In blocks of rows, so that the embedding table is read once for many positions.
-    constexpr std::int64_t kRows = 32;
-    std::vector<float> rows;
-    std::vector<float> denseLogits;
-    std::vector<float> sparseLogits;
-    const auto logitsOf = [&](const std::vector<float>& hidden, const std::vector<std::int64_t>& positions,
-                              std::vector<float>& out) {
-      rows.clear();
-      for (const std::int64_t position : positions) {
-        const auto from = hidden.begin() + static_cast<std::ptrdiff_t>(position) * static_cast<std::ptrdiff_t>(width);
-        rows.insert(rows.end(), from, from + static_cast<std::ptrdiff_t>(width));
-      }
-      out.resize(positions.size() * vocabulary);
-      model->weights->logits(rows, static_cast<std::int64_t>(positions.size()), out.data());
-    };
-    LogitAgreement agreement;
-    std::vector<std::int64_t> positions;
-    for (std::int64_t position = tokens - 1; position >= 0; position -= step) {
-      positions.push_back(position);
-      if (static_cast<std::int64_t>(positions.size()) < kRows && position >= step) continue;
-      job.serveInteractive();
-      job.cancel()->check();
-      logitsOf(*dense, positions, denseLogits);
-      logitsOf(*sparse, positions, sparseLogits);
-      agreement.add(denseLogits, sparseLogits, static_cast<std::int64_t>(vocabulary));
-      positions.clear();
-    }
-    const LogitComparison result{agreement.mean_kl(), agreement.same_top(), agreement.positions()};
-    job.post([this, run, result] { m_runs->setLogits(run, result); });
-  });
 }
 
 }  // namespace dhsa

@@ -7,8 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "core/run/what_if.h"
 #include "ui/state/engine.h"
-#include "ui/state/layer_view.h"
 #include "ui/state/parameter_set.h"
 #include "ui/state/run.h"
 #include "ui/state/session.h"
@@ -52,7 +52,7 @@ class RunHistory : public QObject {
   [[nodiscard]] RunInput input() const;
 
   // Replaces a layer's figures of the last finished run by better ones of the same plan.
-  void refine(const LayerView& view);
+  void refine(const MeasuredLayer& layer);
 
  public Q_SLOTS:
   void run();
@@ -61,7 +61,7 @@ class RunHistory : public QObject {
 
  Q_SIGNALS:
   void runBegins();
-  void layerReached(std::shared_ptr<const LayerView> view);
+  void layerReached(std::shared_ptr<const MeasuredLayer> layer);
   void runEnds(bool finished);
   void runFinished(int id);
   void currentChanged();  // current() is another run, or none
@@ -70,10 +70,11 @@ class RunHistory : public QObject {
 
  private:
   class LiveObserver;
-  using States = std::shared_ptr<const std::vector<float>>;  // [L, hidden] of the last layer
+  using States = std::shared_ptr<const FinalStates>;
 
   void forget();
-  void finish(Run run, const States& states, std::vector<std::shared_ptr<const LayerView>> layers);
+  [[nodiscard]] Run timed(Run run) const;  // that ends now
+  void finish(Run run, const States& states);
   void takeProgress(const RunProgress& progress);
   void jobEnded(JobKind kind, bool finished);
   [[nodiscard]] std::vector<int> layersToCapture() const;

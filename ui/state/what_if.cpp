@@ -10,14 +10,13 @@ namespace {
 
 constexpr int kDebounceMs = 80;
 
-std::shared_ptr<const LayerView> planAndMeasure(LayerSources sources, const LoadedModel& model, int layer,
-                                                const SparsityParameters& parameters, bool whatIf,
-                                                const CancelToken* cancel) {
+std::shared_ptr<const MeasuredLayer> planAndMeasure(WhatIfSources sources, const LoadedModel& model, int layer,
+                                                    const SparsityParameters& parameters, const CancelToken* cancel) {
   sources.predictor = loadPredictor(parameters, model);
-  auto plan = planLayer(sources, layer, parameters, cancel);
+  auto plan = plan_layer(sources, layer, parameters, cancel);
   const auto& captured = sources.captured[static_cast<std::size_t>(layer)];
-  return measureLayer(std::move(plan), captured, parameters, rowStepFor(sources.document.tokens, kLivePairs), whatIf,
-                      cancel);
+  return measure_layer(std::move(plan), captured, parameters, row_step_for(sources.document.tokens, kLivePairs),
+                       cancel);
 }
 
 }  // namespace
@@ -43,8 +42,13 @@ WhatIf::WhatIf(Session* session, ParameterSet* parameters, ViewState* view, Engi
   connect(engine, &Engine::failed, this, ended);
 }
 
-std::shared_ptr<const LayerView> WhatIf::layer(int index) const {
+std::shared_ptr<const MeasuredLayer> WhatIf::layer(int index) const {
   return index >= 0 && index < layers() ? m_layers[static_cast<std::size_t>(index)] : nullptr;
+}
+
+bool WhatIf::isWhatIf(int index) const {
+  const auto shown = layer(index);
+  return shown && shown->parameters != m_ranWith;
 }
 
 // What is still being computed belongs to the text, or the model, that was here before.
@@ -73,7 +77,7 @@ void WhatIf::runBegins() {
   m_firstLayer = true;
 }
 
-void WhatIf::runReached(std::shared_ptr<const LayerView> view) {
+void WhatIf::runReached(std::shared_ptr<const MeasuredLayer> view) {
   if (std::exchange(m_firstLayer, false)) {
     if (std::exchange(m_finished, false)) m_lastFinished = {m_ranWith, m_layers};
     m_ranWith = view->parameters;
@@ -131,10 +135,11 @@ void WhatIf::setStale(bool stale) {
   Q_EMIT staleChanged(stale);
 }
 
-LayerSources WhatIf::sources() const {
-  LayerSources sources;
+WhatIfSources WhatIf::sources() const {
+  WhatIfSources sources;
   sources.captured.reserve(m_layers.size());
   for (const auto& view : m_layers) sources.captured.push_back(view ? view->captured : nullptr);
+  sources.local = m_session->model()->weights->config().local_layer;
   sources.document = m_session->document()->content.info();
   return sources;
 }
@@ -151,12 +156,11 @@ void WhatIf::requestLayer() {
     requestRefinement();
     return;
   }
-  const bool whatIf = m_parameters->values() != m_ranWith;
   m_planning = true;
   m_engine->submit(JobKind::kLayer,
-                   [this, sources = sources(), layer = m_view->layer(), whatIf, parameters = m_parameters->values(),
+                   [this, sources = sources(), layer = m_view->layer(), parameters = m_parameters->values(),
                     model = m_session->model()](const JobContext& job) {
-                     auto view = planAndMeasure(sources, *model, layer, parameters, whatIf, job.cancel());
+                     auto view = planAndMeasure(sources, *model, layer, parameters, job.cancel());
                      job.post([this, view] {
                        m_planning = false;
                        take(view);
@@ -165,7 +169,7 @@ void WhatIf::requestLayer() {
                    });
 }
 
-void WhatIf::take(std::shared_ptr<const LayerView> view) {
+void WhatIf::take(std::shared_ptr<const MeasuredLayer> view) {
   if (!view) return;
   const int index = view->layer;
   m_layers[static_cast<std::size_t>(index)] = std::move(view);
@@ -193,25 +197,24 @@ void WhatIf::requestRefinement() {
     const auto shown = layer(index);
     if (!shown || !shown->captured) continue;
     if (shown->parameters != m_parameters->values()) next = index;
-    if (step == 0 && next < 0 && shown->rowStep > 1) {
+    if (step == 0 && next < 0 && shown->row_step() > 1) {
       next = index;
       exact = true;
     }
   }
   if (next < 0) return;
-  const bool whatIf = m_parameters->values() != m_ranWith;
   m_engine->submit(JobKind::kRefine,
-                   [this, sources = sources(), next, exact, whatIf, old = layer(next),
-                    parameters = m_parameters->values(), model = m_session->model()](const JobContext& job) {
+                   [this, sources = sources(), next, exact, old = layer(next), parameters = m_parameters->values(),
+                    model = m_session->model()](const JobContext& job) {
                      auto view = exact && old->parameters == parameters
-                                     ? measureLayer(old->plan, old->captured, parameters, 1, whatIf, job.cancel())
-                                     : planAndMeasure(sources, *model, next, parameters, whatIf, job.cancel());
+                                     ? measure_layer(old->plan, old->captured, parameters, 1, job.cancel())
+                                     : planAndMeasure(sources, *model, next, parameters, job.cancel());
                      job.post([this, view, parameters, exact] {
                        if (parameters != m_parameters->values()) return;
                        if (exact) {
                          // Same plan: only the figures are better, nothing has to be drawn anew.
                          m_layers[static_cast<std::size_t>(view->layer)] = view;
-                         if (!view->whatIf) Q_EMIT measuredExactly(view->layer);
+                         if (!isWhatIf(view->layer)) Q_EMIT measuredExactly(view->layer);
                          Q_EMIT layerChanged(view->layer);
                        } else {
                          take(view);
@@ -233,7 +236,7 @@ void WhatIf::requestRow() {
     return;
   }
   m_engine->submit(JobKind::kRow, [this, shown, head = m_view->head(), row](const JobContext& job) {
-    auto view = viewRow(*shown, head, row);
+    auto view = view_row(*shown, head, row);
     job.post([this, view] {
       m_row = view;
       Q_EMIT rowChanged();

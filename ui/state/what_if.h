@@ -7,8 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "core/run/what_if.h"
 #include "ui/state/engine.h"
-#include "ui/state/layer_view.h"
 #include "ui/state/parameter_set.h"
 #include "ui/state/session.h"
 #include "ui/state/view_state.h"
@@ -24,20 +24,22 @@ class WhatIf : public QObject {
   WhatIf(Session* session, ParameterSet* parameters, ViewState* view, Engine* engine, QObject* parent = nullptr);
 
   [[nodiscard]] int layers() const noexcept { return static_cast<int>(m_layers.size()); }
-  [[nodiscard]] std::shared_ptr<const LayerView> layer(int index) const;  // null until a run has reached it
-  [[nodiscard]] std::shared_ptr<const LayerView> layerInView() const { return layer(m_view->layer()); }
-  [[nodiscard]] std::shared_ptr<const RowView> row() const noexcept { return m_row; }  // of the selected row
+  [[nodiscard]] std::shared_ptr<const MeasuredLayer> layer(int index) const;  // null until a run has reached it
+  [[nodiscard]] std::shared_ptr<const MeasuredLayer> layerInView() const { return layer(m_view->layer()); }
+  [[nodiscard]] std::shared_ptr<const QueryRow> row() const noexcept { return m_row; }  // of the selected row
   // Reduced dense and sparse attention of the head in view; null until built, and of an older plan while isStale().
   [[nodiscard]] std::shared_ptr<const AttentionLevels> attention() const noexcept { return m_attention; }
   // Parameters of the run whose q and k are shown.
   [[nodiscard]] const SparsityParameters& ranWith() const noexcept { return m_ranWith; }
+  // The layer is planned on q and k of a run with other parameters.
+  [[nodiscard]] bool isWhatIf(int index) const;
   // True while what is shown for the layer in view does not belong to the present parameters yet.
   [[nodiscard]] bool isStale() const noexcept { return m_stale; }
 
   // A run's layers replace those of the one before as they come. If it ends early, those of the last finished run of
   // the same document come back: q and k of all layers have to be of one run.
   void runBegins();
-  void runReached(std::shared_ptr<const LayerView> view);
+  void runReached(std::shared_ptr<const MeasuredLayer> view);
   void runEnds(bool finished);
 
  Q_SIGNALS:
@@ -52,7 +54,7 @@ class WhatIf : public QObject {
   // Of one run.
   struct Layers {
     SparsityParameters ranWith;
-    std::vector<std::shared_ptr<const LayerView>> views;
+    std::vector<std::shared_ptr<const MeasuredLayer>> views;
   };
   void reset();
   void layerSelected();
@@ -63,21 +65,21 @@ class WhatIf : public QObject {
   void requestRow();
   void requestAttention();
   void requestRefinement();
-  void take(std::shared_ptr<const LayerView> view);
-  [[nodiscard]] LayerSources sources() const;
+  void take(std::shared_ptr<const MeasuredLayer> view);
+  [[nodiscard]] WhatIfSources sources() const;
 
   Session* m_session;
   ParameterSet* m_parameters;
   ViewState* m_view;
   Engine* m_engine;
-  std::vector<std::shared_ptr<const LayerView>> m_layers;
+  std::vector<std::shared_ptr<const MeasuredLayer>> m_layers;
   Layers m_lastFinished;    // while layers of another run come
   bool m_finished = false;  // m_layers are those of a run that came to its end
   bool m_running = false;
   bool m_firstLayer = false;  // of the run under way is awaited
   SparsityParameters m_ranWith;
   QString m_documentSha;
-  std::shared_ptr<const RowView> m_row;
+  std::shared_ptr<const QueryRow> m_row;
   std::shared_ptr<const AttentionLevels> m_attention;
   QTimer m_debounce;        // slider to what-if, while an older one runs
   bool m_planning = false;  // a what-if of the layer in view is under way

@@ -271,14 +271,15 @@ void ExportDialog::Sources::follow(FigureSpec& spec, const CancelToken* cancel) 
     if (panel.layer >= 0) layers.insert(panel.layer);
     for (int layer = 0; panel.layer < 0 && layer < static_cast<int>(plannedWith.size()); ++layer) layers.insert(layer);
   }
-  LayerSources kept;
+  WhatIfSources kept;
   kept.document = document->content.info();
+  kept.local = material.local;
   for (const FigureMaterial::Layer& layer : material.layers) kept.captured.push_back(layer.captured);
   for (const int layer : layers) {
     const auto at = static_cast<std::size_t>(layer);
     if (at >= plannedWith.size() || !material.layers[at].plan || plannedWith[at] == parameters) continue;
     if (!kept.predictor) kept.predictor = loadPredictor(parameters, *model);
-    material.layers[at].plan = planLayer(kept, layer, parameters, cancel);
+    material.layers[at].plan = plan_layer(kept, layer, parameters, cancel);
     plannedWith[at] = parameters;
   }
 }

@@ -29,15 +29,17 @@ void HeadMap::setValues(int layers, int heads, std::vector<float> values) {
   m_layers = layers;
   m_heads = heads;
   m_values = std::move(values);
+  m_estimates.assign(m_values.size(), {});
   m_focusLayer = std::clamp(m_focusLayer, 0, std::max(0, layers - 1));
   m_focusHead = std::clamp(m_focusHead, 0, std::max(0, heads - 1));
   rescale();
   place();
 }
 
-void HeadMap::setValue(int layer, int head, float value) {
+void HeadMap::setValue(int layer, int head, float value, const QString& estimate) {
   if (layer < 0 || layer >= m_layers || head < 0 || head >= m_heads) return;
   m_values[static_cast<std::size_t>(layer * m_heads + head)] = value;
+  m_estimates[static_cast<std::size_t>(layer * m_heads + head)] = estimate;
   rescale();
 }
 
@@ -86,9 +88,16 @@ void HeadMap::place() {
 
 float HeadMap::valueAt(int layer, int head) const { return m_values[static_cast<std::size_t>(layer * m_heads + head)]; }
 
+QString HeadMap::cellText(int layer, int head) const {
+  const QString number = QString::number(static_cast<double>(valueAt(layer, head)), 'f', 2);
+  return m_estimates[static_cast<std::size_t>(layer * m_heads + head)].isEmpty() ? number
+                                                                                 : QStringLiteral("≈") + number;
+}
+
 QString HeadMap::describe(int layer, int head) const {
   if (layer < 0 || layer >= m_layers || head < 0 || head >= m_heads) return {};
   const float value = valueAt(layer, head);
+  const QString& estimate = m_estimates[static_cast<std::size_t>(layer * m_heads + head)];
   const QString kind = m_local.size() <= static_cast<std::size_t>(layer) ? QString()
                        : m_local[static_cast<std::size_t>(layer)]        ? tr(" (local)")
                                                                          : tr(" (global)");
@@ -96,7 +105,9 @@ QString HeadMap::describe(int layer, int head) const {
       .arg(layer)
       .arg(kind)
       .arg(head)
-      .arg(m_quantity, std::isnan(value) ? tr("not measured") : valueLabel(static_cast<double>(value)));
+      .arg(m_quantity, std::isnan(value)     ? tr("not measured")
+                       : !estimate.isEmpty() ? estimate
+                                             : valueLabel(static_cast<double>(value)));
 }
 
 void HeadMap::paintEvent(QPaintEvent*) {
@@ -112,7 +123,7 @@ void HeadMap::paintEvent(QPaintEvent*) {
   m_grid.draw(
       painter, m_theme, small, map, m_scale,
       [this](int row, int column) { return static_cast<double>(valueAt(row, column)); },
-      [this](int row, int column) { return QString::number(static_cast<double>(valueAt(row, column)), 'f', 2); });
+      [this](int row, int column) { return cellText(row, column); });
   QStringList layers, heads;
   for (int layer = 0; layer < m_layers; ++layer) {
     const bool local = m_local.size() > static_cast<std::size_t>(layer) && m_local[static_cast<std::size_t>(layer)];
@@ -120,8 +131,10 @@ void HeadMap::paintEvent(QPaintEvent*) {
   }
   for (int head = 0; head < m_heads; ++head) heads << QString::number(head);
   m_grid.drawLabels(painter, m_theme, small, layers, heads, tr("layer"), tr("head"));
+  const bool sampled =
+      std::any_of(m_estimates.begin(), m_estimates.end(), [](const QString& text) { return !text.isEmpty(); });
   drawColourBar(painter, m_theme, small, QRectF(m_grid.area.right() + 12, m_grid.area.top(), 60, m_grid.area.height()),
-                map, m_scale, m_quantity);
+                map, m_scale, sampled ? tr("%1 (≈: some rows)").arg(m_quantity) : m_quantity);
   if (m_layer >= 0 && m_layer < m_layers) {
     if (m_head >= 0 && m_head < m_heads) {
       m_grid.outline(painter, m_theme, m_layer, m_head, m_theme.selection);

@@ -14,13 +14,15 @@ class HeadMap : public QWidget {
   explicit HeadMap(QWidget* parent = nullptr);
   // values [layers, heads], row-major; NaN: not measured (yet).
   void setValues(int layers, int heads, std::vector<float> values);
-  void setValue(int layer, int head, float value);
+  // `estimate`: what to say of a value that rests on some rows only; empty for exact ones.
+  void setValue(int layer, int head, float value, const QString& estimate = {});
   void setLocalLayers(std::vector<bool> local);  // [layers]; marks sliding-window layers
   void setQuantity(const QString& name);         // title of the colour bar; default "retained mass"
   void setColourMap(ColourMapId map);
   void setCurrent(int layer, int head);  // the one in view; head -1: the whole layer. Emits nothing
   [[nodiscard]] int currentLayer() const { return m_layer; }
   [[nodiscard]] int currentHead() const { return m_head; }
+  [[nodiscard]] QString describe(int layer, int head) const;
   [[nodiscard]] QRectF cellRect(int layer, int head) const { return m_grid.cell(layer, head); }
   [[nodiscard]] QSize sizeHint() const override { return {340, 260}; }
   [[nodiscard]] QSize minimumSizeHint() const override { return {180, 120}; }
@@ -44,11 +46,12 @@ class HeadMap : public QWidget {
   void rescale();
   void moveTo(int layer, int head);
   [[nodiscard]] float valueAt(int layer, int head) const;
-  [[nodiscard]] QString describe(int layer, int head) const;
+  [[nodiscard]] QString cellText(int layer, int head) const;
 
   int m_layers = 0;
   int m_heads = 0;
   std::vector<float> m_values;
+  std::vector<QString> m_estimates;  // as many
   std::vector<bool> m_local;
   QString m_quantity;
   ColourMapId m_map = ColourMapId::Viridis;

@@ -4,6 +4,7 @@
 #include <QSplitter>
 #include <limits>
 
+#include "ui/models/format.h"
 #include "ui/state/explorer.h"
 #include "ui/views/head_map.h"
 #include "ui/views/importance_strip.h"
@@ -87,10 +88,11 @@ void ImportancePanel::resetHeads() {
 
 void ImportancePanel::showHeads(int index) {
   const auto layer = m_explorer->whatIf()->layer(index);
-  if (!layer || !layer->metrics) return;
-  for (std::size_t head = 0; head < layer->metrics->heads.size(); ++head) {
-    const double mass = layer->metrics->heads[head].value("retained_mass");
-    m_heads->setValue(index, static_cast<int>(head), static_cast<float>(mass));
+  if (!layer) return;
+  for (std::size_t head = 0; head < layer->metrics.heads.size(); ++head) {
+    const Measured& mass = layer->metrics.heads[head].at("retained_mass");
+    const QString estimate = mass.sampled() ? formatMeasured(measure("retained_mass"), mass) : QString();
+    m_heads->setValue(index, static_cast<int>(head), static_cast<float>(mass.value), estimate);
   }
 }
 
@@ -104,14 +106,18 @@ void ImportancePanel::showLayer() {
   m_strip->setBoundaries(boundaries.size() > 1 ? MatrixView::Boundaries(layer->plan, &boundaries) : nullptr);
   using Lane = std::shared_ptr<const std::vector<float>>;
   std::vector<ImportanceLane> lanes;
-  if (!layer->importance.received_mass.empty()) {
-    lanes.push_back({tr("Received mass, dense"), {}, Lane(layer, &layer->importance.received_mass), ColourScale::Log});
+  const TokenImportance& importance = layer->metrics.importance;
+  if (!importance.received_mass.empty()) {
+    const bool sampled = importance.row_step > 1;
+    lanes.push_back({tr("Received mass, dense"),
+                     sampled ? tr("≈ one row in %1").arg(formatCount(importance.row_step)) : QString(),
+                     Lane(layer, &importance.received_mass), ColourScale::Log, sampled});
   }
   if (!layer->predicted.empty()) {
     lanes.push_back({tr("Predicted"), tr("× mean"), Lane(layer, &layer->predicted), ColourScale::Log});
   }
-  if (!layer->importance.retention.empty()) {
-    lanes.push_back({tr("Kept by rows"), tr("share"), Lane(layer, &layer->importance.retention), ColourScale::Linear});
+  if (!importance.retention.empty()) {
+    lanes.push_back({tr("Kept by rows"), tr("share"), Lane(layer, &importance.retention), ColourScale::Linear});
   }
   m_strip->setLanes(std::move(lanes));
   m_strip->setSelectedKeys({m_explorer->view()->keysBegin(), m_explorer->view()->keysEnd()});

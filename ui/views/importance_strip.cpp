@@ -125,7 +125,9 @@ QString ImportanceStrip::describe(qint64 token) const {
     if (!lane.values || token >= static_cast<qint64>(lane.values->size())) continue;
     const float v = (*lane.values)[static_cast<std::size_t>(token)];
     text += QStringLiteral(" · ") +
-            tr("%1: %2").arg(lane.title, std::isnan(v) ? tr("undefined") : valueLabel(static_cast<double>(v)));
+            tr("%1: %2").arg(lane.title, std::isnan(v) ? tr("undefined")
+                                                       : (lane.sampled ? QStringLiteral("≈ ") : QString()) +
+                                                             valueLabel(static_cast<double>(v)));
   }
   return text;
 }

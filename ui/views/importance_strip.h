@@ -17,6 +17,7 @@ struct ImportanceLane {
   QString unit;
   std::shared_ptr<const std::vector<float>> values;  // [L]; NaN: undefined there
   ColourScale scale = ColourScale::Linear;           // of the heights
+  bool sampled = false;                              // the values rest on some rows only
 };
 
 class ImportanceStrip : public QWidget {

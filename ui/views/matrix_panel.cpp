@@ -336,11 +336,11 @@ MatrixLayer MatrixPanel::make(MatrixContent content) {
     case MatrixContent::kPinnedMask: {
       const Run* pinned = m_explorer->history()->comparison();
       const auto index = static_cast<std::size_t>(layer->layer);
-      if (pinned && index < pinned->trace->plans.size() && pinned->trace->plans[index]) {
-        const auto& plan = pinned->trace->plans[index];
+      if (pinned && index < pinned->result.trace.plans.size() && pinned->result.trace.plans[index]) {
+        const auto& plan = pinned->result.trace.plans[index];
         if (plan != m_pinnedPlan) {
           m_pinnedPlan = plan;
-          m_pinnedMasks = maskSources(plan);
+          m_pinnedMasks = mask_sources(plan);
         }
         made.source =
             m_pinnedMasks[static_cast<std::size_t>(plan->mask.mask_head(head, m_explorer->session()->heads()))];

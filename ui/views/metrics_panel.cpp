@@ -8,7 +8,6 @@
 #include <QPainter>
 #include <QTreeView>
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "ui/models/format.h"
@@ -21,41 +20,27 @@
 namespace dhsa {
 namespace {
 
-struct MetricEntry {
-  const char* name;
-  const char* caption;
-  const char* help;
-  const char* measure;
-};
+// Of the layer in view; its heads stand in the table.
+const std::vector<Measure>& tileMeasures() {
+  static const std::vector<Measure> list = [] {
+    std::vector<Measure> chosen = measures(Measure::Group::kMask);
+    std::erase_if(chosen, [](const Measure& measure) { return measure.key == "worst_head_mass"; });
+    return chosen;
+  }();
+  return list;
+}
 
-constexpr std::array kMetrics = {
-    MetricEntry{"density", QT_TRANSLATE_NOOP("dhsa::MetricsPanel", "Density"),
-                QT_TRANSLATE_NOOP("dhsa::MetricsPanel",
-                                  "Kept pairs as a share of all pairs that causality and the window allow. Lower is "
-                                  "cheaper."),
-                "density"},
-    MetricEntry{"retained", QT_TRANSLATE_NOOP("dhsa::MetricsPanel", "Retained mass"),
-                QT_TRANSLATE_NOOP("dhsa::MetricsPanel",
-                                  "Dense attention mass on the kept keys, averaged over rows and heads. Higher is "
-                                  "better."),
-                "retained_mass"},
-    MetricEntry{"oracle", QT_TRANSLATE_NOOP("dhsa::MetricsPanel", "Of oracle"),
-                QT_TRANSLATE_NOOP("dhsa::MetricsPanel",
-                                  "Retained mass as a share of what each row's own best keys, as many, would retain."),
-                "of_oracle"},
-    MetricEntry{"iou", QT_TRANSLATE_NOOP("dhsa::MetricsPanel", "IoU with oracle"),
-                QT_TRANSLATE_NOOP("dhsa::MetricsPanel",
-                                  "Intersection over union of the kept keys and each row's own best keys."),
-                "iou"},
-    MetricEntry{"error", QT_TRANSLATE_NOOP("dhsa::MetricsPanel", "Output error"),
-                QT_TRANSLATE_NOOP("dhsa::MetricsPanel",
-                                  "Norm of the difference between sparse and dense attention output, relative to "
-                                  "dense, mean over heads. Lower is better."),
-                "output_error"},
-    MetricEntry{"worst-rows", QT_TRANSLATE_NOOP("dhsa::MetricsPanel", "Worst 1 % of rows"),
-                QT_TRANSLATE_NOOP("dhsa::MetricsPanel", "Retained mass of the worst hundredth of all rows and heads."),
-                "worst_rows_mass"},
-};
+QString keyOf(const Measure& measure) {
+  return QString::fromLatin1(measure.key.data(), static_cast<qsizetype>(measure.key.size()));
+}
+
+// The change against another value: "+1.2", and "≈ +1.2" where one of them is sampled.
+QString formatChange(const Measured& value, const Measured& against) {
+  const double change = value.value - against.value;
+  const QString sign = change < 0 ? QStringLiteral("−") : QStringLiteral("+");
+  const bool exact = !value.sampled() && !against.sampled();
+  return (exact ? QString() : QStringLiteral("≈ ")) + sign + QLocale().toString(std::abs(change) * 100, 'f', 1);
+}
 
 }  // namespace
 
@@ -120,23 +105,25 @@ void MetricTile::paintEvent(QPaintEvent* /*event*/) {
     painter.drawText(QRect(columns[0], 0, columns[1], height()), Qt::AlignLeft | Qt::AlignVCenter, m_value);
     return;
   }
-  painter.drawText(QRect(0, 0, width(), small.height()), Qt::AlignLeft | Qt::AlignVCenter,
-                   small.elidedText(m_caption, Qt::ElideRight, width()));
   QFont large = font();
-  large.setPointSizeF(font().pointSizeF() * 1.3);
   large.setWeight(QFont::DemiBold);
+  large.setPointSizeF(font().pointSizeF() * 1.3);
+  if (QFontMetrics(large).horizontalAdvance(m_value) > width()) large.setPointSizeF(font().pointSizeF());
   const QFontMetrics metrics(large);
-  const int top = small.height();
+  const int line = QFontMetrics(font()).height() * 13 / 10;
+  // Beside the value where there is room, else beside the caption.
+  const int change = m_difference.isEmpty() ? 0 : small.horizontalAdvance(m_difference) + 6;
+  const bool below = metrics.horizontalAdvance(m_value) + change <= width();
+  const int caption = width() - (below ? 0 : change);
+  painter.drawText(QRect(0, 0, caption, small.height()), Qt::AlignLeft | Qt::AlignVCenter,
+                   small.elidedText(m_caption, Qt::ElideRight, caption));
+  painter.setPen(colours.accent);
+  painter.drawText(below ? QRect(metrics.horizontalAdvance(m_value) + 6, small.height(), change, line)
+                         : QRect(caption, 0, change, small.height()),
+                   (below ? Qt::AlignLeft : Qt::AlignRight) | Qt::AlignVCenter, m_difference);
   painter.setFont(large);
   painter.setPen(palette().color(QPalette::WindowText));
-  painter.drawText(QRect(0, top, width(), metrics.height()), Qt::AlignLeft | Qt::AlignVCenter, m_value);
-  if (!m_difference.isEmpty()) {
-    painter.setFont(font());
-    painter.setPen(colours.accent);
-    const int from = metrics.horizontalAdvance(m_value) + 6;
-    painter.drawText(QRect(from, top, width() - from, metrics.height()), Qt::AlignLeft | Qt::AlignVCenter,
-                     m_difference);
-  }
+  painter.drawText(QRect(0, small.height(), width(), line), Qt::AlignLeft | Qt::AlignVCenter, m_value);
   if (m_share >= 0) {
     const QRectF bar(0, height() - 5, width() - 10, 3);
     painter.setPen(Qt::NoPen);
@@ -166,9 +153,10 @@ MetricsPanel::MetricsPanel(Explorer* explorer, QWidget* parent)
   auto* grid = new QGridLayout;
   grid->setHorizontalSpacing(10);
   grid->setVerticalSpacing(4);
-  for (std::size_t i = 0; i < kMetrics.size(); ++i) {
-    auto* tile = new MetricTile(tr(kMetrics[i].caption), tr(kMetrics[i].help), this);
-    tile->setObjectName(QStringLiteral("metric-") + QString::fromLatin1(kMetrics[i].name));
+  for (std::size_t i = 0; i < tileMeasures().size(); ++i) {
+    const Measure& measure = tileMeasures()[i];
+    auto* tile = new MetricTile(measureLabel(measure), measureHelp(measure), this);
+    tile->setObjectName(QStringLiteral("metric-") + keyOf(measure));
     grid->addWidget(tile, static_cast<int>(i) / 2, static_cast<int>(i) % 2);
     m_tiles.push_back(tile);
   }
@@ -190,11 +178,8 @@ MetricsPanel::MetricsPanel(Explorer* explorer, QWidget* parent)
   m_table->setIndentation(12);
   m_table->setItemDelegate(new BarDelegate(LayerModel::kShareRole, m_table));
   m_table->header()->setMinimumSectionSize(36);
-  // Times stand in the bars of the run as well, and the figures of the layer in view in the tiles.
-  new FittingColumns(
-      m_table, m_table->header(),
-      {LayerModel::kPlan, LayerModel::kAttend, LayerModel::kOracle, LayerModel::kError, LayerModel::kIou},
-      LayerModel::kName, fontMetrics().horizontalAdvance(QStringLiteral("00 global")) + 28);
+  new FittingColumns(m_table, m_table->header(), LayerModel::leaving(), LayerModel::kName,
+                     fontMetrics().horizontalAdvance(QStringLiteral("00 global")) + 28);
   m_table->setMinimumHeight(fontMetrics().height() * 4);
   layout->addWidget(m_table, 1);
 
@@ -230,49 +215,41 @@ void MetricsPanel::refresh() {
   const auto layer = m_explorer->whatIf()->layerInView();
   const int index = m_explorer->view()->layer();
   QString heading = tr("<b>Layer %1</b>").arg(index);
-  if (layer && layer->plan) {
+  const bool whatIf = m_explorer->whatIf()->isWhatIf(index);
+  if (layer) {
     heading += layer->plan->mask.window() > 0 ? tr(" · local, window %1").arg(formatCount(layer->plan->mask.window()))
                                               : tr(" · global");
-    if (layer->metrics) {
-      heading += layer->rowStep > 1 ? tr(" · one row in %1").arg(layer->rowStep) : tr(" · all rows");
-    }
-    if (layer->whatIf) heading += tr(" · <i>what-if</i>");
+    heading += layer->metrics.values.sampled() ? tr(" · ≈ one row in %1").arg(formatCount(layer->row_step()))
+                                               : tr(" · all rows");
+    if (whatIf) heading += tr(" · <i>what-if</i>");
   }
   m_heading->setText(heading);
   m_heading->setToolTip(
-      layer && layer->whatIf
-          ? tr("Re-planned on the queries and keys of the last run; run again (F5) to let the changed "
-               "layers act on those after them.")
-          : tr("Figures of the layer in view; they follow every change of a parameter."));
+      whatIf ? tr("Re-planned on the queries and keys of the last run; run again (F5) to let the changed "
+                  "layers act on those after them.")
+             : tr("Figures of the layer in view; they follow every change of a parameter."));
 
   const Run* pinned = m_explorer->history()->comparison();
-  const MaskMetrics* against = nullptr;
-  if (pinned && static_cast<std::size_t>(index) < pinned->metrics.size() &&
-      pinned->metrics[static_cast<std::size_t>(index)]) {
-    against = &*pinned->metrics[static_cast<std::size_t>(index)];
-  }
-  // Sampled figures differ from exact ones of the same mask.
-  const bool alike = against && layer && pinned->rowSteps[static_cast<std::size_t>(index)] == layer->rowStep;
-  for (std::size_t i = 0; i < kMetrics.size(); ++i) {
-    const bool isError = kMetrics[i].measure == std::string_view("output_error");
-    if (!layer || !layer->metrics) {
-      m_tiles[i]->setValue(QStringLiteral("–"), isError ? -1 : 0, {});
+  const bool known = pinned && static_cast<std::size_t>(index) < pinned->result.metrics.size();
+  for (std::size_t i = 0; i < tileMeasures().size(); ++i) {
+    const Measure& measure = tileMeasures()[i];
+    const Measured* value = layer ? layer->metrics.values.find(measure.key) : nullptr;
+    const Measured* against =
+        known ? pinned->result.metrics[static_cast<std::size_t>(index)].values.find(measure.key) : nullptr;
+    if (!value) {
+      m_tiles[i]->setValue(QStringLiteral("–"), 0, {});
       continue;
     }
-    const double value = layer->metrics->value(kMetrics[i].measure);
-    QString difference;
-    if (against) {
-      const double change = value - against->value(kMetrics[i].measure);
-      const QString sign = change < 0 ? QStringLiteral("−") : QStringLiteral("+");
-      difference = (alike ? QString() : QStringLiteral("≈ ")) + sign +
-                   (isError ? formatReal(std::abs(change), 2) : QLocale().toString(std::abs(change) * 100, 'f', 1));
+    QStringList help{measureHelp(measure), sampledNote(measure, *value)};
+    if (against && (value->sampled() || against->sampled())) {
+      help << tr("The pinned run: %1. %2")
+                  .arg(formatMeasured(measure, *against),
+                       against->sampled() ? sampledNote(measure, *against) : tr("All rows."));
     }
-    const bool sampled = layer->metrics->values.at(kMetrics[i].measure).sampled();
-    m_tiles[i]->setValue(formatSampled(isError ? formatReal(value) : formatPercent(value), sampled),
-                         isError ? -1 : value, difference);
-    m_tiles[i]->setToolTip(sampled
-                               ? tr("%1 ≈: measured on one row in %2.").arg(tr(kMetrics[i].help)).arg(layer->rowStep)
-                               : tr(kMetrics[i].help));
+    help.removeAll(QString());
+    m_tiles[i]->setValue(formatMeasured(measure, *value), value->value,
+                         against ? formatChange(*value, *against) : QString());
+    m_tiles[i]->setToolTip(help.join(u' '));
   }
 }
 
@@ -283,10 +260,14 @@ void MetricsPanel::refreshLogits() {
   QString text;
   if (run && run->parameters.method == Method::kDense) {
     text = tr("Logits: this run is dense.");
-  } else if (run && run->logits) {
-    text = tr("<b>Logits</b> KL %1 nats · same top token %2 (%3 positions)")
-               .arg(formatReal(run->logits->meanKl), formatPercent(run->logits->sameTop))
-               .arg(run->logits->positions);
+  } else if (run && run->result.logits) {
+    const LogitCloseness& logits = *run->result.logits;
+    text = tr("<b>Logits</b> KL %1 nats · same top token %2 (%3)")
+               .arg(formatMeasured(measure("mean_kl_nats"), logits.mean_kl),
+                    formatMeasured(measure("same_top"), logits.same_top),
+                    logits.mean_kl.sampled()
+                        ? tr("%1 of %2 positions").arg(formatCount(logits.positions), formatCount(run->input.tokens))
+                        : tr("all %1 positions").arg(formatCount(logits.positions)));
   } else if (m_explorer->engine()->isBusy(JobKind::kCompare)) {
     text = tr("Logits: comparing with dense…");
   } else if (run) {

@@ -11,7 +11,6 @@ namespace dhsa {
 
 class Explorer;
 class LayerModel;
-struct MaskMetrics;
 
 // One figure: caption, value, a bar for shares, and the difference from the pinned run.
 class MetricTile : public QWidget {
@@ -48,7 +47,6 @@ class MetricsPanel : public QWidget {
   [[nodiscard]] const LayerModel* layerModel() const noexcept { return m_model; }
 
  private:
-  struct Entry;
   void refresh();
   void refreshLogits();
 

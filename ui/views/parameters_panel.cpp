@@ -20,6 +20,7 @@
 #include <QToolButton>
 #include <cmath>
 
+#include "core/text/question.h"
 #include "ui/state/parameter_set.h"
 #include "ui/views/theme.h"
 
@@ -150,10 +151,9 @@ ParametersPanel::ParametersPanel(ParameterSet* parameters, QWidget* parent)
   connect(resetAll, &QToolButton::clicked, m_parameters, &ParameterSet::resetAll);
   connect(m_preset, &QComboBox::activated, this, [this](int index) {
     if (index > 0) {
-      SparsityParameters values = m_parameters->values();
-      const QString name = m_preset->itemData(index).toString();
-      apply_preset(values, name.toStdString());
-      m_parameters->apply(values, tr("Preset “%1”").arg(m_preset->itemText(index)));
+      const std::string name = m_preset->itemData(index).toString().toStdString();
+      m_parameters->apply(named_parameters(name, m_parameters->values()),
+                          tr("Preset “%1”").arg(m_preset->itemText(index)));
     }
     refresh();
   });
@@ -210,6 +210,12 @@ void ParametersPanel::addRow(QGridLayout* grid, int row, const Option<SparsityPa
       QStringLiteral("<b>%1</b><br>%2<br>").arg(caption.toHtmlEscaped(), translated(info.help).toHtmlEscaped());
   QString standardText = translated(to_text(info, info.get(defaults)));
   if (standardText.isEmpty()) standardText = tr("none");
+  // As the command does.
+  if (info.key == "instruction-tokens") {
+    standardText = tr("those of the question: the last line that begins with “Question:” or the like, if it stands "
+                      "within %1 tokens of the end")
+                       .arg(kMostQuestionTokens);
+  }
   help += unit.isEmpty() || standardText.contains(unit) ? tr("Default: %1").arg(standardText)
                                                         : tr("Default: %1 %2").arg(standardText, unit);
   if (info.numeric()) {
@@ -376,7 +382,7 @@ QWidget* ParametersPanel::slider(const QString& key) const {
 
 void ParametersPanel::refresh() {
   const SparsityParameters& values = m_parameters->values();
-  const SparsityParameters defaults;
+  const SparsityParameters defaults = m_parameters->defaults();
   m_refreshing = true;
   std::map<std::string, bool> groupShown;
   for (auto& [key, control] : m_controls) {
@@ -422,9 +428,8 @@ void ParametersPanel::refresh() {
 
   int preset = 0;
   for (int i = 1; i < m_preset->count(); ++i) {
-    SparsityParameters candidate = values;
-    apply_preset(candidate, m_preset->itemData(i).toString().toStdString());
-    if (candidate == values && preset == 0) preset = i;
+    const std::string name = m_preset->itemData(i).toString().toStdString();
+    if (preset == 0 && named_parameters(name, values) == values) preset = i;
   }
   m_preset->setCurrentIndex(preset);
 

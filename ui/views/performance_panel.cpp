@@ -67,7 +67,7 @@ QSize StageBars::minimumSizeHint() const {
 std::span<const StageReport> StageBars::stages() const {
   const RunProgress& progress = m_explorer->history()->progress();
   const Run* run = m_explorer->history()->current();
-  return progress.running || !run || !run->trace ? progress.stages : run->trace->stages;
+  return progress.running || !run ? progress.stages : run->result.trace.stages;
 }
 
 double StageBars::layerSeconds(int layer) const {
@@ -90,7 +90,7 @@ void StageBars::paintEvent(QPaintEvent* /*event*/) {
   const Run* dense = m_explorer->history()->dense();
   const Run* run = m_explorer->history()->current();
   const bool isDense = progress.running ? progress.dense : run && run->parameters.method == Method::kDense;
-  if (isDense || (dense && !dense->trace)) dense = nullptr;
+  if (isDense) dense = nullptr;
 
   std::vector<std::array<double, kStageCount>> seconds(static_cast<std::size_t>(layers));
   for (const StageReport& report : reports) {
@@ -105,7 +105,7 @@ void StageBars::paintEvent(QPaintEvent* /*event*/) {
     longest = std::max(longest, total);
     if (dense) {
       double denseTotal = 0;
-      for (const Stage stage : kLayerStages) denseTotal += dense->trace->stage_seconds(stage, layer);
+      for (const Stage stage : kLayerStages) denseTotal += dense->result.trace.stage_seconds(stage, layer);
       longest = std::max(longest, denseTotal);
     }
   }
@@ -140,7 +140,7 @@ void StageBars::paintEvent(QPaintEvent* /*event*/) {
     }
     if (dense) {
       double denseTotal = 0;
-      for (const Stage stage : kLayerStages) denseTotal += dense->trace->stage_seconds(stage, layer);
+      for (const Stage stage : kLayerStages) denseTotal += dense->result.trace.stage_seconds(stage, layer);
       const double at = labels + denseTotal / longest * room;
       painter.fillRect(QRectF(at - 1, top + 1, 2, row - 2), palette().color(QPalette::WindowText));
     }
@@ -204,8 +204,8 @@ PerformancePanel::PerformancePanel(Explorer* explorer, QWidget* parent)
                                 this)),
       m_peak(new MetricTile(
           tr("Peak of run"),
-          tr("Highest memory of the whole program during the run, and during the dense run. What is kept for "
-             "looking inside is part of both."),
+          tr("Most memory in use during the prefill, and during the dense one. What the window keeps and measures of "
+             "a run is not in it."),
           this)),
       m_bars(new StageBars(explorer, this)) {
   setObjectName(QStringLiteral("performancePanel"));
@@ -289,15 +289,15 @@ void PerformancePanel::refresh() {
   if (progress.running) {
     m_time->setValue(formatSeconds(progress.elapsed), -1, {});
   } else if (run) {
-    m_time->setValue(formatSeconds(run->seconds), -1, tr("elapsed %1").arg(formatSeconds(run->elapsed)));
+    m_time->setValue(formatSeconds(run->result.seconds), -1, tr("elapsed %1").arg(formatSeconds(run->elapsed)));
   } else {
     m_time->setValue(QStringLiteral("–"), -1, {});
   }
   if (progress.running) {
     m_remaining->setValue(progress.remaining < 0 ? QStringLiteral("–") : formatSeconds(progress.remaining), -1, {});
-  } else if (run && dense && run->parameters.method != Method::kDense && run->seconds > 0) {
-    m_remaining->setValue(tr("%1×").arg(QLocale().toString(dense->seconds / run->seconds, 'f', 2)), -1,
-                          tr("dense %1").arg(formatSeconds(dense->seconds)));
+  } else if (run && dense && run->parameters.method != Method::kDense && run->result.seconds > 0) {
+    m_remaining->setValue(tr("%1×").arg(QLocale().toString(dense->result.seconds / run->result.seconds, 'f', 2)), -1,
+                          tr("dense %1").arg(formatSeconds(dense->result.seconds)));
   } else {
     m_remaining->setValue(QStringLiteral("–"), -1, {});
   }
@@ -309,8 +309,8 @@ void PerformancePanel::refresh() {
     m_peak->setValue(formatBytes(std::max(progress.peakBytes, resident_bytes())), -1, {});
   } else if (run) {
     const bool fits = dense && dense->id != run->id;
-    m_peak->setValue(formatBytes(run->peakBytes), -1,
-                     fits ? tr("dense %1").arg(formatBytes(dense->peakBytes)) : QString());
+    m_peak->setValue(formatBytes(run->result.peak_bytes), -1,
+                     fits ? tr("dense %1").arg(formatBytes(dense->result.peak_bytes)) : QString());
   } else {
     m_peak->setValue(QStringLiteral("–"), -1, {});
   }

@@ -83,8 +83,7 @@ RunsPanel::RunsPanel(Explorer* explorer, QWidget* parent)
   m_table->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 6);
   m_table->horizontalHeader()->setHighlightSections(false);
   m_table->horizontalHeader()->setMinimumSectionSize(40);
-  new FittingColumns(m_table, m_table->horizontalHeader(),
-                     {RunModel::kMethod, RunModel::kTokens, RunModel::kDensity, RunModel::kSameTop, RunModel::kKl});
+  new FittingColumns(m_table, m_table->horizontalHeader(), RunModel::leaving());
   split->addWidget(m_table);
   m_plot->setObjectName(QStringLiteral("runChart"));
   m_plot->setAccessibleName(tr("Prefill time and memory against length"));
@@ -179,8 +178,8 @@ void RunsPanel::updateChart() {
     const Run& run = m_explorer->history()->runs()->at(i);
     Curve& curve = curves[run.parameters.method];
     curve.tokens << static_cast<double>(run.input.tokens);
-    curve.seconds << run.seconds;
-    curve.mebibytes << static_cast<double>(run.peakBytes) / 1048576.0;
+    curve.seconds << run.result.seconds;
+    curve.mebibytes << static_cast<double>(run.result.peak_bytes) / 1048576.0;
     most[0] = std::max(most[0], curve.tokens.back());
     most[1] = std::max(most[1], curve.seconds.back());
     most[2] = std::max(most[2], curve.mebibytes.back());

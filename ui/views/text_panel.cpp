@@ -171,9 +171,9 @@ void TextPanel::updateHeading() {
   }
   if (const auto row = m_explorer->whatIf()->row()) {
     text = tr("Row %1: %2 keys, %3 of mass")
-               .arg(formatCount(row->row), formatCount(row->kept), formatPercent(row->keptMass));
+               .arg(formatCount(row->row), formatCount(row->kept), formatPercent(row->kept_mass));
     m_heading->setToolTip(tr("%n of the keys that hold 95 % of the row's dense attention are dropped", nullptr,
-                             static_cast<int>(row->droppedImportant)));
+                             static_cast<int>(row->dropped_important)));
     m_heading->setText(text);
     return;
   }

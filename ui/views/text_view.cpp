@@ -55,7 +55,7 @@ void TextView::setDocument(std::shared_ptr<const OpenDocument> document) {
   cutPieces();
 }
 
-void TextView::setLayer(std::shared_ptr<const LayerView> layer) {
+void TextView::setLayer(std::shared_ptr<const MeasuredLayer> layer) {
   m_layer = std::move(layer);
   m_chunkOf.clear();
   if (m_layer && m_layer->plan && m_document) {
@@ -72,7 +72,7 @@ void TextView::setLayer(std::shared_ptr<const LayerView> layer) {
   viewport()->update();
 }
 
-void TextView::setRow(std::shared_ptr<const RowView> row) {
+void TextView::setRow(std::shared_ptr<const QueryRow> row) {
   m_row = std::move(row);
   viewport()->update();
 }
@@ -92,9 +92,9 @@ void TextView::setDimmed(bool dimmed) {
 void TextView::updateShade() {
   m_shade.clear();
   if (!m_layer || m_shading == Shading::kNone) return;
-  const auto& values = m_shading == Shading::kReceived    ? m_layer->importance.received_mass
+  const auto& values = m_shading == Shading::kReceived    ? m_layer->metrics.importance.received_mass
                        : m_shading == Shading::kPredicted ? m_layer->predicted
-                                                          : m_layer->importance.retention;
+                                                          : m_layer->metrics.importance.retention;
   if (values.empty() || !m_document || static_cast<std::int64_t>(values.size()) != m_document->tokens()) return;
   m_shade = values;
   if (m_shading == Shading::kRetention) return;
@@ -352,7 +352,7 @@ void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Col
   const int baseline = top + (height - metrics.height()) / 2 + metrics.ascent();
   const qint64 row = m_view->row();
   const bool rowShown =
-      m_row && m_row->row == row && static_cast<std::int64_t>(m_row->state.size()) == m_document->tokens();
+      m_row && m_row->row == row && static_cast<std::int64_t>(m_row->fate.size()) == m_document->tokens();
   const qint64 hovered = m_view->hoveredKey();
   const qsizetype matchLength = m_needle.size();
 
@@ -372,18 +372,18 @@ void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Col
     bool hatched = false;
     bool underlined = false;
     if (rowShown) {
-      switch (m_row->state[token]) {
-        case KeyState::kKept:
+      switch (m_row->fate[token]) {
+        case KeyFate::kKept:
           fill = mixed(fill, colours.kept, isDark(palette()) ? 0.42 : 0.30);
           break;
-        case KeyState::kDropped:
+        case KeyFate::kDropped:
           pen = mixed(base, ink, 0.48);
           break;
-        case KeyState::kDroppedImportant:
+        case KeyFate::kDroppedImportant:
           fill = mixed(base, colours.important, 0.22);
           hatched = underlined = true;
           break;
-        case KeyState::kNotCausal:
+        case KeyFate::kNotVisible:
           fill = base;
           pen = mixed(base, ink, 0.28);
           break;
@@ -454,24 +454,24 @@ QString TextView::describeToken(qint64 token) const {
   QString text = tr("Token %1 “%2”").arg(token).arg(m_document->tokenLabel(token));
   if (!m_chunkOf.empty()) text += tr(", chunk %1").arg(chunkOf(token));
   const auto at = static_cast<std::size_t>(token);
-  if (m_layer && at < m_layer->importance.received_mass.size()) {
+  if (m_layer && at < m_layer->metrics.importance.received_mass.size()) {
     text += tr(" · receives %1 · kept by %2 of later rows")
-                .arg(formatReal(static_cast<double>(m_layer->importance.received_mass[at])),
-                     formatPercent(static_cast<double>(m_layer->importance.retention[at])));
+                .arg(formatReal(static_cast<double>(m_layer->metrics.importance.received_mass[at])),
+                     formatPercent(static_cast<double>(m_layer->metrics.importance.retention[at])));
   }
-  if (m_row && m_row->row == m_view->row() && at < m_row->state.size()) {
+  if (m_row && m_row->row == m_view->row() && at < m_row->fate.size()) {
     const QString mass = formatReal(static_cast<double>(m_row->mass[at]));
-    switch (m_row->state[at]) {
-      case KeyState::kKept:
+    switch (m_row->fate[at]) {
+      case KeyFate::kKept:
         text += tr(" · kept by row %1, dense attention %2").arg(m_row->row).arg(mass);
         break;
-      case KeyState::kDropped:
+      case KeyFate::kDropped:
         text += tr(" · dropped by row %1, dense attention %2").arg(m_row->row).arg(mass);
         break;
-      case KeyState::kDroppedImportant:
+      case KeyFate::kDroppedImportant:
         text += tr(" · dropped by row %1 though important, dense attention %2").arg(m_row->row).arg(mass);
         break;
-      case KeyState::kNotCausal:
+      case KeyFate::kNotVisible:
         text += tr(" · row %1 cannot see it").arg(m_row->row);
         break;
     }

@@ -7,8 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "core/run/what_if.h"
 #include "ui/state/document.h"
-#include "ui/state/layer_view.h"
 
 namespace dhsa {
 
@@ -24,8 +24,8 @@ class TextView : public QAbstractScrollArea {
   explicit TextView(ViewState* view, QWidget* parent = nullptr);
 
   void setDocument(std::shared_ptr<const OpenDocument> document);
-  void setLayer(std::shared_ptr<const LayerView> layer);
-  void setRow(std::shared_ptr<const RowView> row);
+  void setLayer(std::shared_ptr<const MeasuredLayer> layer);
+  void setRow(std::shared_ptr<const QueryRow> row);
   void setShading(Shading shading);
   [[nodiscard]] Shading shading() const noexcept { return m_shading; }
   void setDimmed(bool dimmed);
@@ -87,8 +87,8 @@ class TextView : public QAbstractScrollArea {
 
   ViewState* m_view;
   std::shared_ptr<const OpenDocument> m_document;
-  std::shared_ptr<const LayerView> m_layer;
-  std::shared_ptr<const RowView> m_row;
+  std::shared_ptr<const MeasuredLayer> m_layer;
+  std::shared_ptr<const QueryRow> m_row;
   std::vector<std::int32_t> m_chunkOf;  // [tokens]; empty without chunks
   std::vector<float> m_shade;           // [tokens] 0 to 1; empty without shading
   Shading m_shading = Shading::kNone;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -71,6 +72,28 @@ TEST(Measures, CombineByTheirOwnRules) {
   EXPECT_DOUBLE_EQ(whole.value("density"), 250.0 / 400);
   EXPECT_FALSE(whole.at("density").sampled());
   EXPECT_EQ(whole.find("iou"), nullptr);
+}
+
+TEST(Measures, ATableToExportHasTheErrorsBesideTheValues) {
+  Values values;
+  values.set("density", 0.25);
+  values.set("retained_mass", sampled(0.8, 0.03));
+  values.set("iou", sampled(0.5, std::nan("")));
+  const std::vector<Measure> masks = measures(Measure::Group::kMask);
+  const std::vector<std::string> columns = measure_columns(masks);
+  const std::vector<std::string> cells = measure_cells(masks, values);
+  ASSERT_EQ(columns.size(), cells.size());
+  const auto cell = [&](const char* column) {
+    const auto at = std::find(columns.begin(), columns.end(), column);
+    return at == columns.end() ? "no such column" : cells[static_cast<std::size_t>(at - columns.begin())];
+  };
+  EXPECT_EQ(cell("density"), "0.25");
+  EXPECT_EQ(cell("density_row_step"), "no such column");  // always exact
+  EXPECT_EQ(cell("retained_mass"), "0.8");
+  EXPECT_EQ(cell("retained_mass_row_step"), "5");
+  EXPECT_EQ(cell("retained_mass_standard_error"), "0.03");
+  EXPECT_EQ(cell("iou_standard_error"), "");  // not known
+  EXPECT_EQ(cell("output_error"), "");        // not measured
 }
 
 }  // namespace

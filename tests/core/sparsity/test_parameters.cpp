@@ -4,7 +4,7 @@
 #include <set>
 
 #include "core/base/error.h"
-#include "core/sparsity/parameters.h"
+#include "core/sparsity/parameters_name.h"
 
 namespace dhsa {
 namespace {
@@ -173,6 +173,26 @@ TEST(Parameters, ANameStandsForAPresetElseForAMethodWithTheValuesOfItsPreset) {
   for (const char* wrong : {"nobody", "", "+budget=5", "best+budget", "best+", "best+=5", "best+colour=red",
                             "best+budget=many", "best++budget=5"}) {
     EXPECT_NE(fault_of([&] { static_cast<void>(named_parameters(wrong)); }), "") << wrong;
+  }
+}
+
+TEST(Parameters, AreSpelledAsANameThatMeansThem) {
+  SparsityParameters changed;
+  changed.budget = 512;
+  changed.score_last_rows = 8;
+  changed.share_masks = true;
+  EXPECT_EQ(parameters_name({}), "dhsa");
+  EXPECT_EQ(parameters_name(named_parameters("latency")), "latency");
+  EXPECT_EQ(parameters_name(named_parameters("window-sinks+budget=512")), "window-sinks+budget=512");
+  for (SparsityParameters parameters : {changed, named_parameters("best+sink-tokens=3"), named_parameters("oracle")}) {
+    parameters.instruction_tokens = 9;
+    parameters.predictor = "mine";
+    EXPECT_EQ(parameters_name(parameters).find("mine"), std::string::npos);
+    // Onto the same text and model.
+    SparsityParameters base;
+    base.instruction_tokens = 9;
+    base.predictor = "mine";
+    EXPECT_EQ(named_parameters(parameters_name(parameters), base), parameters) << parameters_name(parameters);
   }
 }
 
