@@ -29,7 +29,7 @@ std::shared_ptr<const MeasuredLayer> measured(std::shared_ptr<const Plan> plan,
   auto made = std::make_shared<MeasuredLayer>();
   made->layer = layer.index;
   made->parameters = parameters;
-  if (parameters.method == Method::kDense) {
+  if (plan->mask.density() >= 1) {  // known without looking at a row
     made->metrics = metrics_of_dense(q.heads);
     made->metrics.importance = token_importance(q, k, plan->mask, layer, row_step, cancel);
   } else {

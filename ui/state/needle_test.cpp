@@ -49,8 +49,8 @@ void NeedleTest::openPrompt(std::int64_t length, std::int64_t depth, std::int64_
     request.title = tr("Needle at %1 % of %2 tokens").arg(std::lround(100 * settings.depth(depth))).arg(length);
     request.allowLong = true;
     job.post([this, request, parameters, row, needle = made.needles.front(), name = choice.name] {
-      m_opening = std::make_unique<Opening>(Opening{request.text, needle, row});
-      explorer()->parameters()->apply(parameters, tr("Parameters of “%1”").arg(QString::fromStdString(name)));
+      m_opening = std::make_unique<Opening>(
+          Opening{request.text, needle, row, parameters, tr("Parameters of “%1”").arg(QString::fromStdString(name))});
       explorer()->session()->openDocument(request);
     });
   });
@@ -59,6 +59,7 @@ void NeedleTest::openPrompt(std::int64_t length, std::int64_t depth, std::int64_
 void NeedleTest::showPrompt() {
   if (!m_opening || explorer()->session()->document()->source != m_opening->text) return;
   const std::unique_ptr<Opening> opened = std::move(m_opening);
+  explorer()->parameters()->apply(opened->parameters, opened->step);
   ViewState* view = explorer()->view();
   // A needle can only be lost where the whole prompt is seen.
   const Gemma2Config& config = explorer()->session()->model()->weights->config();

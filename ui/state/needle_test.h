@@ -37,6 +37,8 @@ class NeedleTest : public NeedleExperiment {
     QByteArray text;
     std::pair<qint64, qint64> needle;
     qint64 row = 0;
+    SparsityParameters parameters;
+    QString step;  // that sets them, to undo
   };
   std::unique_ptr<Opening> m_opening;  // until its document is there
 };

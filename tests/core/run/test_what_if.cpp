@@ -86,6 +86,23 @@ TEST(WhatIf, AKeptLayerAndOneThatPassesAreMeasuredAlike) {
   EXPECT_EQ(again->metrics.importance.received_mass, layers[1]->metrics.importance.received_mass);
 }
 
+// A local layer whose window fits into the budget: nothing is left to estimate.
+TEST(WhatIf, AMaskThatKeepsAllIsExactWhateverTheRowStep) {
+  SparsityParameters parameters = small(Method::kWindowSinks);
+  parameters.budget = 4096;
+  const WhatIfSources sources = sources_of(ran(small(Method::kDhsa)));
+  const auto plan = plan_layer(sources, 1, parameters, nullptr);
+  ASSERT_EQ(plan->mask.density(), 1.0);
+  const auto sampled = measure_layer(plan, sources.captured[1], parameters, 5, nullptr);
+  EXPECT_FALSE(sampled->metrics.values.sampled());
+  EXPECT_EQ(sampled->metrics.value("retained_mass"), 1.0);
+  EXPECT_EQ(sampled->metrics.value("output_error"), 0.0);
+  EXPECT_EQ(sampled->row_step(), 5);  // of the received mass
+  const auto less = plan_layer(sources, 1, small(Method::kDhsa), nullptr);
+  ASSERT_LT(less->mask.density(), 1.0);
+  EXPECT_TRUE(measure_layer(less, sources.captured[1], small(Method::kDhsa), 5, nullptr)->metrics.values.sampled());
+}
+
 TEST(WhatIf, ARowIsDividedIntoKeptAndDropped) {
   const SparsityParameters parameters = small(Method::kDhsa);
   const WhatIfSources sources = sources_of(ran(parameters));
