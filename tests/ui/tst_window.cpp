@@ -337,6 +337,17 @@ class TestWindow : public QObject {
     QVERIFY(m_shared->settle(1));
   }
 
+  void whatWasUndoneIsNotShownLate() {
+    Explorer* explorer = m_shared->explorer();
+    const auto before = explorer->whatIf()->layerInView();
+    explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{320});
+    while (explorer->engine()->isBusy(JobKind::kLayer)) QThread::msleep(2);  // done, and not yet delivered
+    explorer->parameters()->undoStack()->undo();
+    QCoreApplication::processEvents();
+    QCOMPARE(explorer->whatIf()->layerInView(), before);
+    QVERIFY(m_shared->settle(1));
+  }
+
   void aWhatIfThatMadeWayForACancelIsDoneAgain() {
     WindowUnderTest fresh(6000);
     Explorer* explorer = fresh.explorer();

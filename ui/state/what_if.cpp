@@ -122,7 +122,9 @@ void WhatIf::parametersChanged() {
 // At once where nothing is under way. A what-if that runs is let finish, so that a drag shows where it has been and the
 // next one starts from its end; only if the hand has rested for a moment by then the newest replaces it.
 void WhatIf::follow() {
-  if (m_planning) {
+  const auto shown = layerInView();
+  const bool undone = shown && shown->parameters == m_parameters->values();  // what is planned is of the past
+  if (m_planning && !undone) {
     m_debounce.start();
   } else {
     requestLayer();
