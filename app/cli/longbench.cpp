@@ -10,6 +10,8 @@
 #include "app/cli/results_files.h"
 #include "app/cli/table.h"
 #include "core/base/resources.h"
+#include "core/text/chat.h"
+#include "core/text/tokenizer_config.h"
 
 namespace dhsa::cli {
 namespace {
@@ -54,13 +56,6 @@ LongBenchSettings settings_of(const LongBenchChoice& options) {
   settings.e = options.e;
   check_settings(settings);
   return settings;
-}
-
-// Only instruction-tuned models come with a template of a chat; the tokenizers of the others know its markers too.
-bool has_chat_template(const fs::path& model) {
-  if (fs::exists(model / "chat_template.jinja")) return true;
-  const fs::path config = model / "tokenizer_config.json";
-  return fs::exists(config) && read_file(config).find("\"chat_template\"") != std::string::npos;
 }
 
 void add_lines(Table& table, const LongBenchResults& results, const std::vector<LongBenchLine>& lines) {
@@ -130,22 +125,10 @@ void open_folder(const LongBenchChoice& options, LongBenchResults& results) {
     return;
   }
   const fs::path folder = options.out;
-  const bool there = fs::exists(folder / "results.json");
-  if (there && !options.resume) {
+  if (fs::exists(folder / "results.json") && !options.resume) {
     throw Error(fmt::format("{} holds results; add --resume to go on with them, or name another folder.", options.out));
   }
-  if (!there && fs::exists(folder) && (!fs::is_directory(folder) || !fs::is_empty(folder))) {
-    throw Error(fmt::format("{} is no empty folder and holds no results; name another folder.", options.out));
-  }
-  if (there) {
-    LongBenchResults file = read_longbench_results(folder);
-    if (const std::string other = difference(file, results); !other.empty()) {
-      throw Error(fmt::format("{} cannot be continued: {}.", options.out, other));
-    }
-    drop_half_written(folder, file);
-    results.tasks = std::move(file.tasks);
-  }
-  write_longbench_tables(folder, results);
+  begin_longbench_folder(folder, results);
 }
 
 int longbench(const LongBenchChoice& options) {
@@ -160,14 +143,14 @@ int longbench(const LongBenchChoice& options) {
 
   ProgressLine progress(options.output.style());
   const OpenModel loaded = load_model(options.model, progress);
-  if (options.chat.empty()) settings.chat = settings.chat && has_chat_template(loaded.folder);
+  if (options.chat.empty()) settings.chat = settings.chat && speaks_in_turns(read_tokenizer_config(loaded.folder));
   LongBenchResults results = begin_longbench(settings, data, std::move(choices));
   results.model = describe(loaded);
   results.fingerprint = loaded.model->fingerprint();
   check_context(settings.max_length, loaded, options.allow_long);
   open_folder(options, results);
   progress.clear();
-  if (settings.chat && !chat_turn(*loaded.tokenizer)) {
+  if (settings.chat && !turn_markers(*loaded.tokenizer)) {
     fmt::print(stderr, "dhsa: This model knows no turns of a chat; its prompts stand alone.\n");
   }
 

@@ -54,7 +54,7 @@ class LongBenchRun {
         results_(results),
         options_(options),
         predictor_(predictor),
-        turn_(chat_turn(tokenizer)) {
+        turn_(turn_markers(tokenizer)) {
     for (std::size_t t = 0; t < data.sets.size(); ++t) {
       for (const auto& samples : results.tasks[t].samples) {
         for (std::size_t row = samples.size(); row < data.sets[t].rows.size(); ++row) all_ += cost(t, row);
@@ -84,7 +84,10 @@ class LongBenchRun {
       const LongBenchSet& set = data_.sets[t];
       if (!prompt) prompt = make_longbench_prompt(results_.settings, set, set.rows[row], tokenizer_, turn_);
       task.samples[method].push_back(ask(t, row, method, *prompt));
-      if (task.lengths.size() <= row) task.lengths.push_back(set.rows[row].length);
+      if (task.lengths.size() <= row) {
+        task.lengths.push_back(set.rows[row].length);
+        task.answers.push_back(set.rows[row].answers);
+      }
       done_ += cost(t, row);
       if (options_.answered) options_.answered(t, method, row);
     }
@@ -137,7 +140,7 @@ class LongBenchRun {
   LongBenchResults& results_;
   const LongBenchOptions& options_;
   const std::shared_ptr<const BoundaryPredictor>& predictor_;
-  std::optional<ChatTurn> turn_;
+  std::optional<TurnMarkers> turn_;
   double all_ = 0;
   double done_ = 0;
 };

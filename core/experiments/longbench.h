@@ -31,7 +31,9 @@ struct LongBenchTaskResults {
   const LongBenchTask* task = nullptr;
   std::int64_t rows = 0;                              // asked for
   std::vector<std::vector<LongBenchSample>> samples;  // [methods][rows so far]
-  std::vector<std::int64_t> lengths;                  // of the rows of the method that is furthest
+  // Of the rows of the method that is furthest:
+  std::vector<std::int64_t> lengths;
+  std::vector<std::vector<std::string>> answers;
 
   [[nodiscard]] bool finished() const;
   [[nodiscard]] std::optional<double> percent(std::size_t method) const;  // none before its first sample
@@ -104,12 +106,14 @@ void append_longbench_prediction(const std::filesystem::path& folder, const Long
 struct LongBenchPredictions {
   std::vector<LongBenchSample> samples;
   std::vector<std::int64_t> lengths;
+  std::vector<std::vector<std::string>> answers;
   std::vector<std::string> ids;
 };
 [[nodiscard]] LongBenchPredictions parse_longbench_predictions(std::string_view text, const std::string& where,
                                                                const LongBenchTask& task);
-// Ends every file of predictions with its last whole line, and removes what a run that was killed left half written.
-void drop_half_written(const std::filesystem::path& folder, const LongBenchResults& results);
+// Takes over what an earlier run left in the folder, whatever way it ended, or begins the folder with empty tables.
+// Throws Error where it holds results of other settings, or something else.
+void begin_longbench_folder(const std::filesystem::path& folder, LongBenchResults& results);
 // Empty where `file` can be continued as `asked`, else a sentence's part.
 [[nodiscard]] std::string difference(const LongBenchResults& file, const LongBenchResults& asked);
 

@@ -74,21 +74,9 @@ void check_settings(const LongBenchSettings& settings) {
   if (settings.limit < 0) throw Error("The number of rows of a task cannot be negative.");
 }
 
-std::optional<ChatTurn> chat_turn(const Tokenizer& tokenizer) {
-  std::optional<std::int32_t> start;
-  std::optional<std::int32_t> end;
-  for (std::int32_t id = 0; id < tokenizer.size() && !(start && end); ++id) {
-    const std::string piece = tokenizer.piece(id);
-    if (piece == "<start_of_turn>") start = id;
-    if (piece == "<end_of_turn>") end = id;
-  }
-  if (!start || !end) return std::nullopt;
-  return ChatTurn{*start, *end};
-}
-
 LongBenchPrompt make_longbench_prompt(const LongBenchSettings& settings, const LongBenchSet& set,
                                       const LongBenchRow& row, const Tokenizer& tokenizer,
-                                      const std::optional<ChatTurn>& turn) {
+                                      const std::optional<TurnMarkers>& turn) {
   const PromptTemplate::Filled filled = set.prompt.fill(row);
   const std::string_view question = std::string_view(filled.text).substr(filled.question);
   const std::vector<std::int32_t> whole = tokenizer.encode(filled.text).ids;
@@ -97,7 +85,8 @@ LongBenchPrompt make_longbench_prompt(const LongBenchSettings& settings, const L
   prompt.whole_tokens = static_cast<std::int64_t>(whole.size());
   const bool wrapped = settings.chat && turn && set.task->chat_turn();
   const std::string opening = wrapped ? "user\n" : "";
-  const std::string text = opening + cut(filled.text, whole, settings, tokenizer);
+  prompt.text = cut(filled.text, whole, settings, tokenizer);
+  const std::string text = opening + prompt.text;
   const Encoding encoding = tokenizer.encode(text);
   prompt.ids = encoding.ids;
   prompt.sentence_ends = sentence_ends(text, encoding);
@@ -111,6 +100,7 @@ LongBenchPrompt make_longbench_prompt(const LongBenchSettings& settings, const L
     };
     add(turn->end, "\n");
     add(turn->start, "model\n");
+    prompt.turn_tokens = static_cast<std::int64_t>(prompt.ids.size() - encoding.ids.size()) - 1;
   }
 
   if (settings.authors()) {

@@ -9,6 +9,7 @@
 
 #include "core/experiments/longbench_data.h"
 #include "core/experiments/needle.h"
+#include "core/text/chat.h"
 #include "core/text/question.h"
 #include "core/text/tokenizer.h"
 
@@ -43,22 +44,17 @@ struct LongBenchSettings {
 [[nodiscard]] LongBenchSettings longbench_preset(const std::string& name);
 void check_settings(const LongBenchSettings& settings);  // throws Error
 
-// Tokens of a chat model's turns; none where a tokenizer has no such tokens.
-struct ChatTurn {
-  std::int32_t start = 0;  // <start_of_turn>
-  std::int32_t end = 0;    // <end_of_turn>
-};
-[[nodiscard]] std::optional<ChatTurn> chat_turn(const Tokenizer& tokenizer);
-
 struct LongBenchPrompt {
+  std::string text;  // without the turn around it
   std::vector<std::int32_t> ids;
   std::vector<std::int32_t> sentence_ends;
   std::int64_t whole_tokens = 0;  // before it was cut
+  std::int64_t turn_tokens = 0;   // last tokens that the turn adds behind the text
   std::int64_t instruction_tokens =
       0;  // last tokens whose rows attend densely in the reference mode, kMostQuestionTokens at most
 };
 [[nodiscard]] LongBenchPrompt make_longbench_prompt(const LongBenchSettings& settings, const LongBenchSet& set,
                                                     const LongBenchRow& row, const Tokenizer& tokenizer,
-                                                    const std::optional<ChatTurn>& turn);
+                                                    const std::optional<TurnMarkers>& turn);
 
 }  // namespace dhsa

@@ -144,6 +144,24 @@ std::string whole_lines(std::string text) {
   return text;
 }
 
+// Ends every file of predictions with its last whole line, and removes what a run that was killed left half written.
+void drop_half_written(const fs::path& folder, const LongBenchResults& results) {
+  std::vector<fs::path> left;  // by an AtomicFile that did not come to its end
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_regular_file() && name.starts_with(".dhsa-") && name.ends_with(".part")) left.push_back(entry.path());
+  }
+  for (const fs::path& path : left) fs::remove(path);
+  for (std::size_t t = 0; t < results.tasks.size(); ++t) {
+    for (std::size_t m = 0; m < results.methods.size(); ++m) {
+      const fs::path path = predictions_path(folder, results, t, m);
+      if (!fs::exists(path)) continue;
+      const std::string text = read_file(path, kLargestFile);
+      if (const std::string whole = whole_lines(text); whole != text) write_file(path, whole);
+    }
+  }
+}
+
 }  // namespace
 
 void to_json(json& out, const LongBenchResults& results) {
@@ -184,7 +202,6 @@ void append_longbench_prediction(const fs::path& folder, const LongBenchResults&
 LongBenchPredictions parse_longbench_predictions(std::string_view text, const std::string& where,
                                                  const LongBenchTask& task) {
   LongBenchPredictions read;
-  std::vector<std::vector<std::string>> answers;
   std::vector<std::string> classes;
   const auto texts = [](const Reader& list) {
     std::vector<std::string> found;
@@ -198,7 +215,7 @@ LongBenchPredictions parse_longbench_predictions(std::string_view text, const st
     const json parsed = parse_strict_json(line, here);
     const Reader from(parsed, here);
     from.only({"pred", "answers", "all_classes", "length", "_id", "tokens", "whole_tokens", "density"});
-    answers.push_back(texts(from["answers"]));
+    read.answers.push_back(texts(from["answers"]));
     const Reader all = from["all_classes"];
     classes = all.value().is_null() ? std::vector<std::string>() : texts(all);
     read.lengths.push_back(from["length"].whole(0, 1 << 30));
@@ -211,7 +228,7 @@ LongBenchPredictions parse_longbench_predictions(std::string_view text, const st
     read.samples.push_back(std::move(sample));
   }
   for (std::size_t i = 0; i < read.samples.size(); ++i) {
-    read.samples[i].score = longbench_score(task, read.samples[i].prediction, answers[i], classes);
+    read.samples[i].score = longbench_score(task, read.samples[i].prediction, read.answers[i], classes);
   }
   return read;
 }
@@ -238,28 +255,30 @@ LongBenchResults read_longbench_results(const fs::path& folder) {
         throw Error(
             fmt::format("{} holds more predictions than the {} rows that were asked.", path.string(), task.rows));
       }
-      if (read.lengths.size() > task.lengths.size()) task.lengths = std::move(read.lengths);
+      if (read.lengths.size() > task.lengths.size()) {
+        task.lengths = std::move(read.lengths);
+        task.answers = std::move(read.answers);
+      }
       task.samples.push_back(std::move(read.samples));
     }
   }
   return results;
 }
 
-void drop_half_written(const fs::path& folder, const LongBenchResults& results) {
-  std::vector<fs::path> left;  // by an AtomicFile that did not come to its end
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.is_regular_file() && name.starts_with(".dhsa-") && name.ends_with(".part")) left.push_back(entry.path());
+void begin_longbench_folder(const fs::path& folder, LongBenchResults& results) {
+  const bool there = fs::exists(folder / "results.json");
+  if (!there && fs::exists(folder) && (!fs::is_directory(folder) || !fs::is_empty(folder))) {
+    throw Error(fmt::format("{} is no empty folder and holds no results; name another folder.", folder.string()));
   }
-  for (const fs::path& path : left) fs::remove(path);
-  for (std::size_t t = 0; t < results.tasks.size(); ++t) {
-    for (std::size_t m = 0; m < results.methods.size(); ++m) {
-      const fs::path path = predictions_path(folder, results, t, m);
-      if (!fs::exists(path)) continue;
-      const std::string text = read_file(path, kLargestFile);
-      if (const std::string whole = whole_lines(text); whole != text) write_file(path, whole);
+  if (there) {
+    LongBenchResults file = read_longbench_results(folder);
+    if (const std::string other = difference(file, results); !other.empty()) {
+      throw Error(fmt::format("{} cannot be continued: {}.", folder.string(), other));
     }
+    drop_half_written(folder, file);
+    results.tasks = std::move(file.tasks);
   }
+  write_longbench_tables(folder, results);
 }
 
 std::string difference(const LongBenchResults& file, const LongBenchResults& asked) {

@@ -85,10 +85,12 @@ double longbench_score(const LongBenchTask& task, std::string_view prediction, s
   return best;
 }
 
+int length_bucket(std::int64_t length) noexcept { return length < 4000 ? 0 : length < 8000 ? 1 : 2; }
+
 BucketScores bucket_percents(std::span<const double> scores, std::span<const std::int64_t> lengths) {
   std::array<std::vector<double>, kLengthBuckets.size()> buckets;
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    buckets[lengths[i] < 4000 ? 0 : lengths[i] < 8000 ? 1 : 2].push_back(scores[i]);
+    buckets[static_cast<std::size_t>(length_bucket(lengths[i]))].push_back(scores[i]);
   }
   BucketScores percents;
   for (std::size_t i = 0; i < buckets.size(); ++i) {

@@ -40,6 +40,7 @@ struct LongBenchTask {
 
 // LongBench-E's means by `length`: below 4000, below 8000, the rest; none where there is no such sample.
 inline constexpr std::array kLengthBuckets = {"0-4k", "4-8k", "8k+"};
+[[nodiscard]] int length_bucket(std::int64_t length) noexcept;
 using BucketScores = std::array<std::optional<double>, kLengthBuckets.size()>;
 [[nodiscard]] BucketScores bucket_percents(std::span<const double> scores, std::span<const std::int64_t> lengths);
 

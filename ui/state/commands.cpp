@@ -65,6 +65,8 @@ constexpr std::array kCommands = {
     CommandInfo{"panel.performance", "&Panels", QT_TRANSLATE_NOOP("Commands", "Per&formance"), "Ctrl+6", ""},
     CommandInfo{"panel.needle", "&Panels", QT_TRANSLATE_NOOP("Commands", "&Needle test"), "Ctrl+7", ""},
     CommandInfo{"panel.sweeps", "&Panels", QT_TRANSLATE_NOOP("Commands", "S&weeps"), "Ctrl+Alt+7", ""},
+    CommandInfo{"panel.ruler", "&Panels", QT_TRANSLATE_NOOP("Commands", "R&ULER"), "Ctrl+Alt+8", ""},
+    CommandInfo{"panel.longbench", "&Panels", QT_TRANSLATE_NOOP("Commands", "&LongBench"), "Ctrl+Alt+9", ""},
     CommandInfo{"panel.chunks", "&Panels", QT_TRANSLATE_NOOP("Commands", "&Chunks"), "Ctrl+8", ""},
     CommandInfo{"panel.runs", "&Panels", QT_TRANSLATE_NOOP("Commands", "R&uns"), "Ctrl+9", ""},
 

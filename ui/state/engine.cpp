@@ -27,6 +27,8 @@ Level levelOf(JobKind kind) {
       return kIdle;
     case JobKind::kNeedle:
     case JobKind::kSweep:
+    case JobKind::kSuite:
+    case JobKind::kLongBench:
       return kBackground;
     default:
       return kLong;

@@ -27,12 +27,14 @@ enum class JobKind : std::uint8_t {
   kCompare,
   kNeedle,
   kSweep,
+  kSuite,
+  kLongBench,
   kLayer,    // what-if of the layer in view
   kRow,      // the selected row
   kPicture,  // what the matrix draws
   kRefine,   // exact figures and the other layers, while nothing else waits
 };
-inline constexpr std::size_t kJobKinds = 11;
+inline constexpr std::size_t kJobKinds = 13;
 
 class Engine;
 

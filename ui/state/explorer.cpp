@@ -59,7 +59,7 @@ void Explorer::cancel() {
     return any;
   };
   if (!cancelAll({JobKind::kLoadModel, JobKind::kLoadDocument, JobKind::kPrefill, JobKind::kCompare})) {
-    cancelAll({JobKind::kNeedle, JobKind::kSweep});
+    cancelAll({JobKind::kNeedle, JobKind::kSweep, JobKind::kSuite, JobKind::kLongBench});
   }
 }
 

@@ -224,7 +224,7 @@ void ExperimentFrame::addRow(const QString& caption, QWidget* control, const QSt
                             style()->pixelMetric(QStyle::PM_ScrollBarExtent) + 2);
 }
 
-void ExperimentFrame::addMethods() {
+void ExperimentFrame::addMethods(bool haystack) {
   auto* view = new QListView(this);
   view->setObjectName(QStringLiteral("methods"));
   view->setAccessibleName(tr("Methods"));
@@ -241,6 +241,7 @@ void ExperimentFrame::addMethods() {
   m_form->addRow(label);
   m_form->addRow(view);
 
+  if (!haystack) return;
   m_haystackChoice = new QComboBox(this);
   m_haystackChoice->addItem(tr("Generated prose"));
   m_haystackChoice->addItem(tr("File…"));

@@ -35,10 +35,10 @@ class ExperimentFrame : public QWidget {
 
   // A row of the settings; caption with its mnemonic, unit and default in the tip.
   void addRow(const QString& caption, QWidget* control, const QString& name, const QString& tip);
-  void addMethods();                  // the list of methods, and after it the haystack
-  void addTool(QWidget* tool);        // above the results
-  void setContent(QWidget* content);  // the results; what Copy takes a picture of
-  void addBelow(QWidget* widget);     // under the results
+  void addMethods(bool haystack = true);  // the list of methods, and after it the haystack
+  void addTool(QWidget* tool);            // above the results
+  void setContent(QWidget* content);      // the results; what Copy takes a picture of
+  void addBelow(QWidget* widget);         // under the results
   void setPlan(const QString& problem, const QString& plan, bool goesOn);  // what Start would do, or why it cannot
 
   [[nodiscard]] MethodList* methods() const noexcept { return m_methods; }

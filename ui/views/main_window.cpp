@@ -25,8 +25,11 @@
 #include "ui/models/format.h"
 #include "ui/models/layer_model.h"
 #include "ui/state/commands.h"
+#include "ui/state/longbench_test.h"
 #include "ui/state/needle_test.h"
+#include "ui/state/suite_test.h"
 #include "ui/state/sweep_run.h"
+#include "ui/views/benchmark_panels.h"
 #include "ui/views/chunk_panel.h"
 #include "ui/views/experiment_frame.h"
 #include "ui/views/importance_panel.h"
@@ -45,7 +48,7 @@ namespace dhsa {
 namespace {
 
 // Layouts saved by another arrangement of docks are not restored.
-constexpr int kLayoutVersion = 2;
+constexpr int kLayoutVersion = 3;
 constexpr QSize kFrame(16, 48);  // at most, around a window
 // A model that takes more than this is loaded only once a person has seen how much.
 constexpr qint64 kAskAboveBytes = qint64{1} << 30;
@@ -70,7 +73,9 @@ MainWindow::MainWindow(const StartOptions& options, QWidget* parent)
       m_explorer(new Explorer(this)),
       m_messages(new MessageBar(this)),
       m_needle(new NeedleTest(m_explorer)),
-      m_sweep(new SweepRun(m_explorer)) {
+      m_sweep(new SweepRun(m_explorer)),
+      m_suite(new SuiteTest(m_explorer)),
+      m_longBench(new LongBenchTest(m_explorer)) {
   setObjectName(QStringLiteral("mainWindow"));
   setAcceptDrops(true);
   setDockOptions(AnimatedDocks | AllowNestedDocks | AllowTabbedDocks);
@@ -145,10 +150,14 @@ void MainWindow::makeExperiments() {
   auto* needle = new NeedlePanel(m_needle);
   auto* sweep = new SweepPanel(m_sweep);
   addPanel("needle", tr("Needle test"), needle);
+  auto* suite = new SuitePanel(m_suite);
+  auto* longBench = new LongBenchPanel(m_longBench);
   addPanel("sweeps", tr("Sweeps"), sweep);
+  addPanel("ruler", tr("RULER"), suite);
+  addPanel("longbench", tr("LongBench"), longBench);
   connect(needle, &NeedlePanel::statusText, this, [this](const QString& text) { m_cell->setText(text); });
   connect(sweep, &SweepPanel::statusText, this, [this](const QString& text) { m_cell->setText(text); });
-  for (ExperimentFrame* frame : {needle->frame(), sweep->frame()})
+  for (ExperimentFrame* frame : {needle->frame(), sweep->frame(), suite->frame(), longBench->frame()})
     connect(frame, &ExperimentFrame::question, m_messages,
             [this](const QString& sentence, const QString& action, const std::function<void()>& act) {
               m_messages->ask(sentence, {action, act});
@@ -160,6 +169,15 @@ void MainWindow::makeExperiments() {
     }
     m_text->textView()->scrollToToken(needleToken);
   });
+  for (SampleOpener* opener : {m_suite->opener(), m_longBench->opener()})
+    connect(opener, &SampleOpener::opened, this, [this](qint64 token, const QString& evidence) {
+      for (const char* id : {"matrix", "text"}) {
+        m_docks.at(id)->show();
+        m_docks.at(id)->raise();
+      }
+      m_text->find(evidence);
+      if (token >= 0) m_text->textView()->scrollToToken(token);
+    });
 }
 
 void MainWindow::restoreDefaultLayout() {
@@ -178,6 +196,8 @@ void MainWindow::restoreDefaultLayout() {
   tabifyDockWidget(at("importance"), at("runs"));
   tabifyDockWidget(at("matrix"), at("needle"));
   tabifyDockWidget(at("needle"), at("sweeps"));
+  tabifyDockWidget(at("sweeps"), at("ruler"));
+  tabifyDockWidget(at("ruler"), at("longbench"));
   for (auto& [id, dock] : m_docks) dock->show();
   for (const char* front : {"text", "matrix", "importance"}) at(front)->raise();
   const int width = std::max(this->width(), 900);
@@ -414,6 +434,7 @@ QList<QPair<Experiment*, QString>> MainWindow::unsavedResults() const {
   QList<QPair<Experiment*, QString>> unsaved;
   if (!m_needle->isSaved()) unsaved << qMakePair(m_needle, tr("the needle test"));
   if (!m_sweep->isSaved()) unsaved << qMakePair(m_sweep, tr("the sweep"));
+  if (!m_suite->isSaved()) unsaved << qMakePair(m_suite, tr("RULER"));
   return unsaved;
 }
 

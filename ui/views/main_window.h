@@ -21,9 +21,11 @@ class Experiment;
 class ImportancePanel;
 class MatrixPanel;
 class MessageBar;
+class LongBenchTest;
 class NeedleTest;
 class ParametersPanel;
 class RunsPanel;
+class SuiteTest;
 class SweepRun;
 class TextPanel;
 
@@ -45,6 +47,8 @@ class MainWindow : public QMainWindow {
   [[nodiscard]] Explorer* explorer() const noexcept { return m_explorer; }
   [[nodiscard]] MessageBar* messageBar() const noexcept { return m_messages; }
   [[nodiscard]] NeedleTest* needleTest() const noexcept { return m_needle; }
+  [[nodiscard]] SuiteTest* suiteTest() const noexcept { return m_suite; }
+  [[nodiscard]] LongBenchTest* longBenchTest() const noexcept { return m_longBench; }
   [[nodiscard]] SweepRun* sweep() const noexcept { return m_sweep; }
   [[nodiscard]] QAction* action(const char* id) const;
   [[nodiscard]] QDockWidget* dock(const QString& name) const;
@@ -107,6 +111,8 @@ class MainWindow : public QMainWindow {
   MessageBar* m_messages;
   NeedleTest* m_needle;
   SweepRun* m_sweep;
+  SuiteTest* m_suite;
+  LongBenchTest* m_longBench;
   TextPanel* m_text = nullptr;
   MatrixPanel* m_matrix = nullptr;
   ImportancePanel* m_importance = nullptr;

@@ -192,7 +192,8 @@ void MainWindow::updateActions() {
   Engine* engine = m_explorer->engine();
   const bool busy = engine->isBusy(JobKind::kPrefill) || engine->isBusy(JobKind::kCompare) ||
                     engine->isBusy(JobKind::kLoadModel) || engine->isBusy(JobKind::kLoadDocument) ||
-                    engine->isBusy(JobKind::kNeedle) || engine->isBusy(JobKind::kSweep);
+                    engine->isBusy(JobKind::kNeedle) || engine->isBusy(JobKind::kSweep) ||
+                    engine->isBusy(JobKind::kSuite) || engine->isBusy(JobKind::kLongBench);
   action("run.cancel")->setEnabled(busy);
   action("run.compare")->setEnabled(m_explorer->history()->current() != nullptr);
   action("run.pin")->setEnabled(m_explorer->history()->current() != nullptr);

@@ -187,6 +187,12 @@ void TextPanel::openFind() {
   m_needle->selectAll();
 }
 
+void TextPanel::find(const QString& text) {
+  m_findBar->setVisible(!text.isEmpty());
+  m_needle->setText(text);
+  if (text.isEmpty()) m_text->clearFind();
+}
+
 void TextPanel::findNext() { find(false, false); }
 void TextPanel::findPrevious() { find(true, false); }
 

@@ -24,6 +24,7 @@ class TextPanel : public QWidget {
 
  public Q_SLOTS:
   void openFind();
+  void find(const QString& text);  // its first place; the keyboard stays where it is. Empty: ends the search
   void findNext();
   void findPrevious();
 

@@ -59,7 +59,7 @@ TEST(LongBenchPrompt, LongOnesKeepBothEndsOrTheLast) {
 }
 
 TEST(LongBenchPrompt, TheChatTurnStandsAroundWhatTheScriptWraps) {
-  const ChatTurn turn{106, 107};
+  const TurnMarkers turn{106, 107};
   const auto ids = [&](const char* task, bool chat) {
     LongBenchSettings settings;
     settings.chat = chat;
