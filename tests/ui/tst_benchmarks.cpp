@@ -1,0 +1,213 @@
+// RULER's tasks and LongBench in the window: results opened, sorted, sifted, run, and a sample opened as the document.
+#include <QComboBox>
+#include <QDockWidget>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPushButton>
+#include <QSignalSpy>
+#include <QTableView>
+#include <QTest>
+#include <nlohmann/json.hpp>
+
+#include "core/base/resources.h"
+#include "core/files/atomic_write.h"
+#include "tests/ui/window_under_test.h"
+#include "ui/models/method_list.h"
+#include "ui/models/score_models.h"
+#include "ui/views/benchmark_panels.h"
+
+using namespace dhsa;
+
+namespace {
+
+constexpr int kTimeout = 120000;
+
+MethodChoice choice(const std::string& name) {
+  return {name,
+          named_parameters(
+              name, {},
+              {{"budget", std::int64_t{96}}, {"sink-tokens", std::int64_t{4}}, {"local-tokens", std::int64_t{16}}})};
+}
+
+// Dense is right twice, the window once.
+SuiteResults suiteResults(const Tokenizer& tokenizer) {
+  SuiteResults results;
+  results.settings.suite = Suite::kQuestions;
+  results.settings.questions = 2;
+  results.settings.lengths = {512};
+  results.model = "demo";
+  results.methods = {choice("dense"), choice("window-sinks")};
+  const std::vector<const SuiteTask*> tasks = tasks_of(results.settings);
+  for (const SuiteTask* task : tasks) {
+    const SuitePrompt prompt = make_suite_prompt(results.settings, *task, 512, 0, tokenizer);
+    SuiteCell cell{task, 512, 1, static_cast<double>(prompt.encoding.ids.size()), {}, std::vector<SuiteScore>(2)};
+    for (const SuitePrompt::Place& place : prompt.places) {
+      cell.questions.push_back(place.asked);
+      cell.scores[0].answers.push_back({place.answer, 1, -0.1});
+      cell.scores[1].answers.push_back({place.answer, 1, -0.1});
+    }
+    cell.scores[1].answers[1] = {" 111111", 0, -7};
+    results.cells.push_back(std::move(cell));
+  }
+  results.cells[1].scores[1].answers[0] = {" 222222", 0, -7};
+  return results;
+}
+
+}  // namespace
+
+class TestBenchmarks : public QObject {
+  Q_OBJECT
+
+ private:
+  std::unique_ptr<WindowUnderTest> m_window;
+
+  [[nodiscard]] Explorer* explorer() const { return m_window->explorer(); }
+  [[nodiscard]] SuiteTest* suite() const { return m_window->window()->suiteTest(); }
+  [[nodiscard]] QWidget* panel(const char* name) const { return m_window->child<QWidget>(name); }
+  template <class Widget>
+  static Widget* in(QWidget* panel, const char* name) {
+    auto* found = panel->findChild<Widget*>(QString::fromLatin1(name));
+    if (found == nullptr) qFatal("no widget %s", name);
+    return found;
+  }
+  static QString cell(QTableView* table, int row, int column) {
+    return table->model()->index(row, column).data().toString();
+  }
+  [[nodiscard]] QString openSuite() const {
+    const QString path = m_window->filePath(QStringLiteral("suite.json"));
+    const SuiteResults results = suiteResults(*explorer()->session()->model()->tokenizer);
+    write_file(path.toStdString(), nlohmann::json(results).dump());
+    return path;
+  }
+
+ private Q_SLOTS:
+  void initTestCase() {
+    m_window = std::make_unique<WindowUnderTest>(200);
+    QVERIFY(m_window->startAndSettle());
+  }
+  void cleanupTestCase() { m_window.reset(); }
+
+  void aFileShowsItsScoresAndSamples() {
+    m_window->window()->dock(QStringLiteral("ruler"))->raise();
+    QVERIFY(suite()->open(openSuite()));
+    QWidget* suitePanel = panel("suitePanel");
+    auto* lines = in<QTableView>(suitePanel, "scoreLines");
+    auto* samples = in<QTableView>(suitePanel, "scoreSamples");
+    QCOMPARE(lines->model()->rowCount(), 2);
+    QCOMPARE(cell(lines, 0, ScoreLineModel::kTask), QStringLiteral("throughout"));
+    QCOMPARE(cell(lines, 0, ScoreLineModel::kFirstMethod), QStringLiteral("100.00"));
+    QCOMPARE(cell(lines, 0, ScoreLineModel::kFirstMethod + 1), QStringLiteral("50.00"));
+    QCOMPARE(cell(lines, 1, ScoreLineModel::kFirstMethod + 1), QStringLiteral("0.00"));
+    QCOMPARE(samples->model()->rowCount(), 2);
+
+    // By score, the lowest first.
+    lines->sortByColumn(ScoreLineModel::kFirstMethod + 1, Qt::AscendingOrder);
+    QCOMPARE(cell(lines, 0, ScoreLineModel::kTask), QStringLiteral("from_the_cache"));
+    lines->sortByColumn(-1, Qt::AscendingOrder);
+    lines->selectRow(0);
+
+    // Dense right, sparse wrong: the second question alone.
+    in<QComboBox>(suitePanel, "scoreFilter")->setCurrentIndex(1);
+    QCOMPARE(samples->model()->rowCount(), 1);
+    QCOMPARE(cell(samples, 0, SampleModel::kNumber), QStringLiteral("2"));
+    QCOMPARE(cell(samples, 0, SampleModel::kSaid), QStringLiteral("111111"));
+    QVERIFY(in<QLabel>(suitePanel, "scoreDetails")->text().contains(QStringLiteral("111111")));
+  }
+
+  void enterOpensTheSampleWhereItsAnswerStands() {
+    QWidget* suitePanel = panel("suitePanel");
+    QVERIFY(suite()->open(openSuite()));
+    in<QTableView>(suitePanel, "scoreLines")->selectRow(0);
+    in<QComboBox>(suitePanel, "scoreFilter")->setCurrentIndex(1);
+    auto* samples = in<QTableView>(suitePanel, "scoreSamples");
+    samples->selectRow(0);
+    QSignalSpy opened(suite()->opener(), &SampleOpener::opened);
+    QTest::keyClick(samples, Qt::Key_Return);
+    QVERIFY(opened.wait(kTimeout));
+
+    const auto document = explorer()->session()->document();
+    const SuiteResults& results = suite()->results();
+    const SuitePrompt prompt =
+        make_suite_prompt(results.settings, *results.cells[0].task, 512, 0, *explorer()->session()->model()->tokenizer);
+    QCOMPARE(document->source.toStdString(), prompt.text);
+    QCOMPARE(explorer()->parameters()->values().method, Method::kWindowSinks);
+    QCOMPARE(explorer()->parameters()->values().budget, std::int64_t{96});
+    QCOMPARE(explorer()->parameters()->values().instruction_tokens, std::int64_t{0});
+    QCOMPARE(explorer()->view()->row(), prompt.places[1].answer_at);
+    // The needle is selected, and the value is found in the text.
+    const QString value = QString::fromStdString(prompt.places[1].asked.references[0]);
+    QCOMPARE(opened.at(0).at(1).toString(), value);
+    QString selected;
+    for (auto token = explorer()->view()->keysBegin(); token < explorer()->view()->keysEnd(); ++token) {
+      selected += document->tokenText(token);
+    }
+    QVERIFY2(selected.contains(value), qPrintable(selected));
+    QCOMPARE(m_window->child<QLineEdit>("findText")->text(), value);
+  }
+
+  void startRunsWhatTheSettingsSay() {
+    QWidget* suitePanel = panel("suitePanel");
+    auto* shown = qobject_cast<SuitePanel*>(suitePanel);
+    SuiteSettings settings;
+    settings.suite = Suite::kQuestions;
+    settings.tasks = "throughout";
+    settings.questions = 2;
+    settings.lengths = {300};
+    shown->setSettings(settings);
+    shown->frame()->methods()->setGiven({choice("dense"), choice("window-sinks")});
+    QCOMPARE(shown->settings(), settings);
+    QVERIFY(in<QPushButton>(suitePanel, "start")->isEnabled());
+    in<QLineEdit>(suitePanel, "suite-tasks")->setText(QStringLiteral("helmet"));
+    QVERIFY(!in<QPushButton>(suitePanel, "start")->isEnabled());
+    QVERIFY(in<QLabel>(suitePanel, "plan")->text().contains(QStringLiteral("helmet")));
+    in<QLineEdit>(suitePanel, "suite-tasks")->setText(QStringLiteral("throughout"));
+    in<QPushButton>(suitePanel, "start")->click();
+    QVERIFY(QTest::qWaitFor([&] { return suite()->isFinished() && !suite()->isRunning(); }, kTimeout));
+    QCOMPARE(suite()->results().cells.size(), std::size_t{1});
+    in<QComboBox>(suitePanel, "scoreFilter")->setCurrentIndex(0);
+    QCOMPARE(in<QTableView>(suitePanel, "scoreSamples")->model()->rowCount(), 2);
+    QVERIFY(!suite()->isSaved());
+    QVERIFY(suite()->save(m_window->filePath(QStringLiteral("run.json"))));
+  }
+
+  void aFolderOfLongBenchIsReadAndItsSampleOpened() {
+    const LongBenchData data = read_longbench(resource_path("longbench"), {}, {"trec"}, false, 0);
+    LongBenchSettings settings = longbench_preset("official");
+    settings.chat = false;
+    LongBenchResults results = begin_longbench(settings, data, {choice("dense"), choice("window-sinks")});
+    const std::filesystem::path folder = m_window->filePath(QStringLiteral("lb")).toStdString();
+    begin_longbench_folder(folder, results);
+    const LongBenchRow& row = data.sets[0].rows[0];
+    for (const std::size_t method : {std::size_t{0}, std::size_t{1}}) {
+      LongBenchSample said{method == 0 ? row.answers[0] : "nothing of the kind", method == 0 ? 1.0 : 0.0, 100, 100, 1};
+      results.tasks[0].samples[method].push_back(said);
+      append_longbench_prediction(folder, results, 0, method, row);
+    }
+    write_longbench_tables(folder, results);
+
+    LongBenchTest* test = m_window->window()->longBenchTest();
+    m_window->window()->dock(QStringLiteral("longbench"))->raise();
+    QVERIFY(test->open(QString::fromStdString((folder / "results.json").string())));
+    QWidget* benchPanel = panel("longBenchPanel");
+    auto* lines = in<QTableView>(benchPanel, "scoreLines");
+    auto* samples = in<QTableView>(benchPanel, "scoreSamples");
+    QCOMPARE(cell(lines, 0, ScoreLineModel::kTask), QStringLiteral("trec"));
+    QCOMPARE(cell(lines, 0, ScoreLineModel::kFirstMethod), QStringLiteral("100.00"));
+    QCOMPARE(cell(lines, 1, ScoreLineModel::kTask), QStringLiteral("Few-shot learning"));
+    in<QComboBox>(benchPanel, "scoreFilter")->setCurrentIndex(1);
+    QCOMPARE(samples->model()->rowCount(), 1);
+    QCOMPARE(cell(samples, 0, SampleModel::kAnswers), QString::fromStdString(row.answers[0]));
+    samples->selectRow(0);
+    QSignalSpy opened(test->opener(), &SampleOpener::opened);
+    QTest::keyClick(samples, Qt::Key_Return);
+    QVERIFY(opened.wait(kTimeout));
+    const LongBenchPrompt prompt =
+        make_longbench_prompt(settings, data.sets[0], row, *explorer()->session()->model()->tokenizer, std::nullopt);
+    QCOMPARE(explorer()->session()->document()->source.toStdString(), prompt.text);
+    QCOMPARE(explorer()->parameters()->values().instruction_tokens, prompt.instruction_tokens);
+    QCOMPARE(opened.at(0).at(1).toString(), QString::fromStdString(row.answers[0]));
+  }
+};
+
+QTEST_MAIN(TestBenchmarks)
+#include "tst_benchmarks.moc"
