@@ -256,7 +256,7 @@ const OptionTable<AblationSettings>& ablation_options() {
           {{.key = "metrics-rows",
             .label = "Row step",
             .group = kGroup,
-            .help = "Measure masks on every N-th row",
+            .help = "Measure masks on one row in N, drawn at random",
             .minimum = 1,
             .maximum = 1e6},
            &S::metrics_rows},

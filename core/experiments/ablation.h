@@ -54,7 +54,7 @@ struct AblationText {
 
 struct AblationSettings {
   std::int64_t tokens = 8192;                // of a text
-  std::int64_t metrics_rows = kMetricsRows;  // every n-th row
+  std::int64_t metrics_rows = kMetricsRows;  // one row in n
   std::int64_t logit_positions = 2048;       // 0: no prefill of its own
   std::uint64_t seed = 1;                    // of needle documents
 };

@@ -86,7 +86,7 @@ const OptionTable<SweepSettings>& sweep_options() {
           {{.key = "metrics-rows",
             .label = "Row step",
             .group = kGroup,
-            .help = "Measure masks on every N-th row; 0 no mask metrics",
+            .help = "Measure masks on one row in N, drawn at random; 0 no mask metrics",
             .maximum = 1e6},
            &S::metrics_rows},
           {{.key = "logit-positions",

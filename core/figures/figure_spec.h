@@ -66,7 +66,7 @@ struct FigureSpec {
   std::int64_t key_end = 0;
   std::int64_t skip_keys = 0;  // leave out the first n keys: sinks outshine everything
   std::string reducer = "max";
-  std::int64_t metrics_rows = 1;  // measure on every n-th row
+  std::int64_t metrics_rows = 1;  // measure on one row in n
 
   std::string map = "auto";
   std::string scale = "auto";

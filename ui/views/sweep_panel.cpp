@@ -114,7 +114,7 @@ void SweepPanel::makeSettings() {
   m_frame->addRow(tr("Repea&ts"), m_repeats, QStringLiteral("repeats"),
                   tr("Prefills of each method on each text; the median time counts. Default: 3 for cost, 1 else."));
   m_frame->addRow(tr("&Measure"), m_measured, QStringLiteral("measured"),
-                  tr("Quality: retained mass, overlap and output error on every 7th row, and logits at up to 1024 "
+                  tr("Quality: retained mass, overlap and output error on one row in 7, and logits at up to 1024 "
                      "positions. Cost only leaves these out and is much faster."));
   m_frame->addMethods();
   m_frame->addRow(tr("Seed"), m_seed, QStringLiteral("sweepSeed"), tr("Of the generated prose. Default: 1."));
