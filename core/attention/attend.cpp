@@ -98,7 +98,7 @@ class ThreadScratch {
     }
     return memory_.get();
   }
-  std::vector<cpu::Run> runs;
+  std::vector<cpu::KeyRange> ranges;
 
  private:
   std::unique_ptr<void, FreeAligned> memory_;
@@ -129,9 +129,9 @@ void attend_with(CpuKernel kernel, const HeadsView& q, const HeadsView& k, const
   const std::int64_t scratch_bytes = table.scratch_bytes(dim);
 
   const auto attend_one = [&](const Block& block, ThreadScratch& scratch) {
-    scratch.runs.clear();
+    scratch.ranges.clear();
     visit_visible(mask, mask.mask_head(block.head, q.heads), block, [&](std::int32_t begin, std::int32_t end) {
-      scratch.runs.push_back({begin, end});
+      scratch.ranges.push_back({begin, end});
     });
     const std::int64_t kv_head = block.head / (q.heads / k.heads);
     cpu::BlockTask task{};
@@ -153,8 +153,8 @@ void attend_with(CpuKernel kernel, const HeadsView& q, const HeadsView& k, const
     task.row_begin = block.row_begin;
     // A window as long as the text hides nothing.
     task.window = mask.window() < mask.rows() ? static_cast<std::int32_t>(mask.window()) : 0;
-    task.runs = scratch.runs.data();
-    task.run_count = static_cast<std::int32_t>(scratch.runs.size());
+    task.ranges = scratch.ranges.data();
+    task.range_count = static_cast<std::int32_t>(scratch.ranges.size());
     task.scale = rule.scale;
     task.softcap = rule.softcap;
     table.attend_block(task, scratch.reserve(scratch_bytes));

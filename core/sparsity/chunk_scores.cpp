@@ -15,14 +15,14 @@ constexpr float kUndefined = std::numeric_limits<float>::quiet_NaN();
 
 std::vector<float> buffer(std::int64_t n) { return std::vector<float>(static_cast<std::size_t>(n)); }
 
-// Sum of rows [begin, end) of heads [head_begin, head_end). Long runs are summed in float64, so that small terms are
+// Sum of rows [begin, end) of heads [head_begin, head_end). Long ranges are summed in float64, so that small terms are
 // not lost.
 void sum_rows(const HeadsView& view, std::int64_t head_begin, std::int64_t head_end, std::int64_t begin,
               std::int64_t end, float* row, float* sum) {
   const RowKernels& kernels = row_kernels();
-  constexpr std::int64_t kRun = 4096;
+  constexpr std::int64_t kLongRange = 4096;
   std::fill(sum, sum + view.dim, 0.0F);
-  if ((end - begin) * (head_end - head_begin) > kRun) {
+  if ((end - begin) * (head_end - head_begin) > kLongRange) {
     std::vector<double> total(static_cast<std::size_t>(view.dim), 0.0);
     for (std::int64_t h = head_begin; h < head_end; ++h) {
       for (std::int64_t i = begin; i < end; ++i) {

@@ -144,18 +144,19 @@ class DhsaPlanner : public Planner {
                                                                const CancelToken* cancel) const {
     const TokenRefinement refinement(q, k, layer, scores.heads, scored_rows());
     std::vector<std::vector<KeyRange>> lists(static_cast<std::size_t>(scores.heads * groups.sparse));
-    // Groups that one thread takes in order. Part of the method: of those before the first of a run, it hears only what
-    // the last says by itself.
-    constexpr std::int64_t kRun = 8;
-    const std::int64_t runs = (groups.sparse + kRun - 1) / kRun;
+    // Groups that one thread takes in order. Part of the method: of those before the first of a batch, it hears only
+    // what the last says by itself.
+    constexpr std::int64_t kBatch = 8;
+    const std::int64_t batches = (groups.sparse + kBatch - 1) / kBatch;
     parallel_for(
-        scores.heads * runs,
+        scores.heads * batches,
         [&](std::int64_t task) {
-          const std::int64_t head = task / runs;
-          const std::int64_t first = (runs - 1 - task % runs) * kRun;  // those that see most go first
-          TokenRefinement::Run run(refinement, head);
-          for (std::int64_t g = std::max<std::int64_t>(0, first - 1); g < std::min(groups.sparse, first + kRun); ++g) {
-            std::vector<KeyRange> ranges = thinned(groups, g, layer, scores, head, run);
+          const std::int64_t head = task / batches;
+          const std::int64_t first = (batches - 1 - task % batches) * kBatch;  // those that see most go first
+          TokenRefinement::Pass pass(refinement, head);
+          for (std::int64_t g = std::max<std::int64_t>(0, first - 1); g < std::min(groups.sparse, first + kBatch);
+               ++g) {
+            std::vector<KeyRange> ranges = thinned(groups, g, layer, scores, head, pass);
             if (g >= first) lists[static_cast<std::size_t>(head * groups.sparse + g)] = std::move(ranges);
           }
         },
@@ -165,7 +166,7 @@ class DhsaPlanner : public Planner {
 
   [[nodiscard]] std::vector<KeyRange> thinned(const QueryGroups& groups, std::int64_t g, const LayerInfo& layer,
                                               const ChunkScores& scores, std::int64_t head,
-                                              TokenRefinement::Run& run) const {
+                                              TokenRefinement::Pass& pass) const {
     const std::int64_t row_begin = groups.rows[static_cast<std::size_t>(g)];
     const std::int64_t row_end = groups.rows[static_cast<std::size_t>(g) + 1];
     const GroupReach reach = group_reach(row_begin, row_end, layer.window, parameters_.budget);
@@ -175,14 +176,14 @@ class DhsaPlanner : public Planner {
     std::vector<KeyRange> ranges = last ? std::vector<KeyRange>{range(reach.begin, reach.end)}
                                         : chunks(groups, g, layer, scores, head, parameters_.candidates);
     std::sort(ranges.begin(), ranges.end(), [](const KeyRange& a, const KeyRange& b) { return a.begin < b.begin; });
-    run.estimate(row_begin, row_end, ranges);
+    pass.estimate(row_begin, row_end, ranges);
     const auto [sink_end, local_begin] =
         always_kept(reach.begin, reach.end, row_end - row_begin, parameters_.sink_tokens, parameters_.local_tokens,
                     parameters_.budget);
     std::vector<KeyRange> kept;
     if (sink_end > reach.begin) kept.push_back(range(reach.begin, sink_end));
-    run.take_best(sink_end, local_begin, parameters_.budget - (sink_end - reach.begin) - (reach.end - local_begin),
-                  kept);
+    pass.take_best(sink_end, local_begin, parameters_.budget - (sink_end - reach.begin) - (reach.end - local_begin),
+                   kept);
     kept.push_back(range(local_begin, reach.end));
     return kept;
   }

@@ -130,16 +130,16 @@ class TokenTopKPlanner : public Planner {
     const std::int64_t per_mask = q.heads / heads;
     const AttentionRows attention(q, k, layer);
     const QueryGroups groups = query_groups(q.rows, parameters_.oracle_rows, parameters_.instruction_tokens);
-    // Rows are worked on in runs, so that keys are read once for many of them.
-    const std::int64_t run = std::max<std::int64_t>(1, 16 / parameters_.oracle_rows);
-    const std::int64_t runs = (groups.sparse + run - 1) / run;
+    // Rows are worked on in batches, so that keys are read once for many of them.
+    const std::int64_t batch = std::max<std::int64_t>(1, 16 / parameters_.oracle_rows);
+    const std::int64_t batches = (groups.sparse + batch - 1) / batch;
     std::vector<std::vector<KeyRange>> lists(static_cast<std::size_t>(heads * groups.sparse));
     parallel_for(
-        heads * runs,
+        heads * batches,
         [&](std::int64_t task) {
-          const std::int64_t m = task / runs;
-          const std::int64_t first_group = task % runs * run;
-          const std::int64_t last_group = std::min(groups.sparse, first_group + run);
+          const std::int64_t m = task / batches;
+          const std::int64_t first_group = task % batches * batch;
+          const std::int64_t last_group = std::min(groups.sparse, first_group + batch);
           const std::int64_t rows_begin = groups.rows[static_cast<std::size_t>(first_group)];
           const std::int64_t rows_end = groups.rows[static_cast<std::size_t>(last_group)];
           const std::int64_t key_begin = attention.first_visible(rows_begin);

@@ -20,14 +20,14 @@ TokenRefinement::TokenRefinement(const HeadsView& q, const HeadsView& k, const L
   for (std::int64_t h = 0; h < k.heads; ++h) keys_.push_back(PackedRows::of(k, h));
 }
 
-TokenRefinement::Run::Run(const TokenRefinement& owner, std::int64_t mask_head)
+TokenRefinement::Pass::Pass(const TokenRefinement& owner, std::int64_t mask_head)
     : owner_(owner),
       mask_head_(mask_head),
       estimates_(static_cast<std::size_t>(padded_columns(owner.q_.rows)), 0.0F),
       before_(estimates_.size(), 0.0F) {}
 
-void TokenRefinement::Run::estimate(std::int64_t row_begin, std::int64_t row_end,
-                                    std::span<const KeyRange> candidates) {
+void TokenRefinement::Pass::estimate(std::int64_t row_begin, std::int64_t row_end,
+                                     std::span<const KeyRange> candidates) {
   const RowKernels& kernels = row_kernels();
   const HeadsView& q = owner_.q_;
   for (const KeyRange& span : before_spans_) std::fill_n(before_.begin() + span.begin, span.size(), 0.0F);
@@ -87,7 +87,7 @@ void TokenRefinement::Run::estimate(std::int64_t row_begin, std::int64_t row_end
 }
 
 // One row's logits over the spans become its share of the estimates.
-void TokenRefinement::Run::add_softmax(std::int64_t row, float* z, std::int64_t width, float share) {
+void TokenRefinement::Pass::add_softmax(std::int64_t row, float* z, std::int64_t width, float share) {
   const RowKernels& kernels = row_kernels();
   const LayerInfo& layer = owner_.layer_;
   const std::int64_t see = layer.window > 0 ? std::max<std::int64_t>(0, row - layer.window + 1) : 0;
@@ -136,8 +136,8 @@ Bar nth_largest(std::vector<float>& values, std::int64_t n) {
 
 }  // namespace
 
-void TokenRefinement::Run::take_best(std::int64_t key_begin, std::int64_t key_end, std::int64_t keys,
-                                     std::vector<KeyRange>& ranges) const {
+void TokenRefinement::Pass::take_best(std::int64_t key_begin, std::int64_t key_end, std::int64_t keys,
+                                      std::vector<KeyRange>& ranges) const {
   const auto each = [&](const auto& visit) {
     for (const KeyRange& range : candidates_) {
       const std::int64_t end = std::min<std::int64_t>(range.end, key_end);

@@ -21,9 +21,9 @@ class TokenRefinement {
                   const ScoredRows& rows);
 
   // Estimates of one mask head, group after group.
-  class Run {
+  class Pass {
    public:
-    explicit Run(const TokenRefinement& owner, std::int64_t mask_head);
+    explicit Pass(const TokenRefinement& owner, std::int64_t mask_head);
     // Estimates how rows [row_begin, row_end) attend to the candidates (ascending, disjoint, up to row_end): the mean
     // over sampled rows and heads of their softmax over the candidates, widened to whole tiles of kTileColumns keys,
     // plus a quarter of what this gave for the group before.

@@ -7,7 +7,7 @@
 
 namespace dhsa::cpu {
 
-struct Run {
+struct KeyRange {
   std::int32_t begin;  // first key
   std::int32_t end;    // one past the last
 };
@@ -32,8 +32,8 @@ struct BlockTask {
   std::int32_t dim;
   std::int32_t row_begin;  // position of the block's first row
   std::int32_t window;     // 0: none
-  const Run* runs;         // ascending, disjoint, none beyond the last row
-  std::int32_t run_count;
+  const KeyRange* ranges;  // ascending, disjoint, none beyond the last row
+  std::int32_t range_count;
   float scale;
   float softcap;  // 0: none
 };

@@ -94,22 +94,22 @@ TEST(TokenRefinement, KeepsTheTokensThatSampledRowsAttendToMost) {
     layer.softcap = 5.0F;
     for (const std::int64_t step : {1, 5, 16}) {
       const TokenRefinement refinement(q, k, layer, 1, {step, 0});
-      TokenRefinement::Run run(refinement, 0);
+      TokenRefinement::Pass pass(refinement, 0);
       const std::vector<KeyRange> first = {{0, 32}, {64, 128}};
       const std::vector<KeyRange> second = {{16, 48}, {96, 192}};
-      run.estimate(96, 128, first);
+      pass.estimate(96, 128, first);
       const auto before = plain_estimate(q, k, layer, 96, 128, step, first);
       std::vector<KeyRange> kept;
-      run.take_best(0, 96, 20, kept);
+      pass.take_best(0, 96, 20, kept);
       EXPECT_EQ(kept, best_of(before, first, 0, 96, 20)) << "window " << window << ", every " << step;
-      run.estimate(128, 192, second);
+      pass.estimate(128, 192, second);
       auto now = plain_estimate(q, k, layer, 128, 192, step, second);
       for (std::size_t j = 0; j < now.size(); ++j) now[j] += 0.25 * before[j];
       kept.clear();
-      run.take_best(20, 128, 25, kept);
+      pass.take_best(20, 128, 25, kept);
       EXPECT_EQ(kept, best_of(now, second, 20, 128, 25)) << "window " << window << ", every " << step;
       kept.clear();
-      run.take_best(0, 128, 1000, kept);
+      pass.take_best(0, 128, 1000, kept);
       EXPECT_EQ(kept, (std::vector<KeyRange>{{16, 48}, {96, 128}}));
     }
   }
