@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
@@ -14,6 +15,18 @@ using Kind = OptionInfo::Kind;
 using When = ReadWhen<P>;
 
 constexpr double kMostTokens = 16777216;
+
+// In the order of Method.
+struct MethodName {
+  const char* name;
+  const char* label;
+};
+constexpr MethodName kMethods[] = {{"dense", "Dense"},
+                                   {"window-sinks", "Window + sinks"},
+                                   {"block-sparse", "Block sparse"},
+                                   {"vertical-slash", "Vertical-slash"},
+                                   {"token-topk", "Token top-k oracle"},
+                                   {"dhsa", "DHSA"}};
 
 bool dhsa(const P& p) { return p.method == Method::kDhsa; }
 bool threshold(const P& p) { return dhsa(p) && p.selection == Selection::kThreshold; }
@@ -344,45 +357,14 @@ std::vector<Option<P>> make_options() {
 }  // namespace
 
 std::vector<Method> all_methods() {
-  return {Method::kDense,         Method::kWindowSinks, Method::kBlockSparse,
-          Method::kVerticalSlash, Method::kTokenTopK,   Method::kDhsa};
+  std::vector<Method> methods;
+  for (std::size_t i = 0; i < std::size(kMethods); ++i) methods.push_back(static_cast<Method>(i));
+  return methods;
 }
 
-const char* name_of(Method method) noexcept {
-  switch (method) {
-    case Method::kDense:
-      return "dense";
-    case Method::kWindowSinks:
-      return "window-sinks";
-    case Method::kBlockSparse:
-      return "block-sparse";
-    case Method::kVerticalSlash:
-      return "vertical-slash";
-    case Method::kTokenTopK:
-      return "token-topk";
-    case Method::kDhsa:
-      return "dhsa";
-  }
-  return "";
-}
+const char* name_of(Method method) noexcept { return kMethods[static_cast<std::size_t>(method)].name; }
 
-const char* label_of(Method method) noexcept {
-  switch (method) {
-    case Method::kDense:
-      return "Dense";
-    case Method::kWindowSinks:
-      return "Window + sinks";
-    case Method::kBlockSparse:
-      return "Block sparse";
-    case Method::kVerticalSlash:
-      return "Vertical-slash";
-    case Method::kTokenTopK:
-      return "Token top-k oracle";
-    case Method::kDhsa:
-      return "DHSA";
-  }
-  return "";
-}
+const char* label_of(Method method) noexcept { return kMethods[static_cast<std::size_t>(method)].label; }
 
 const OptionTable<SparsityParameters>& parameter_table() {
   static const OptionTable<SparsityParameters> table("parameter", make_options());

@@ -10,6 +10,14 @@
 #include "core/sparsity/selection.h"
 
 namespace dhsa {
+
+// One for each method, in the planner's own file.
+std::unique_ptr<Planner> make_vertical_slash_planner(const SparsityParameters& parameters);
+std::unique_ptr<Planner> make_token_topk_planner(const SparsityParameters& parameters);
+std::unique_ptr<Planner> make_block_sparse_planner(const SparsityParameters& parameters);
+std::unique_ptr<Planner> make_dhsa_planner(const SparsityParameters& parameters, DocumentInfo document,
+                                           std::shared_ptr<const BoundaryPredictor> predictor);
+
 namespace {
 
 KeyRange range(std::int64_t begin, std::int64_t end) {
@@ -109,10 +117,6 @@ class Checked : public Planner {
 
 }  // namespace
 
-std::unique_ptr<Planner> make_window_planner(const SparsityParameters& parameters) {
-  return std::make_unique<WindowPlanner>(parameters);
-}
-
 std::unique_ptr<Planner> make_planner(const SparsityParameters& asked, DocumentInfo document,
                                       std::shared_ptr<const BoundaryPredictor> predictor) {
   check_parameters(asked);
@@ -122,7 +126,7 @@ std::unique_ptr<Planner> make_planner(const SparsityParameters& asked, DocumentI
     case Method::kDense:
       return std::make_unique<Checked>(std::make_unique<DensePlanner>());
     case Method::kWindowSinks:
-      return std::make_unique<Checked>(make_window_planner(parameters));
+      return std::make_unique<Checked>(std::make_unique<WindowPlanner>(parameters));
     case Method::kBlockSparse:
       planner = make_block_sparse_planner(parameters);
       break;

@@ -57,12 +57,4 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-// One factory per method; make_planner() picks.
-[[nodiscard]] std::unique_ptr<Planner> make_window_planner(const SparsityParameters& parameters);
-[[nodiscard]] std::unique_ptr<Planner> make_vertical_slash_planner(const SparsityParameters& parameters);
-[[nodiscard]] std::unique_ptr<Planner> make_token_topk_planner(const SparsityParameters& parameters);
-[[nodiscard]] std::unique_ptr<Planner> make_block_sparse_planner(const SparsityParameters& parameters);
-[[nodiscard]] std::unique_ptr<Planner> make_dhsa_planner(const SparsityParameters& parameters, DocumentInfo document,
-                                                         std::shared_ptr<const BoundaryPredictor> predictor);
-
 }  // namespace dhsa

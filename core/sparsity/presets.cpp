@@ -106,6 +106,7 @@ void switch_method(SparsityParameters& parameters, Method method) {
   for (auto preset = presets().begin(); own.method != method && preset != presets().end(); ++preset) {
     if (preset->parameters.method == method) own = preset->parameters;
   }
+  own.method = method;  // also without a preset
   adopt(parameters, own);
 }
 
