@@ -7,6 +7,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <set>
 
 #include "core/analysis/dense_weights_internal.h"
 #include "core/analysis/importance_internal.h"
@@ -161,6 +162,8 @@ class Pass {
   ReceivedMass received;
 };
 
+constexpr std::size_t kTailRows = 10;
+
 // Values of rows and heads, and the means, ratios and tails of them with their errors.
 class Figures {
  public:
@@ -194,14 +197,21 @@ class Figures {
     }
     return with_error(mean, influence);
   }
-  // Mean of the lowest 1 % of all rows' and heads' values, at least one.
+  // Mean of the lowest 1 % of all rows' and heads' values, at least one. No error is told where fewer than kTailRows of
+  // the rows drawn hold it: the worst may well lie between them.
   template <class Get>
   [[nodiscard]] Measured lowest_hundredth(const Get& get) const {
-    std::vector<std::pair<double, double>> lowest;  // value, weight
+    struct Entry {
+      double value;
+      double weight;
+      std::size_t row;
+      bool operator<(const Entry& other) const { return value < other.value; }
+    };
+    std::vector<Entry> lowest;
     double all = 0;
     for (std::int64_t head = 0; head < heads_; ++head) {
       for (std::size_t r = 0; r < sample_.rows.size(); ++r) {
-        lowest.emplace_back(get(at(head, r)), sample_.weight(r));
+        lowest.push_back({get(at(head, r)), sample_.weight(r), r});
         all += sample_.weight(r);
       }
     }
@@ -212,17 +222,21 @@ class Figures {
     double taken = 0;
     double sum = 0;
     double limit = 0;
+    std::set<std::size_t> rows;
     for (std::size_t i = 0; i < enough && taken < wanted; ++i) {
-      const double weight = std::min(lowest[i].second, wanted - taken);
-      limit = lowest[i].first;
+      const double weight = std::min(lowest[i].weight, wanted - taken);
+      limit = lowest[i].value;
+      rows.insert(lowest[i].row);
       sum += weight * limit;
       taken += weight;
     }
     Measured tail;
     tail.value = sum / taken;
-    return with_error(tail, by_row(0, heads_, [&](const RowValues& value) {
+    tail = with_error(tail, by_row(0, heads_, [&](const RowValues& value) {
                         return std::min(0.0, get(value) - limit) * all / wanted;
                       }));
+    if (tail.sampled() && rows.size() < kTailRows) tail.standard_error = std::numeric_limits<double>::quiet_NaN();
+    return tail;
   }
 
  private:
@@ -265,6 +279,13 @@ class Figures {
   const RowSample& sample_;
 };
 
+// Layers draw their rows independently of each other; all that looks at one layer draws the same. At least four, if
+// there are as many: from one no error can be told.
+RowSample rows_of(std::int64_t begin, std::int64_t end, std::int64_t step, const LayerInfo& layer) {
+  const std::int64_t most = std::max<std::int64_t>(1, (end - begin) / 4);
+  return draw_rows(begin, end, std::min(step, most), static_cast<std::uint64_t>(layer.index) + 1);
+}
+
 MaskMetrics figures_of(const std::vector<RowValues>& values, const KeyMask& mask, std::int64_t heads,
                        const RowSample& sample, const MetricOptions& options) {
   const Figures figures(values, heads, sample);
@@ -277,15 +298,14 @@ MaskMetrics figures_of(const std::vector<RowValues>& values, const KeyMask& mask
     own.set("retained_mass", figures.mean(head, head + 1, mass));
     if (options.output_error) own.set("output_error", figures.root_ratio(head, head + 1, error, norm));
   }
-  const auto worst = std::min_element(
-      metrics.heads.begin(), metrics.heads.end(),
-      [](const Values& one, const Values& other) { return one.value("retained_mass") < other.value("retained_mass"); });
+  std::vector<Measured> masses;
+  for (const Values& head : metrics.heads) masses.push_back(head.at("retained_mass"));
   Measured density;
   density.value = mask.density();
   density.weight = static_cast<double>(mask.causal_pairs()) / mask.heads();
   metrics.values.set("density", density);
   metrics.values.set("retained_mass", figures.mean(0, heads, mass));
-  metrics.values.set("worst_head_mass", worst->at("retained_mass"));
+  metrics.values.set("worst_head_mass", lowest_of(masses));
   metrics.values.set("worst_rows_mass", figures.lowest_hundredth(mass));
   if (options.oracle) {
     metrics.values.set("of_oracle", figures.ratio(mass, [](const RowValues& value) { return value.oracle_mass; }));
@@ -296,9 +316,6 @@ MaskMetrics figures_of(const std::vector<RowValues>& values, const KeyMask& mask
   if (options.output_error) metrics.values.set("output_error", figures.root_ratio(0, heads, error, norm));
   return metrics;
 }
-
-// Layers draw their rows independently of each other; all that looks at one layer draws the same.
-std::uint64_t seed_of(const LayerInfo& layer) { return static_cast<std::uint64_t>(layer.index) + 1; }
 
 }  // namespace
 
@@ -319,11 +336,11 @@ MaskMetrics measure_mask(const HeadsView& q, const HeadsView& k, const HeadsView
   if (options.importance && row_end - row_begin < q.rows) {
     throw Error(fmt::format("Layer {}: the importance of tokens is of all rows.", layer.index));
   }
-  const RowSample sample = draw_rows(row_begin, row_end, options.row_step, seed_of(layer));
+  const RowSample sample = rows_of(row_begin, row_end, options.row_step, layer);
   const Pass pass(q, k, v, mask, layer, options, sample, true);
   MaskMetrics metrics = figures_of(pass.values, mask, q.heads, sample, options);
   if (options.importance) {
-    metrics.importance = {pass.received.mean(q.heads, layer.window), retention_of(mask), options.row_step};
+    metrics.importance = {pass.received.mean(q.heads, layer.window), retention_of(mask), sample.step};
   }
   return metrics;
 }
@@ -338,9 +355,9 @@ TokenImportance token_importance(const HeadsView& q, const HeadsView& k, const K
   MetricOptions options;
   options.importance = true;
   options.cancel = cancel;
-  const RowSample sample = draw_rows(0, q.rows, row_step, seed_of(layer));
+  const RowSample sample = rows_of(0, q.rows, row_step, layer);
   const Pass pass(q, k, k, mask, layer, options, sample, false);
-  return {pass.received.mean(q.heads, layer.window), retention_of(mask), row_step};
+  return {pass.received.mean(q.heads, layer.window), retention_of(mask), sample.step};
 }
 
 MaskMetrics metrics_of_dense(std::int64_t heads) {

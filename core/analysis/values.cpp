@@ -71,6 +71,18 @@ void to_json(nlohmann::json& json, const Values& values) {
   json["standard_error"] = std::move(errors);
 }
 
+Measured lowest_of(std::span<const Measured> values) {
+  Measured lowest = *std::min_element(
+      values.begin(), values.end(), [](const Measured& one, const Measured& other) { return one.value < other.value; });
+  const double reach = lowest.value + 2 * lowest.standard_error;
+  for (const Measured& other : values) {
+    if (other.value - 2 * other.standard_error > reach) continue;
+    lowest.row_step = std::max(lowest.row_step, other.row_step);
+    if (other.standard_error > lowest.standard_error) lowest.standard_error = other.standard_error;
+  }
+  return lowest;
+}
+
 RowSample draw_rows(std::int64_t begin, std::int64_t end, std::int64_t step, std::uint64_t seed) {
   RowSample sample;
   sample.step = step;

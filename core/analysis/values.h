@@ -58,5 +58,8 @@ struct RowSample {
 // `residuals` [rows] are the rows' influences on it.
 [[nodiscard]] double standard_error(std::span<const double> residuals, const RowSample& sample);
 [[nodiscard]] Measured sampled_mean(std::span<const double> values, const RowSample& sample);
+// The lowest of them (not empty). Of sampled ones it lies a little too low, since noise takes part in the choice; its
+// error is the largest of those that could as well be the lowest.
+[[nodiscard]] Measured lowest_of(std::span<const Measured> values);
 
 }  // namespace dhsa

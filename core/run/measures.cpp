@@ -43,9 +43,9 @@ constexpr std::array kMeasures = {
     M{"retained_mass", "retained mass (mean)", "mass", "%", G::kMask, F::kShare, B::kHigher, O::kMean, true, false,
       "Dense attention mass on the kept keys, mean over rows and heads. Higher is better."},
     M{"worst_head_mass", "worst head", "head", "%", G::kMask, F::kShare, B::kHigher, O::kLowest, true, true,
-      "Retained mass of the head that retains least."},
+      "Retained mass of the head that retains least; a little low while sampled."},
     M{"worst_rows_mass", "worst 1 % of rows", "rows", "%", G::kMask, F::kShare, B::kHigher, O::kLowest, true, true,
-      "Retained mass of the worst hundredth of all rows and heads."},
+      "Retained mass of the worst hundredth of all rows and heads; uncertain while sampled."},
     M{"of_oracle", "of the oracle's", "oracle", "%", G::kMask, F::kShare, B::kHigher, O::kMean, true, true,
       "Retained mass as a share of what each row's own best keys, as many, would retain."},
     M{"iou", "overlap with the oracle (IoU)", "IoU", "%", G::kMask, F::kShare, B::kHigher, O::kMean, true, false,
@@ -124,9 +124,7 @@ Values combine(std::span<const Values> parts) {
       if (const Measured* value = part.find(measure.key)) values.push_back(*value);
     }
     if (values.empty() || values.size() < parts.size()) continue;
-    const auto by_value = [](const Measured& one, const Measured& other) { return one.value < other.value; };
-    Measured value =
-        measure.over == O::kLowest ? *std::min_element(values.begin(), values.end(), by_value) : mean_of(values);
+    Measured value = measure.over == O::kLowest ? lowest_of(values) : mean_of(values);
     value.row_step = 1;
     value.rows = values.front().rows;
     for (const Measured& part : values) {

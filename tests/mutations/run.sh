@@ -5,8 +5,24 @@
 #
 #   tests/mutations/run.sh [FOLDER [PATTERN]]   FOLDER keeps the copy and its build for the next time (default: a temporary
 #                                               one); only lines that match PATTERN
+#   tests/mutations/run.sh --check              only whether each line still changes its file
 set -euo pipefail
 source=$(cd "$(dirname "$0")/../.." && pwd)
+if [[ ${1:-} == --check ]]; then
+  cd "$source"
+  bad=0
+  while IFS= read -r line; do
+    [[ -z $line || $line == \#* ]] && continue
+    line=${line#* :: }
+    expression=${line#* :: }
+    expression=${expression#* :: }
+    if sed "$expression" "${line%% :: *}" | cmp -s - "${line%% :: *}"; then
+      echo "mutations: changes nothing: $line"
+      bad=1
+    fi
+  done <tests/mutations/list.txt
+  exit $bad
+fi
 folder=${1:-}
 pattern=${2:-}
 if [[ -z $folder ]]; then
