@@ -66,11 +66,11 @@ std::shared_ptr<const Plan> plan_layer(const WhatIfSources& sources, int layer, 
   };
   // The first layer gives boundaries; the first of each kind, local or global, gives masks.
   int giver = layer;
-  if (parameters.share_masks) {
+  if (parameters.share_masks && is_read(parameters, "share-masks")) {
     const auto kind = sources.local.at(static_cast<std::size_t>(layer));
     giver = static_cast<int>(std::find(sources.local.begin(), sources.local.end(), kind) - sources.local.begin());
   }
-  if (parameters.method == Method::kDhsa && parameters.share_boundaries && giver > 0) plan_first(0);
+  if (parameters.share_boundaries && is_read(parameters, "share-boundaries") && giver > 0) plan_first(0);
   if (giver < layer) plan_first(giver);
   return std::make_shared<const Plan>(planner->plan(wanted.q(), wanted.k(), wanted.layer(), cancel));
 }

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "core/base/error.h"
 #include "core/base/excerpt.h"
@@ -118,6 +119,16 @@ std::pair<std::string, std::string> assignment(const std::string& text, const st
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
+// Where the next "+parameter=" begins, or the end: a value may hold a "+", as 1e+5 and paths do.
+static std::size_t next_change(const std::string& name, std::size_t from) {
+  for (std::size_t plus = name.find('+', from); plus != std::string::npos; plus = name.find('+', plus + 1)) {
+    std::size_t at = plus + 1;
+    while (at < name.size() && (name[at] == '-' || std::islower(static_cast<unsigned char>(name[at])) != 0)) ++at;
+    if (at == name.size() || name[at] == '=' || name.find('=', from) > plus) return plus;
+  }
+  return name.size();
+}
+
 SparsityParameters named_parameters(const std::string& name, const SparsityParameters& base,
                                     const ParameterChanges& changes) {
   const std::string first = name.substr(0, name.find('+'));
@@ -139,8 +150,9 @@ SparsityParameters named_parameters(const std::string& name, const SparsityParam
   }
   for (const auto& [key, value] : changes) set_parameter(parameters, key, value);
   for (std::size_t plus = first.size(); plus < name.size();) {
-    const std::size_t end = std::min(name.find('+', plus + 1), name.size());
+    const std::size_t end = next_change(name, plus + 1);
     const auto [key, value] = assignment(name.substr(plus + 1, end - plus - 1), name);
+    if (key == "method") throw Error(fmt::format("{}: name the method first, as in {}+budget=512.", name, value));
     set_parameter(parameters, key, value);
     plus = end;
   }

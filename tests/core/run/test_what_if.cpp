@@ -58,6 +58,12 @@ TEST(WhatIf, NeedsOnlyTheLayersThatAreSharedFrom) {
   EXPECT_THROW(static_cast<void>(plan_layer(sources, 1, parameters, nullptr)), Error);
   parameters.method = Method::kBlockSparse;  // has no boundaries to share
   EXPECT_NO_THROW(static_cast<void>(plan_layer(sources, 1, parameters, nullptr)));
+  parameters.method = Method::kWindowSinks;  // nor a mask that depends on keys
+  EXPECT_NO_THROW(static_cast<void>(plan_layer(sources, 2, parameters, nullptr)));
+  parameters = small(Method::kDhsa);
+  parameters.share_boundaries = true;
+  parameters.boundaries = BoundarySource::kFixed;  // the same everywhere
+  EXPECT_NO_THROW(static_cast<void>(plan_layer(sources, 2, parameters, nullptr)));
 }
 
 TEST(WhatIf, AKeptLayerAndOneThatPassesAreMeasuredAlike) {

@@ -170,8 +170,11 @@ TEST(Parameters, ANameStandsForAPresetElseForAMethodWithTheValuesOfItsPreset) {
   EXPECT_EQ(named("best", {{"budget", std::string("256")}}).budget, 256);
   EXPECT_EQ(named("best+budget=512+sink-tokens=8", {{"budget", std::int64_t{256}}}).budget, 512);
   EXPECT_EQ(named("best+budget=512+sink-tokens=8").sink_tokens, 8);
+  const SparsityParameters path = named_parameters("dhsa+predictor=/a+b/c+d.safetensors+budget=7");
+  EXPECT_EQ(path.predictor, "/a+b/c+d.safetensors");
+  EXPECT_EQ(path.budget, 7);
   for (const char* wrong : {"nobody", "", "+budget=5", "best+budget", "best+", "best+=5", "best+colour=red",
-                            "best+budget=many", "best++budget=5"}) {
+                            "best+budget=many", "best++budget=5", "dhsa+method=window-sinks"}) {
     EXPECT_NE(fault_of([&] { static_cast<void>(named_parameters(wrong)); }), "") << wrong;
   }
 }
