@@ -44,7 +44,7 @@ std::string all_of_input() {
 
 void ModelOptionsText::add_to(CLI::App& app, bool with_folder) {
   if (with_folder) {
-    app.add_option("--model", folder, "Folder of a Gemma 2 model in the Hugging Face layout [default: the demo model]")
+    app.add_option("--model", folder, "Folder of a Gemma 2 model in the Hugging Face layout, or its GGUF file [default: the demo model]")
         ->type_name("DIR")
         ->group("Model");
   }

@@ -1,4 +1,4 @@
-// dhsa info: what a model folder holds, and the memory a prefill would take.
+// dhsa info: what a model folder or GGUF file holds, and the memory a prefill would take.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -7,6 +7,7 @@
 
 #include "app/cli/common.h"
 #include "app/cli/table.h"
+#include "core/files/gguf.h"
 #include "core/files/safetensors.h"
 #include "core/model/folder.h"
 #include "core/run/open_model.h"
@@ -50,7 +51,7 @@ int info(const InfoOptions& options) {
   nlohmann::json list = nlohmann::json::array();
   Table names({"tensor", "type", "shape", "bytes", "file"}, {0, 1, 2, 4});
   for (const std::string& name : tensors.names()) {
-    const SafetensorsFile& file = tensors.file_of(name);
+    const TensorFile& file = tensors.file_of(name);
     const TensorInfo& tensor = file.info(name);
     const auto size = static_cast<std::int64_t>(tensor.end - tensor.begin);
     Shard& shard = shards[file.path().filename().string()];
@@ -69,7 +70,8 @@ int info(const InfoOptions& options) {
 
   std::string tokenizer = "tokenizer.model is missing: texts cannot be read with this model";
   nlohmann::json pieces = nullptr;
-  if (std::filesystem::exists(folder / "tokenizer.model") || std::filesystem::exists(folder / "tokenizer.json")) {
+  if (is_gguf(folder) || std::filesystem::exists(folder / "tokenizer.model") ||
+      std::filesystem::exists(folder / "tokenizer.json")) {
     const std::shared_ptr<const Tokenizer> loaded = Tokenizer::of_model(folder, config.vocab_size);
     check_vocabulary(config, *loaded);
     tokenizer = fmt::format("SentencePiece, {} pieces, begins a text with {} ({})", count(loaded->size()),
@@ -155,7 +157,7 @@ int info(const InfoOptions& options) {
 void add_info(CLI::App& app, Action& action) {
   auto options = std::make_shared<InfoOptions>();
   CLI::App* command = app.add_subcommand("info", "Say what a model folder holds and what memory it needs");
-  command->add_option("DIR", options->model.folder, "Model folder [default: the demo model]")
+  command->add_option("DIR", options->model.folder, "Model folder or GGUF file [default: the demo model]")
       ->type_name("")
       ->group("Model");
   command->add_flag("--tensors", options->tensors, "List every tensor")->group("Model");

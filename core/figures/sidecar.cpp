@@ -108,7 +108,7 @@ void describe_sources(FigureOrigin& origin, const std::filesystem::path& model_f
   // The command names the folder; here, what identifies it wherever it lies.
   const auto folder = model_folder.filename().empty() ? model_folder.parent_path() : model_folder;
   origin.model_facts["folder"] = folder.filename().string();
-  origin.model_facts["tokenizer_sha256"] = sha256(read_file(tokenizer_file(model_folder)));
+  origin.model_facts["tokenizer_sha256"] = sha256(tokenizer_bytes(model_folder));
   origin.document_facts = document_json(document);
   origin.document_facts["name"] = name;
   origin.document_facts["sha256"] = sha256_of_text;

@@ -1,14 +1,9 @@
 #include "core/files/safetensors.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <limits>
@@ -20,7 +15,7 @@
 
 #include "core/base/error.h"
 #include "core/files/atomic_write.h"
-#include "core/files/lfs_pointer.h"
+#include "core/files/gguf.h"
 #include "core/files/strict_json.h"
 
 namespace dhsa {
@@ -127,12 +122,6 @@ T load(std::span<const std::byte> bytes, std::size_t i) {
 }
 
 }  // namespace
-
-std::int64_t TensorInfo::elements() const {
-  std::int64_t product = 1;
-  for (const std::int64_t extent : shape) product *= extent;
-  return product;
-}
 
 void parse_safetensors_header(std::span<const std::byte> head, std::uint64_t file_size, const std::string& where,
                               std::map<std::string, TensorInfo>& tensors, std::map<std::string, std::string>& metadata,
@@ -243,53 +232,10 @@ std::map<std::string, std::string> parse_safetensors_index(const std::string& te
 }
 
 std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const fs::path& path) {
-  const auto fault = [&](const char* doing) {
-    return Error(fmt::format("{}: cannot be {}: {}; check the name and whether you may read it.", path.string(), doing,
-                             std::generic_category().message(errno)));
-  };
-  // Not to wait for the other end if somebody names a pipe.
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor < 0) throw fault("opened");
-  struct Closer {
-    int descriptor;
-    ~Closer() { ::close(descriptor); }
-  } const closer{descriptor};
-  struct stat found {};
-  if (::fstat(descriptor, &found) != 0) throw fault("read");
-  if (!S_ISREG(found.st_mode)) throw Error(fmt::format("{}: is not a file.", path.string()));
-  const auto size = static_cast<std::uint64_t>(found.st_size);
-
-  const std::shared_ptr<SafetensorsFile> file(new SafetensorsFile);
-  file->path_ = path;
-  if (size > 0) {
-    void* map = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    if (map == MAP_FAILED) throw fault("mapped");
-    file->map_ = map;
-    file->map_bytes_ = size;
-  }
-  refuse_lfs_pointer({static_cast<const char*>(file->map_), std::min<std::size_t>(file->map_bytes_, 64)}, path);
-  const std::span head(static_cast<const std::byte*>(file->map_), file->map_bytes_);
-  std::uint64_t data_at = 0;
-  parse_safetensors_header(head, size, path.string(), file->tensors_, file->metadata_, data_at);
-  file->data_at_ = data_at;
+  const std::shared_ptr<SafetensorsFile> file(new SafetensorsFile(path));
+  const std::span<const std::byte> all = file->file_.bytes();
+  parse_safetensors_header(all, all.size(), path.string(), file->tensors_, file->metadata_, file->data_at_);
   return file;
-}
-
-SafetensorsFile::~SafetensorsFile() {
-  if (map_ != nullptr) ::munmap(map_, map_bytes_);
-}
-
-const TensorInfo& SafetensorsFile::info(const std::string& name) const {
-  const auto found = tensors_.find(name);
-  if (found == tensors_.end()) {
-    throw Error(fmt::format("{}: has no tensor {}.", path_.string(), brief_name(name)));
-  }
-  return found->second;
-}
-
-std::span<const std::byte> SafetensorsFile::bytes(const std::string& name) const {
-  const TensorInfo& tensor = info(name);
-  return {static_cast<const std::byte*>(map_) + data_at_ + tensor.begin, tensor.end - tensor.begin};
 }
 
 std::vector<float> SafetensorsFile::floats(const std::string& name) const {
@@ -367,13 +313,13 @@ std::vector<fs::path> whole_set(const fs::path& folder, std::string& missing) {
 
 }  // namespace
 
-void TensorFolder::add(const std::shared_ptr<const SafetensorsFile>& file) {
+void TensorFolder::add(const std::shared_ptr<const TensorFile>& file) {
   for (const auto& tensor : file->tensors()) where_.emplace(tensor.first, file);
 }
 
 void TensorFolder::add_by_index(const fs::path& index) {
   std::error_code failed;
-  std::map<std::string, std::shared_ptr<const SafetensorsFile>> shards;
+  std::map<std::string, std::shared_ptr<const TensorFile>> shards;
   for (const auto& [name, shard] : parse_safetensors_index(read_file(index, kMostIndex), index.string())) {
     auto& file = shards[shard];
     if (!file) {
@@ -393,11 +339,15 @@ void TensorFolder::add_by_index(const fs::path& index) {
 
 TensorFolder TensorFolder::open(const fs::path& folder) {
   std::error_code failed;
+  TensorFolder tensors;
+  tensors.folder_ = folder;
+  if (is_gguf(folder)) {
+    tensors.add(GgufFile::open(folder));
+    return tensors;
+  }
   if (!fs::is_directory(folder, failed)) {
     throw Error(fmt::format("{}: is not a folder that can be read; give the folder of a model.", folder.string()));
   }
-  TensorFolder tensors;
-  tensors.folder_ = folder;
   const fs::path index = folder / "model.safetensors.index.json";
   const fs::path single = folder / "model.safetensors";
   if (fs::exists(single, failed)) {
@@ -435,7 +385,7 @@ std::vector<std::string> TensorFolder::names() const {
   return names;
 }
 
-const SafetensorsFile& TensorFolder::file_of(const std::string& name) const {
+const TensorFile& TensorFolder::file_of(const std::string& name) const {
   const auto found = where_.find(name);
   if (found == where_.end()) {
     throw Error(fmt::format("{}: the model has no tensor {}.", folder_.string(), brief_name(name)));

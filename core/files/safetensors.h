@@ -9,42 +9,22 @@
 #include <string>
 #include <vector>
 
+#include "core/files/tensor_file.h"
+
 namespace dhsa {
 
-struct TensorInfo {
-  std::string dtype;  // "F32", "BF16", "F16", "I32", ... as the file says
-  std::vector<std::int64_t> shape;
-  std::uint64_t begin = 0;  // byte range inside the data buffer
-  std::uint64_t end = 0;
-  [[nodiscard]] std::int64_t elements() const;
-};
-
-// One mapped file. Data may be unaligned: copy out or use unaligned loads.
-class SafetensorsFile {
+class SafetensorsFile final : public TensorFile {
  public:
   // Enforces every rule of the format and refuses duplicate names. Throws Error naming file and fault.
   [[nodiscard]] static std::shared_ptr<const SafetensorsFile> open(const std::filesystem::path& path);
-  ~SafetensorsFile();
-  SafetensorsFile(const SafetensorsFile&) = delete;
-  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
 
-  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-  [[nodiscard]] const std::map<std::string, TensorInfo>& tensors() const noexcept { return tensors_; }
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const noexcept { return metadata_; }
-  [[nodiscard]] bool contains(const std::string& name) const { return tensors_.contains(name); }
-  [[nodiscard]] const TensorInfo& info(const std::string& name) const;            // throws Error if absent
-  [[nodiscard]] std::span<const std::byte> bytes(const std::string& name) const;  // mapped
   [[nodiscard]] std::vector<float> floats(const std::string& name) const;         // F32, BF16, F16 widened
   [[nodiscard]] std::vector<std::int32_t> int32s(const std::string& name) const;  // I32, I64 (range-checked)
 
  private:
-  SafetensorsFile() = default;
-  std::filesystem::path path_;
-  std::map<std::string, TensorInfo> tensors_;
+  explicit SafetensorsFile(const std::filesystem::path& path) : TensorFile(path) {}
   std::map<std::string, std::string> metadata_;
-  void* map_ = nullptr;
-  std::size_t map_bytes_ = 0;
-  std::size_t data_at_ = 0;
 };
 
 // Header checks on bytes already in memory; what open() uses and the fuzzer drives. `file_size` is the whole file's.
@@ -55,22 +35,22 @@ void parse_safetensors_header(std::span<const std::byte> head, std::uint64_t fil
 [[nodiscard]] std::map<std::string, std::string> parse_safetensors_index(const std::string& text,
                                                                          const std::string& where);
 
-// A model folder's tensors, wherever they lie: model.safetensors if present, else the shards that the index names, else
-// a whole set of shards by their names.
+// A model's tensors, wherever they lie: in a folder in model.safetensors if present, else in the shards that the index
+// names, else in a whole set of shards by their names; or in a GGUF file, under the names it has there.
 class TensorFolder {
  public:
-  [[nodiscard]] static TensorFolder open(const std::filesystem::path& folder);
+  [[nodiscard]] static TensorFolder open(const std::filesystem::path& folder_or_gguf);
   [[nodiscard]] std::vector<std::string> names() const;
   [[nodiscard]] bool contains(const std::string& name) const { return where_.contains(name); }
-  [[nodiscard]] const SafetensorsFile& file_of(const std::string& name) const;  // throws Error if absent
+  [[nodiscard]] const TensorFile& file_of(const std::string& name) const;  // throws Error if absent
   [[nodiscard]] const TensorInfo& info(const std::string& name) const { return file_of(name).info(name); }
 
  private:
-  void add(const std::shared_ptr<const SafetensorsFile>& file);
+  void add(const std::shared_ptr<const TensorFile>& file);
   void add_by_index(const std::filesystem::path& index);
 
   std::filesystem::path folder_;
-  std::map<std::string, std::shared_ptr<const SafetensorsFile>> where_;
+  std::map<std::string, std::shared_ptr<const TensorFile>> where_;
 };
 
 struct TensorToWrite {

@@ -5,7 +5,9 @@
 #include <cstring>
 
 #include "core/base/error.h"
+#include "core/files/gguf.h"
 #include "core/model/checkpoint_internal.h"
+#include "core/model/gguf_model_internal.h"
 
 namespace dhsa {
 namespace {
@@ -65,7 +67,7 @@ std::int64_t Checkpoint::Wanted::elements() const {
 }
 
 Checkpoint::Checkpoint(const std::filesystem::path& folder, const Gemma2Config& config)
-    : folder_(folder), files_(TensorFolder::open(folder)), wanted_(all_tensors(config)) {
+    : folder_(folder), gguf_(is_gguf(folder)), files_(TensorFolder::open(folder)), wanted_(all_tensors(config)) {
   find_prefix();
   for (const Wanted& wanted : wanted_) check(wanted, config);
   choose_head(config);
@@ -85,6 +87,7 @@ void Checkpoint::find_prefix() {
 }
 
 std::string Checkpoint::full_name(const std::string& name) const {
+  if (gguf_) return gguf_tensor_name(name);
   if (name != kHead) return prefix_ + name;
   // The head stands beside the model and not in it.
   constexpr std::string_view kModel = "model.";
@@ -117,7 +120,7 @@ void Checkpoint::check(const Wanted& wanted, const Gemma2Config& config) const {
   }
   const TensorInfo& info = files_.info(name);
   const std::string file = files_.file_of(name).path().string();
-  if (info.dtype != "F32" && info.dtype != "BF16" && info.dtype != "F16") {
+  if (info.dtype != "F32" && info.dtype != "BF16" && info.dtype != "F16" && info.dtype != "Q8_0") {
     throw Error(
         fmt::format("Tensor {} in {} has type {}; weights must be F32, "
                     "BF16 or F16, not quantised.",
@@ -126,12 +129,12 @@ void Checkpoint::check(const Wanted& wanted, const Gemma2Config& config) const {
   if (wanted.name == kEmbedding && info.shape.size() == 2 && info.shape[0] != config.vocab_size) {
     throw Error(
         fmt::format("The embedding {} in {} has {} rows but "
-                    "config.json says vocab_size {}: model and "
-                    "configuration do not belong together.",
+                    "its configuration says vocab_size {}: the two "
+                    "do not belong together.",
                     name, file, info.shape[0], config.vocab_size));
   }
   if (info.shape != wanted.shape) {
-    throw Error(fmt::format("Tensor {} in {} has shape [{}] but config.json asks for [{}].", name, file,
+    throw Error(fmt::format("Tensor {} in {} has shape [{}] but the model's configuration asks for [{}].", name, file,
                             fmt::join(info.shape, ", "), fmt::join(wanted.shape, ", ")));
   }
 }

@@ -1,4 +1,4 @@
-// The tensors of a model's folder, found and checked before any is loaded.
+// The tensors of a model's folder or GGUF file, found and checked before any is loaded.
 #pragma once
 
 #include <cstdint>
@@ -19,19 +19,18 @@ class Checkpoint {
     [[nodiscard]] std::int64_t elements() const;
   };
 
-  // Throws Error where a tensor is missing, of another shape or of a type that
-  // is not read.
-  Checkpoint(const std::filesystem::path& folder, const Gemma2Config& config);
+  // Throws Error where a tensor is missing, of another shape or of a type that is not read.
+  Checkpoint(const std::filesystem::path& folder_or_gguf, const Gemma2Config& config);
 
   [[nodiscard]] const std::vector<Wanted>& wanted() const { return wanted_; }
-  [[nodiscard]] const SafetensorsFile& file_of(const std::string& name) const {
-    return files_.file_of(full_name(name));
-  }
+  [[nodiscard]] const TensorFile& file_of(const std::string& name) const { return files_.file_of(full_name(name)); }
   [[nodiscard]] const TensorInfo& info(const std::string& name) const { return files_.info(full_name(name)); }
   [[nodiscard]] std::string full_name(const std::string& name) const;
   // The output layer is a matrix of its own, "lm_head.weight", last among
   // wanted().
   [[nodiscard]] bool own_head() const { return own_head_; }
+  // Stored norm weights are around 1, and not around 0.
+  [[nodiscard]] bool norms_around_one() const { return gguf_; }
   [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
 
  private:
@@ -41,6 +40,7 @@ class Checkpoint {
   [[nodiscard]] bool head_is_embedding() const;
 
   std::filesystem::path folder_;
+  bool gguf_ = false;
   TensorFolder files_;
   std::string prefix_ = "model.";
   std::vector<Wanted> wanted_;

@@ -3,13 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "core/base/error.h"
 #include "core/files/atomic_write.h"
+#include "core/files/gguf.h"
+#include "core/files/lfs_pointer.h"
 #include "core/files/strict_json.h"
 #include "core/model/checkpoint_internal.h"
+#include "core/model/gguf_model_internal.h"
 #include "core/text/chat.h"
 #include "core/text/sentencepiece_internal.h"
 #include "core/text/tokenizer_config.h"
@@ -26,6 +30,14 @@ constexpr std::size_t kMostTokenizer = std::size_t{64} << 20U;
 bool there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
+}
+
+std::string read_begin(const fs::path& path) {
+  std::string begin(64, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(begin.data(), static_cast<std::streamsize>(begin.size()));
+  begin.resize(static_cast<std::size_t>(file.gcount()));
+  return begin;
 }
 
 bool holds_weights(const fs::path& folder) {
@@ -75,7 +87,7 @@ void refuse_other_kinds(const fs::path& folder) {
                     "as safetensors.",
                     folder.string(), *pickle));
   }
-  if (const auto other = file_ending(folder, {".h5", ".msgpack", ".gguf", ".npz", ".onnx"})) {
+  if (const auto other = file_ending(folder, {".h5", ".msgpack", ".npz", ".onnx"})) {
     throw Error(
         fmt::format("{}: holds its weights as {}, which is not read; "
                     "take the model as safetensors.",
@@ -115,11 +127,25 @@ fs::path snapshot_of(const fs::path& cache) {
                   cache.string(), snapshots.size()));
 }
 
+// The GGUF file of a folder that holds one.
+std::optional<fs::path> only_gguf(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    if (is_gguf(entry.path())) files.push_back(entry.path());
+  }
+  if (files.empty()) return std::nullopt;
+  if (files.size() == 1) return files.front();
+  throw Error(fmt::format("{}: holds {} GGUF files; give one of them.", folder.string(), files.size()));
+}
+
 // The id of a piece that the tokenizer's configuration does not give.
 std::optional<std::int64_t> find_piece(const fs::path& folder, const std::string& name) {
-  if (!there(folder / "tokenizer.model")) return std::nullopt;
+  const bool gguf = is_gguf(folder);
+  if (!gguf && !there(folder / "tokenizer.model")) return std::nullopt;
   try {
-    const auto pieces = parse_sentencepiece_file(read_file(folder / "tokenizer.model", kMostTokenizer)).pieces;
+    const auto pieces = gguf ? gguf_pieces(*GgufFile::open(folder))
+                             : parse_sentencepiece_file(read_file(folder / "tokenizer.model", kMostTokenizer)).pieces;
     const auto found =
         std::find_if(pieces.begin(), pieces.end(), [&](const auto& piece) { return piece.text == name; });
     if (found != pieces.end()) return found - pieces.begin();
@@ -139,20 +165,22 @@ std::optional<std::int64_t> id_of(const fs::path& folder, const TokenizerConfig&
 
 fs::path model_folder(const fs::path& path) {
   std::error_code ignored;
+  if (is_gguf(path)) return path;
   if (!fs::is_directory(path, ignored)) {
-    throw Error(there(path) ? fmt::format("{}: is not a folder; give the folder of a Gemma 2 model.", path.string())
-                            : fmt::format("{}: is not a folder, for there is nothing of that "
-                                          "name; give the folder of a "
-                                          "Gemma 2 model.",
-                                          path.string()));
+    if (fs::is_regular_file(path, ignored)) refuse_lfs_pointer(read_begin(path), path);
+    throw Error(fmt::format("{}: is not a folder{}; give the folder of a Gemma 2 model, or its GGUF file.",
+                            path.string(), there(path) ? "" : ", for there is nothing of that name"));
   }
   const fs::path folder = !there(path / "config.json") && there(path / "snapshots") ? snapshot_of(path) : path;
-  if (!holds_weights(folder)) refuse_other_kinds(folder);
+  if (holds_weights(folder)) return folder;
+  if (const auto gguf = only_gguf(folder)) return *gguf;
+  refuse_other_kinds(folder);
   return folder;
 }
 
 Gemma2Config read_model_config(const fs::path& folder) {
-  Gemma2Config config = read_config(folder / "config.json");
+  const bool gguf = is_gguf(folder);
+  Gemma2Config config = gguf ? gguf_config(*GgufFile::open(folder)) : read_config(folder / "config.json");
   if (const fs::path generation = folder / "generation_config.json"; there(generation)) {
     add_generation_config(read_file(generation, kMostJson), generation.string(), config);
   }
@@ -167,7 +195,7 @@ Gemma2Config read_model_config(const fs::path& folder) {
 bool is_instruction_tuned(const fs::path& folder) { return speaks_in_turns(read_tokenizer_config(folder)); }
 
 std::vector<std::string> weight_notes(const fs::path& folder) {
-  return Checkpoint(folder, read_config(folder / "config.json")).notes();
+  return Checkpoint(folder, read_model_config(folder)).notes();
 }
 
 }  // namespace dhsa

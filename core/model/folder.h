@@ -1,5 +1,5 @@
-// What people point at as a model: a folder in the Hugging Face layout, or one
-// in its download cache.
+// What people point at as a model: a folder in the Hugging Face layout, one in its download cache, or a GGUF file. A
+// "folder" below may be such a file.
 #pragma once
 
 #include <filesystem>
@@ -10,16 +10,14 @@
 
 namespace dhsa {
 
-// The folder that holds a model's files: `path`, or the snapshot in it if it is
-// one of the cache's folders
-// ("models--google--gemma-2-2b"). Throws Error with what to do where the model
-// is of a kind that is not read: an adapter without its base, weights as
-// pickles, a file in place of a folder.
+// The folder that holds a model's files: `path`, or the snapshot in it if it is one of the cache's folders
+// ("models--google--gemma-2-2b"), or the only GGUF file in it if it holds no other model; `path` itself if that is a
+// GGUF file. Throws Error with what to do where the model is of a kind that is not read: an adapter without its base,
+// weights as pickles, a file of another kind.
 [[nodiscard]] std::filesystem::path model_folder(const std::filesystem::path& path);
 
-// config.json of a model's folder. Its stop tokens are those of config.json, of
-// generation_config.json, and the tokenizer's own end tokens, <end_of_turn>
-// among them.
+// config.json of a model's folder. Its stop tokens are those of config.json, of generation_config.json, and the
+// tokenizer's own end tokens, <end_of_turn> among them.
 [[nodiscard]] Gemma2Config read_model_config(const std::filesystem::path& folder);
 
 // Its chat template is Gemma's.

@@ -18,17 +18,25 @@
 #include "core/model/checkpoint_internal.h"
 #include "core/model/cpu/gemm.h"
 #include "core/model/cpu/ops_kernels.h"
+#include "core/model/folder.h"
 #include "core/model/on_cuda_internal.h"
 #include "core/model/weights_internal.h"
 
 namespace dhsa {
 namespace {
 
-constexpr std::int64_t kValuesPerJob = 1 << 20;
+constexpr std::int64_t kValuesPerJob = 1 << 20;  // whole blocks of every type
 
 StoredType stored_type(const std::string& dtype) {
   if (dtype == "F32") return StoredType::kF32;
+  if (dtype == "Q8_0") return StoredType::kQ8;
   return dtype == "BF16" ? StoredType::kBf16 : StoredType::kF16;
+}
+
+// Bytes in a file of so many values, whole blocks where the type has them.
+std::int64_t stored_bytes(StoredType type, std::int64_t values) {
+  if (type == StoredType::kQ8) return values / kQ8Values * kQ8Bytes;
+  return values * (type == StoredType::kF32 ? 4 : 2);
 }
 
 // The type a matrix is kept in; vectors (norms) are always float32. A bfloat16
@@ -154,6 +162,7 @@ class Loader {
   at::Tensor vector(const std::string& name) const {
     at::Tensor tensor = at::empty({folder_.info(name).shape[0]}, at::kFloat);
     copy(name, tensor.data_ptr(), false);
+    if (folder_.norms_around_one()) tensor.sub_(1);
     return placed(tensor);
   }
 
@@ -184,7 +193,7 @@ class Loader {
       const std::byte* at = folder_.file_of(name).bytes(folder_.full_name(name)).data();
       for (std::int64_t row = 0; row < info.shape[0]; ++row) {
         rows.push_back({at, type, &name});
-        at += info.shape[1] * (type == StoredType::kF32 ? 4 : 2);
+        at += stored_bytes(type, info.shape[1]);
       }
     }
     const std::int64_t k = folder_.info(names.front()).shape[1];
@@ -261,23 +270,23 @@ class Loader {
   }
 
   void copy(const std::string& name, void* to, bool to_bf16) const {
-    const SafetensorsFile& file = folder_.file_of(name);
+    const TensorFile& file = folder_.file_of(name);
     const TensorInfo& info = folder_.info(name);
     const std::span<const std::byte> from = file.bytes(folder_.full_name(name));
     fingerprint_.add(name, cancel_);
     const StoredType type = stored_type(info.dtype);
-    const std::int64_t from_size = type == StoredType::kF32 ? 4 : 2;
     const std::int64_t n = info.elements();
     std::atomic<bool> finite{true};
-    parallel_for((n + kValuesPerJob - 1) / kValuesPerJob,
-                 [&](std::int64_t job) {
-                   const std::int64_t begin = job * kValuesPerJob;
-                   if (!ops_kernels().convert(from.data() + begin * from_size, type, std::min(kValuesPerJob, n - begin),
-                                              static_cast<char*>(to) + begin * (to_bf16 ? 2 : 4), to_bf16)) {
-                     finite = false;
-                   }
-                 },
-                 cancel_);
+    parallel_for(
+        (n + kValuesPerJob - 1) / kValuesPerJob,
+        [&](std::int64_t job) {
+          const std::int64_t begin = job * kValuesPerJob;
+          if (!ops_kernels().convert(from.data() + stored_bytes(type, begin), type, std::min(kValuesPerJob, n - begin),
+                                     static_cast<char*>(to) + begin * (to_bf16 ? 2 : 4), to_bf16)) {
+            finite = false;
+          }
+        },
+        cancel_);
     if (!finite) refuse_values(name);
     release_pages(from);
   }
@@ -292,7 +301,7 @@ class Loader {
 }  // namespace
 
 std::int64_t weight_bytes(const std::filesystem::path& folder, const ModelOptions& options) {
-  return kept_bytes(Checkpoint(folder, read_config(folder / "config.json")), options);
+  return kept_bytes(Checkpoint(folder, read_model_config(folder)), options);
 }
 
 Weights load_weights(const std::filesystem::path& folder, const Gemma2Config& config, const ModelOptions& options,

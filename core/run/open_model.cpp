@@ -48,16 +48,13 @@ OpenModel open_model(const std::filesystem::path& folder, const OpenModelOptions
   const auto tell = [&](const char* what) {
     if (options.progress) options.progress(what);
   };
-  if (!std::filesystem::is_directory(folder)) {
-    throw Error(fmt::format("{} is not a folder; choose the folder of a Gemma 2 model.", folder.string()));
-  }
   OpenModel opened;
-  opened.folder = folder;
+  opened.folder = model_folder(folder);
   tell("loading the model");
-  const Gemma2Config config = read_model_config(folder);
-  opened.tokenizer = Tokenizer::of_model(folder, config.vocab_size);
+  const Gemma2Config config = read_model_config(opened.folder);
+  opened.tokenizer = Tokenizer::of_model(opened.folder, config.vocab_size);
   check_vocabulary(config, *opened.tokenizer);
-  opened.model = Gemma2::load(folder, options.model, options.cancel);
+  opened.model = Gemma2::load(opened.folder, options.model, options.cancel);
   if (options.warm_up) {
     tell("warming up");
     warm_up(*opened.model, options.cancel);
@@ -68,8 +65,8 @@ OpenModel open_model(const std::filesystem::path& folder, const OpenModelOptions
 void check_vocabulary(const Gemma2Config& config, const Tokenizer& tokenizer) {
   if (tokenizer.size() > config.vocab_size) {
     throw Error(
-        fmt::format("The tokenizer knows {} pieces but the model only {}: tokenizer.model and config.json do not "
-                    "belong together.",
+        fmt::format("The tokenizer knows {} pieces but the model only {}: tokenizer and weights do not belong "
+                    "together.",
                     tokenizer.size(), config.vocab_size));
   }
   if (tokenizer.bos() != config.bos_token) {

@@ -1,4 +1,5 @@
-// A model folder made ready: configuration, tokenizer and weights that belong together, and its boundary predictor.
+// A model's folder or GGUF file made ready: configuration, tokenizer and weights that belong together, and its boundary
+// predictor.
 #pragma once
 
 #include <filesystem>
@@ -13,7 +14,7 @@ namespace dhsa {
 class BoundaryPredictor;
 
 struct OpenModel {
-  std::filesystem::path folder;
+  std::filesystem::path folder;  // or its GGUF file
   std::shared_ptr<const Gemma2> model;
   std::shared_ptr<const Tokenizer> tokenizer;
 };

@@ -11,6 +11,8 @@
 
 namespace dhsa {
 
+class GgufFile;
+
 // libsentencepiece, in its module (or process). One model; may be called by several threads at once.
 class SentencePiece {
  public:
@@ -47,6 +49,9 @@ void append_piece(std::string& model, const SentencePieceFile::Piece& piece);
 // The pieces of a Hugging Face tokenizer.json of Gemma 2, such that SentencePiece makes the same ids of every text.
 // Throws std::invalid_argument with the reason where it would not.
 std::vector<SentencePieceFile::Piece> parse_tokenizer_json(std::string_view text);
+
+// The pieces of the tokenizer in a GGUF file, likewise; without the padding at the end. Throws std::invalid_argument.
+std::vector<SentencePieceFile::Piece> gguf_pieces(const GgufFile& file);
 
 // The pieces that the files beside a tokenizer put behind its own, up to a vocabulary of `vocabulary` tokens. Ids in
 // between that nobody names are pieces called "<8192>".

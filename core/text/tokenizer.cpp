@@ -10,6 +10,7 @@
 
 #include "core/base/parallel.h"
 #include "core/files/atomic_write.h"
+#include "core/files/gguf.h"
 #include "core/files/lfs_pointer.h"
 #include "core/text/document.h"
 #include "core/text/sentencepiece_internal.h"
@@ -330,21 +331,41 @@ class GemmaTokenizer final : public Tokenizer {
   std::unique_ptr<SentencePiece> library_;
 };
 
+std::string model_of_gguf(const fs::path& file) { return write_sentencepiece_file(gguf_pieces(*GgufFile::open(file))); }
+
 std::shared_ptr<const Tokenizer> load_with(const fs::path& file, const TokenizerConfig& config,
                                            std::int64_t vocabulary) {
-  const std::string bytes = read_file(file, kMostTokenizer);
+  const bool in_gguf = is_gguf(file);
+  const std::string bytes = in_gguf ? std::string() : read_file(file, kMostTokenizer);
   refuse_lfs_pointer(bytes, file);
   const std::size_t first = bytes.find_first_not_of(" \t\r\n");
   const bool is_json = first != std::string::npos && bytes[first] == '{';
   try {
-    std::string model = is_json ? write_sentencepiece_file(parse_tokenizer_json(bytes)) : bytes;
+    const std::string model = in_gguf   ? model_of_gguf(file)
+                              : is_json ? write_sentencepiece_file(parse_tokenizer_json(bytes))
+                                        : bytes;
     return std::make_shared<GemmaTokenizer>(model,
                                             added_pieces(config, parse_sentencepiece_file(model).pieces, vocabulary));
   } catch (const std::invalid_argument& refused) {
     throw Error(fmt::format("\"{}\" is not a usable {} ({}); {}.", file.string(),
-                            is_json ? "tokenizer of Gemma 2" : "SentencePiece model", refused.what(),
-                            is_json ? "put the model's tokenizer.model beside it" : "fetch tokenizer.model again"));
+                            in_gguf || is_json ? "tokenizer of Gemma 2" : "SentencePiece model", refused.what(),
+                            in_gguf   ? "convert the model again, or take it as a folder"
+                            : is_json ? "put the model's tokenizer.model beside it"
+                                      : "fetch tokenizer.model again"));
   }
+}
+
+// Where the tokenizer of a model lies.
+fs::path tokenizer_file(const fs::path& folder) {
+  if (is_gguf(folder)) return folder;
+  std::error_code ignored;
+  for (const char* name : {"tokenizer.model", "tokenizer.json"}) {
+    if (fs::exists(folder / name, ignored)) return folder / name;
+  }
+  throw Error(
+      fmt::format("{}: holds neither tokenizer.model nor tokenizer.json; copy one of them from where the model "
+                  "came from.",
+                  folder.string()));
 }
 
 }  // namespace
@@ -355,15 +376,8 @@ std::shared_ptr<const Tokenizer> Tokenizer::of_model(const fs::path& folder, std
   return load_with(tokenizer_file(folder), read_tokenizer_config(folder), vocabulary);
 }
 
-fs::path tokenizer_file(const fs::path& folder) {
-  std::error_code ignored;
-  for (const char* name : {"tokenizer.model", "tokenizer.json"}) {
-    if (fs::exists(folder / name, ignored)) return folder / name;
-  }
-  throw Error(
-      fmt::format("{}: holds neither tokenizer.model nor tokenizer.json; copy one of them from where the model "
-                  "came from.",
-                  folder.string()));
+std::string tokenizer_bytes(const fs::path& folder) {
+  return is_gguf(folder) ? model_of_gguf(folder) : read_file(tokenizer_file(folder));
 }
 
 std::vector<std::string> shown_pieces(const Tokenizer& tokenizer, std::span<const std::int32_t> ids) {

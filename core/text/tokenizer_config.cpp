@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "core/files/atomic_write.h"
+#include "core/files/gguf.h"
 #include "core/files/strict_json.h"
 #include "core/text/sentencepiece_internal.h"
 
@@ -47,6 +48,11 @@ std::string template_text(const json& value) {
 
 TokenizerConfig read_tokenizer_config(const fs::path& folder) {
   TokenizerConfig config;
+  if (is_gguf(folder)) {
+    // Its other tokens are among its pieces, its end tokens by their ids in its configuration.
+    config.chat_template = GgufFile::open(folder)->text("tokenizer.chat_template").value_or("");
+    return config;
+  }
   if (const json names = read_optional(folder / "added_tokens.json"); names.is_object()) {
     for (const auto& [text, id] : names.items()) {
       if (id.is_number_unsigned()) config.added[id.get<std::int64_t>()] = {text, true};

@@ -9,6 +9,8 @@
 #include "core/files/atomic_write.h"
 #include "core/files/safetensors.h"
 #include "tests/app/command.h"
+#include "tests/support/gguf.h"
+#include "tests/support/tokenizer_json.h"
 
 namespace dhsa::test {
 namespace {
@@ -176,6 +178,83 @@ TEST_F(ModelFolder, WhatIsNotReadSaysWhatToDo) {
   put_weights(packed);
   expect_refused("quantised");
   fs::remove_all(model_);
+  expect_refused("is not a folder");
+}
+
+TEST_F(ModelFolder, OtherVersionsAndExtraTensorsGiveTheSameAnswer) {
+  put_weights(base());
+  const std::vector<int> expected = answer();
+  // As transformers 5 writes it.
+  nlohmann::json config = config_of({{"dtype", "bfloat16"},
+                                     {"layer_types", {"sliding_attention", "full_attention"}},
+                                     {"rope_parameters", {{"rope_theta", 1e6}, {"rope_type", "default"}}},
+                                     {"use_bidirectional_attention", nullptr},
+                                     {"id2label", {{"0", "LABEL_0"}}}});
+  for (const char* gone : {"hidden_act", "rope_theta", "torch_dtype"}) config.erase(gone);
+  put("config.json", config);
+  EXPECT_EQ(answer(), expected);
+  expect_opens();
+  put("config.json", config_of());
+
+  Tensors more = base();
+  more["lm_head.weight"] = more.at("model.embed_tokens.weight");
+  more["model.layers.0.self_attn.rotary_emb.inv_freq"] = {{"F32", {2}, 0, 0}, std::vector<std::byte>(8)};
+  more["score.weight"] = {{"BF16", {2, 256}, 0, 0}, std::vector<std::byte>(1024)};
+  put_weights(more);
+  EXPECT_EQ(answer(), expected);
+
+  Tensors padded = base();
+  auto& [info, bytes] = padded["model.embed_tokens.weight"];
+  bytes.resize(bytes.size() + 64 * bytes.size() / 8192);
+  info.shape[0] += 64;
+  put_weights(padded);
+  expect_refused("vocab_size 8192");
+  put("config.json", config_of({{"vocab_size", 8256}}));
+  EXPECT_EQ(answer(), expected);
+  expect_opens();
+
+  put("config.json", config_of());
+  put_weights(base());
+  const auto pieces = parse_sentencepiece_file(read_file(kDemo / "tokenizer.model")).pieces;
+  fs::remove(model_ / "tokenizer.model");
+  put("tokenizer.json", tokenizer_json_of(pieces));
+  EXPECT_EQ(answer(), expected);
+  expect_opens();
+  put("tokenizer.json", {{"model", {{"type", "BPE"}, {"vocab", {{"<pad>", 0}}}, {"merges", nlohmann::json::array()}}}});
+  expect_refused("put the model's tokenizer.model beside it");
+}
+
+TEST_F(ModelFolder, DamagedWeightsAndScaledPositionsAreRefused) {
+  Tensors damaged = base();
+  auto& up = damaged["model.layers.1.mlp.up_proj.weight"].second;
+  up[1001] = std::byte{0x7f};
+  up[1000] = std::byte{0xc0};
+  put_weights(damaged);
+  expect_refused("model.layers.1.mlp.up_proj.weight");
+  put_weights(base());
+  put("config.json", config_of({{"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}}));
+  expect_refused("Gemma 2 scales no positions");
+}
+
+TEST_F(ModelFolder, AGgufFileIsOpenedLikeTheFolder) {
+  put_weights(base());
+  const std::vector<int> expected = answer();
+  const ModelCopy copy(kDemo, 2);
+  at_ = folder_.path("demo.gguf");
+  write_file(at_, copy.gguf("BF16").file());
+  EXPECT_EQ(answer(), expected);
+  expect_opens();
+  EXPECT_EQ(dhsa("generate - --max-new-tokens 3 --model '" + at_.string() + "'", text_).code, 0);
+  GgufWriter chat = copy.gguf("Q8_0");
+  chat.text("tokenizer.chat_template", "<start_of_turn>{{ content }}<end_of_turn>");
+  write_file(at_, chat.file());
+  EXPECT_EQ(answer().size(), 8U);
+  EXPECT_NE(out_.find("turn of the user"), std::string::npos) << out_;
+  GgufWriter other = copy.gguf("BF16");
+  other.tensor("blk.2.attn_q.weight", 12, {1, 256}, std::string(144, 'x'));
+  write_file(at_, other.file());
+  expect_refused("is of type Q4_K; take the model as GGUF in F32, F16, BF16 or Q8_0");
+  write_file(at_, "no model");
   expect_refused("is not a folder");
 }
 

@@ -19,6 +19,8 @@ constexpr std::array kCommands = {
     CommandInfo{
         "file.open-model", "&File", QT_TRANSLATE_NOOP("Commands", "Open &model folder…"), "Ctrl+Shift+O",
         QT_TRANSLATE_NOOP("Commands", "Load a Gemma 2 model from a Hugging Face folder; its memory is stated first.")},
+    CommandInfo{"file.open-gguf", "&File", QT_TRANSLATE_NOOP("Commands", "Open &GGUF model…"), "",
+                QT_TRANSLATE_NOOP("Commands", "Load a Gemma 2 model from one file, in F32, F16, BF16 or Q8_0.")},
     CommandInfo{"file.open-demo", "&File", QT_TRANSLATE_NOOP("Commands", "Open the &demo model"), "",
                 QT_TRANSLATE_NOOP("Commands", "Load the model that comes with the program.")},
     CommandInfo{"file.open-session", "&File", QT_TRANSLATE_NOOP("Commands", "Open s&ession…"), "Ctrl+Alt+O",

@@ -83,7 +83,7 @@ void Session::openDocument(const DocumentRequest& request) {
 
 void Session::inspectModel(const QString& folder) {
   m_engine->submit(JobKind::kInspectModel, [this, folder](const JobContext& job) {
-    const std::int64_t bytes = weight_bytes(folder.toStdString(), {});
+    const std::int64_t bytes = weight_bytes(model_folder(pathOf(folder)), {});
     const std::int64_t available = available_bytes();
     job.post([this, folder, bytes, available] { Q_EMIT modelInspected(folder, bytes, available); });
   });

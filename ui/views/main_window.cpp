@@ -389,7 +389,7 @@ void MainWindow::start() {
 
 void MainWindow::openPath(const QString& path) {
   const QFileInfo info(path);
-  if (info.isDir()) {
+  if (info.isDir() || info.suffix() == QLatin1String("gguf")) {
     openModelFolder(path);
   } else if (info.suffix() == sessionSuffix()) {
     openSession(path);

@@ -83,6 +83,7 @@ class MainWindow : public QMainWindow {
 
   void chooseText();
   void chooseModel();
+  void chooseGguf();
   void pasteText();
   void openSample();
   void openDemo();

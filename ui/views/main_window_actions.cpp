@@ -77,6 +77,7 @@ void MainWindow::makeActions() {
   connectAction("file.paste", &MainWindow::pasteText);
   connectAction("file.open-sample", &MainWindow::openSample);
   connectAction("file.open-model", &MainWindow::chooseModel);
+  connectAction("file.open-gguf", &MainWindow::chooseGguf);
   connectAction("file.open-demo", &MainWindow::openDemo);
   connectAction("file.open-session", &MainWindow::chooseSession);
   connectAction("file.save-session", &MainWindow::saveSessionNow);
@@ -211,6 +212,13 @@ void MainWindow::chooseModel() {
   const QString last = QSettings().value(QStringLiteral("recentModels")).toStringList().value(0);
   const QString folder = QFileDialog::getExistingDirectory(this, tr("Open model folder"), folderOf(last));
   if (!folder.isEmpty()) openModelFolder(folder);
+}
+
+void MainWindow::chooseGguf() {
+  const QString last = QSettings().value(QStringLiteral("recentModels")).toStringList().value(0);
+  const QString file = QFileDialog::getOpenFileName(this, tr("Open GGUF model"), folderOf(last),
+                                                    tr("GGUF models (*.gguf);;All files (*)"));
+  if (!file.isEmpty()) openModelFolder(file);
 }
 
 void MainWindow::pasteText() {

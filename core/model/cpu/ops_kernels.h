@@ -7,7 +7,11 @@
 
 namespace dhsa {
 
-enum class StoredType : std::uint8_t { kF32, kBf16, kF16 };
+// Types of weights in files. kQ8 is GGUF's Q8_0: blocks of kQ8Values values in kQ8Bytes bytes, a float16 scale and then
+// signed bytes.
+enum class StoredType : std::uint8_t { kF32, kBf16, kF16, kQ8 };
+inline constexpr std::int64_t kQ8Values = 32;
+inline constexpr std::int64_t kQ8Bytes = 34;
 
 struct OpsKernels {
   const char* name;
@@ -25,7 +29,8 @@ struct OpsKernels {
   void (*dot_rows)(const float* x, const void* weights, bool bf16, std::int64_t n, std::int64_t rows, float* out);
   // out += scale * row
   void (*accumulate)(float scale, const void* row, bool bf16, std::int64_t n, float* out);
-  // Copies n values, any alignment, into float32 or bfloat16. False if one of them is infinite or not a number.
+  // Copies n values (whole blocks), any alignment, into float32 or bfloat16. False if one of them is infinite or not a
+  // number.
   bool (*convert)(const void* from, StoredType type, std::int64_t n, void* to, bool to_bf16);
 };
 
