@@ -44,7 +44,8 @@ std::string all_of_input() {
 
 void ModelOptionsText::add_to(CLI::App& app, bool with_folder) {
   if (with_folder) {
-    app.add_option("--model", folder, "Folder of a Gemma 2 model in the Hugging Face layout, or its GGUF file [default: the demo model]")
+    app.add_option("--model", folder,
+                   "Folder of a Gemma 2 model in the Hugging Face layout, or its GGUF file [default: the demo model]")
         ->type_name("DIR")
         ->group("Model");
   }
@@ -248,22 +249,29 @@ void add_chat_option(CLI::App& app, std::string& chat) {
       ->group("Text");
 }
 
-Document load_document(const std::string& text, const OpenModel& loaded, bool allow_long, const std::string& chat,
+Document load_document(const std::string& text, const TextReader& reader, bool allow_long, const std::string& chat,
                        ProgressLine* progress) {
   DocumentOptions options;
-  options.context = loaded.model->config().context;
+  options.context = reader.context;
   options.allow_long = allow_long;
   options.chat = chat_mode(chat);
-  options.instruction_tuned = options.chat == ChatMode::kAuto && is_instruction_tuned(loaded.folder);
+  options.instruction_tuned = options.chat == ChatMode::kAuto && is_instruction_tuned(reader.folder);
   options.cancel = &interrupt();
   if (progress != nullptr) options.progress = [progress](double share) { progress->show("reading the text", share); };
   const std::filesystem::path path = text.empty() ? resource_path("documents/sample.txt") : std::filesystem::path(text);
   Document document = text == "-"
-                          ? make_document("standard input", all_of_input(), *loaded.tokenizer, options)
-                          : make_document(path.filename().string(), read_text(path), *loaded.tokenizer, options);
+                          ? make_document("standard input", all_of_input(), *reader.tokenizer, options)
+                          : make_document(path.filename().string(), read_text(path), *reader.tokenizer, options);
+  if (document.tokens() < document.whole_tokens) document.notes.emplace_back("--allow-long runs the text whole.");
+  return document;
+}
+
+Document load_document(const std::string& text, const OpenModel& loaded, bool allow_long, const std::string& chat,
+                       ProgressLine* progress) {
+  const TextReader reader = {loaded.folder, loaded.tokenizer, loaded.model->config().context};
+  Document document = load_document(text, reader, allow_long, chat, progress);
   // What was chosen in reading the model is said with what was done to the text.
   for (std::string& note : weight_notes(loaded.folder)) document.notes.push_back(std::move(note));
-  if (document.tokens() < document.whole_tokens) document.notes.emplace_back("--allow-long runs the text whole.");
   return document;
 }
 

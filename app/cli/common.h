@@ -133,6 +133,14 @@ class ParameterOptions {
 // TEXT: a file, "-" for standard input, empty for the sample document.
 [[nodiscard]] Document load_document(const std::string& text, const OpenModel& loaded, bool allow_long,
                                      const std::string& chat = "off", ProgressLine* progress = nullptr);
+// The same for a model of which only this is known.
+struct TextReader {
+  std::filesystem::path folder;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::int64_t context = 0;
+};
+[[nodiscard]] Document load_document(const std::string& text, const TextReader& reader, bool allow_long,
+                                     const std::string& chat, ProgressLine* progress);
 void add_text_options(CLI::App& app, std::string& text, bool& allow_long);
 void add_chat_option(CLI::App& app, std::string& chat);  // auto, on, off
 // The predictor of learned boundaries; null where no method needs one, or may do without and the model has none.

@@ -57,9 +57,9 @@ int generate(const GenerateOptions& options) {
   std::fflush(stdout);
   if (!options.output.quiet) {
     const double rate = run.answer_seconds > 0 ? static_cast<double>(run.answer.size()) / run.answer_seconds : 0;
-    fmt::print(stderr, "{} tokens read in {} under {}, {} written in {} ({:.1f} per second)\n",
+    fmt::print(stderr, "{} tokens read in {} under {}, {} written in {} ({:.1f} per second); {}\n",
                count(document.tokens()), seconds(run.seconds), run.name, run.answer.size(), seconds(run.answer_seconds),
-               rate);
+               rate, run.answer_ended ? "stopped at a stop token of the model" : "stopped at --max-new-tokens");
   }
   json.write({{"kind", "dhsa-generate"},
               {"machine", machine_json()},

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "app/cli/common.h"
+#include "app/cli/inspect_tokens.h"
 #include "app/cli/report.h"
 #include "app/cli/table.h"
 #include "core/analysis/metrics.h"
@@ -30,6 +31,8 @@ struct InspectOptions {
   std::int64_t boundaries = 24;
   std::int64_t top = 8;
   std::int64_t metrics_rows = kMetricsRows;
+  bool tokens = false;
+  std::string csv;
 };
 
 struct Piece {
@@ -290,6 +293,10 @@ nlohmann::json inspection_json(const Inspection& inspection, const Document& doc
 }
 
 int inspect(const InspectOptions& options) {
+  if (options.tokens) {
+    return list_tokens({options.model, options.output, options.text, options.allow_long, options.chat, options.csv});
+  }
+  if (!options.csv.empty()) throw Error("--csv is for the list of tokens; give --tokens too.");
   if (options.boundaries < 0 || options.top < 1 || options.metrics_rows < 1) {
     throw Error("--list cannot be negative; --top and --metrics-rows must be at least 1.");
   }
@@ -393,8 +400,15 @@ void add_inspect(CLI::App& app, Action& action) {
   number("--top", options->top, "Kept and dropped chunks of the row to list [default 8]");
   number("--metrics-rows", options->metrics_rows,
          "Measure the mask on one row in N, drawn at random; 1 all rows [default 7]");
+  command
+      ->add_flag("--tokens", options->tokens,
+                 "List the text's tokens instead: ids, pieces and the bytes they stand for; no layer is run")
+      ->group("What to look at");
   options->parameters.add_to(*command);
   options->output.add_to(*command);
+  command->add_option("--csv", options->csv, "Write the tokens to this file as CSV too")
+      ->type_name("FILE")
+      ->group("Output");
   command->callback([options, &action] { action = [options] { return inspect(*options); }; });
 }
 

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "core/files/gguf.h"
+#include "core/model/folder.h"
 #include "core/verify/tokenizer.h"
 
 namespace dhsa::cli {
@@ -21,8 +23,10 @@ int verify_ids(const TokenizerOptions& options) {
   JsonFile json(options.output.json);
   const std::filesystem::path folder = options.model.path();
   const std::vector<TokenizerCase> cases = read_tokenizer_cases(options.cases);
-  const Gemma2Config config = read_config(folder / "config.json");
-  const std::shared_ptr<const Tokenizer> tokenizer = Tokenizer::of_model(folder, config.vocab_size);
+  // A tokenizer may come alone.
+  const bool bare = !is_gguf(folder) && !std::filesystem::exists(folder / "config.json");
+  const std::shared_ptr<const Tokenizer> tokenizer =
+      Tokenizer::of_model(folder, bare ? 0 : read_model_config(folder).vocab_size);
   const std::vector<TokenizerCheck> checks = verify_tokenizer(*tokenizer, cases);
   nlohmann::json list = nlohmann::json::array();
   for (const TokenizerCheck& check : checks) list.push_back({{"name", check.name}, {"passed", check.passed}});

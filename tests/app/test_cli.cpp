@@ -152,6 +152,32 @@ TEST(Inspect, ShowsBoundariesScoresAndARow) {
   EXPECT_GE(kept, 48);
 }
 
+TEST(Inspect, ListsTheTokensWithTheirBytes) {
+  const Folder folder;
+  const std::string json = folder.path("tokens.json").string();
+  const std::string csv = folder.path("tokens.csv").string();
+  const std::string text = "Say \"no\", please: 日本.\n";
+  const Outcome outcome = dhsa("inspect - --tokens --json '" + json + "' --csv '" + csv + "'", text);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("<bos>"), std::string::npos) << outcome.out;
+  const nlohmann::json tokens = json_of(json)["tokens"];
+  EXPECT_EQ(tokens.front(), (nlohmann::json{{"id", 2}, {"piece", "<bos>"}, {"begin", 0}, {"end", 0}}));
+  std::string joined;
+  std::size_t at = 0;
+  for (const auto& token : tokens) {
+    EXPECT_EQ(token["begin"], at);
+    at = token["end"];
+    if (token != tokens.front()) joined += token["piece"];
+  }
+  EXPECT_EQ(at, text.size());
+  for (std::size_t mark = 0; (mark = joined.find("\u2581", mark)) != std::string::npos;) joined.replace(mark, 3, " ");
+  EXPECT_EQ(joined, text);  // byte pieces shown as the characters they form
+  const std::string rows = content(csv);
+  EXPECT_TRUE(rows.starts_with("token,id,piece,begin,end\n0,2,<bos>,0,0\n")) << rows;
+  EXPECT_NE(rows.find(",\"\n\","), std::string::npos) << rows;
+  EXPECT_REFUSED(dhsa("inspect - --csv x.csv", text), "--tokens");
+}
+
 TEST(Inspect, RefusesWhatIsNotThere) {
   EXPECT_REFUSED(dhsa("inspect - --layer 8", "A line."), "layers 0 to 7");
   EXPECT_REFUSED(dhsa("inspect - --head 4", "A line."), "heads 0 to 3");

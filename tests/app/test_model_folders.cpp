@@ -275,6 +275,12 @@ TEST_F(ModelFolder, EndsAtEveryStopTokenThatAnyFileNames) {
   const std::vector<int> ended(free.begin(), free.begin() + static_cast<std::ptrdiff_t>(at));
   put("generation_config.json", {{"eos_token_id", {1, free[at]}}});
   EXPECT_EQ(answer(), ended);
+  EXPECT_EQ(json_of(folder_.path("run.json"))["comparison"]["runs"][0]["answer"]["stop"], "stop-token");
+  const auto generated = [&](int most) {
+    return dhsa("generate - --model '" + model_.string() + "' --max-new-tokens " + std::to_string(most), text_).err;
+  };
+  EXPECT_NE(generated(8).find("stopped at a stop token of the model"), std::string::npos);
+  EXPECT_NE(generated(1).find("stopped at --max-new-tokens"), std::string::npos);
   fs::remove(model_ / "generation_config.json");
   const nlohmann::json decoder = {{std::to_string(free[at]), {{"content", "END"}, {"special", true}}}};
   put("tokenizer_config.json", {{"eos_token", {{"content", "END"}}}, {"added_tokens_decoder", decoder}});
