@@ -189,7 +189,7 @@ std::string comparison_text(const Comparison& comparison, const Gemma2Config& co
     for (const MethodRun& run : comparison.runs) {
       std::string shown = in_quotes(run.answer_text);
       if (shown.size() > kAnswerWidth) shown = in_quotes(run.answer_text.substr(0, run.answer_text.find('\n', 1)));
-      out += fmt::format("  {:<{}}  {}{}\n", run.name, width, shown, run.answer_ended ? " (ended)" : "");
+      out += fmt::format("  {:<{}}  {}\n", run.name, width, shown);
     }
   }
   return out;

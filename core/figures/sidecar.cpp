@@ -8,6 +8,7 @@
 #include "core/files/atomic_write.h"
 #include "core/files/sha256.h"
 #include "core/run/provenance.h"
+#include "core/text/sentencepiece_internal.h"
 
 namespace dhsa {
 

@@ -1,5 +1,5 @@
-// What people point at as a model: a folder in the Hugging Face layout, one in its download cache, or a GGUF file. A
-// "folder" below may be such a file.
+// What people point at as a model: a folder in the Hugging Face layout, one in its download cache, or a GGUF file.
+// Wherever the program takes a model's folder, such a file does too.
 #pragma once
 
 #include <filesystem>

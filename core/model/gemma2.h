@@ -26,7 +26,7 @@ struct ModelOptions {
   DType compute = DType::kFloat32;  // dtype of activations, q, k, v; sums and norms are float32 always
 };
 
-// Bytes a model (folder or GGUF file) takes in memory under these options, before loading it.
+// Bytes a model folder takes in memory under these options, before loading it.
 [[nodiscard]] std::int64_t weight_bytes(const std::filesystem::path& folder, const ModelOptions& options);
 
 struct PrefillEstimate {
@@ -60,8 +60,8 @@ struct PrefillResult {
 
 class Gemma2 {
  public:
-  // Reads config.json and the (sharded) safetensors of a Hugging Face folder, or a GGUF file. Throws Error on any
-  // missing tensor, wrong shape, unsupported dtype, value that is not finite, or too little memory.
+  // Reads config.json and the (sharded) safetensors of a Hugging Face folder. Throws Error on any missing tensor, wrong
+  // shape, unsupported dtype, value that is not finite, or too little memory.
   [[nodiscard]] static std::shared_ptr<const Gemma2> load(const std::filesystem::path& folder,
                                                           const ModelOptions& options = {},
                                                           const CancelToken* cancel = nullptr);

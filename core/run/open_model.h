@@ -1,5 +1,4 @@
-// A model's folder or GGUF file made ready: configuration, tokenizer and weights that belong together, and its boundary
-// predictor.
+// A model folder made ready: configuration, tokenizer and weights that belong together, and its boundary predictor.
 #pragma once
 
 #include <filesystem>
@@ -14,7 +13,7 @@ namespace dhsa {
 class BoundaryPredictor;
 
 struct OpenModel {
-  std::filesystem::path folder;  // or its GGUF file
+  std::filesystem::path folder;
   std::shared_ptr<const Gemma2> model;
   std::shared_ptr<const Tokenizer> tokenizer;
 };

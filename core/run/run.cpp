@@ -195,7 +195,6 @@ void write_answer(MethodRun& run, const RunSubject& subject, const PrefillResult
     }
   }
   run.answer_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  run.answer_ended = static_cast<std::int64_t>(run.answer.size()) < options.max_new_tokens;
 }
 
 void check_options(const RunOptions& options) {
@@ -437,10 +436,7 @@ void to_json(nlohmann::json& json, const MethodRun& run) {
     json["logits"]["positions"] = run.logits->positions;
   }
   if (run.answer_seconds > 0) {
-    json["answer"] = {{"tokens", run.answer},
-                      {"text", run.answer_text},
-                      {"seconds", run.answer_seconds},
-                      {"stop", run.answer_ended ? "stop-token" : "most-tokens"}};
+    json["answer"] = {{"tokens", run.answer}, {"text", run.answer_text}, {"seconds", run.answer_seconds}};
   }
 }
 

@@ -94,7 +94,6 @@ struct MethodRun {
   std::vector<std::int32_t> answer;
   std::string answer_text;
   double answer_seconds = 0;
-  bool answer_ended = false;  // at a stop token of the model; else at the most tokens that were asked for
 };
 
 // Throws Error where the parameters or the memory do not allow it; Cancelled.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -52,6 +53,10 @@ std::vector<SentencePieceFile::Piece> parse_tokenizer_json(std::string_view text
 
 // The pieces of the tokenizer in a GGUF file, likewise; without the padding at the end. Throws std::invalid_argument.
 std::vector<SentencePieceFile::Piece> gguf_pieces(const GgufFile& file);
+
+// What makes the tokenizer of a model: the bytes of its file, or for a GGUF file those of its pieces in a
+// SentencePiece model. Throws as tokenizer_file() does.
+std::string tokenizer_bytes(const std::filesystem::path& folder);
 
 // The pieces that the files beside a tokenizer put behind its own, up to a vocabulary of `vocabulary` tokens. Ids in
 // between that nobody names are pieces called "<8192>".

@@ -355,7 +355,14 @@ std::shared_ptr<const Tokenizer> load_with(const fs::path& file, const Tokenizer
   }
 }
 
-// Where the tokenizer of a model lies.
+}  // namespace
+
+std::shared_ptr<const Tokenizer> Tokenizer::load(const fs::path& file) { return load_with(file, {}, 0); }
+
+std::shared_ptr<const Tokenizer> Tokenizer::of_model(const fs::path& folder, std::int64_t vocabulary) {
+  return load_with(tokenizer_file(folder), read_tokenizer_config(folder), vocabulary);
+}
+
 fs::path tokenizer_file(const fs::path& folder) {
   if (is_gguf(folder)) return folder;
   std::error_code ignored;
@@ -366,14 +373,6 @@ fs::path tokenizer_file(const fs::path& folder) {
       fmt::format("{}: holds neither tokenizer.model nor tokenizer.json; copy one of them from where the model "
                   "came from.",
                   folder.string()));
-}
-
-}  // namespace
-
-std::shared_ptr<const Tokenizer> Tokenizer::load(const fs::path& file) { return load_with(file, {}, 0); }
-
-std::shared_ptr<const Tokenizer> Tokenizer::of_model(const fs::path& folder, std::int64_t vocabulary) {
-  return load_with(tokenizer_file(folder), read_tokenizer_config(folder), vocabulary);
 }
 
 std::string tokenizer_bytes(const fs::path& folder) {

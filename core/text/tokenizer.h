@@ -34,18 +34,17 @@ struct EncodeOptions {
   const CancelToken* cancel = nullptr;
 };
 
-// The bytes that make the tokenizer of a model: the tokenizer.model of its folder, else its tokenizer.json, or what a
-// GGUF file holds, as a tokenizer.model. Throws Error if there is none.
-[[nodiscard]] std::string tokenizer_bytes(const std::filesystem::path& folder_or_gguf);
+// The tokenizer.model of a model's folder, else its tokenizer.json. Throws Error if there is neither.
+[[nodiscard]] std::filesystem::path tokenizer_file(const std::filesystem::path& folder);
 
 class Tokenizer {
  public:
-  // tokenizer.model (SentencePiece), tokenizer.json (Hugging Face, of Gemma 2) or a GGUF file. Throws Error if the file
-  // is missing, is none of them, or lacks <bos>.
+  // tokenizer.model (SentencePiece) or tokenizer.json (Hugging Face, of Gemma 2). Throws Error if the file is missing,
+  // is neither, or lacks <bos>.
   [[nodiscard]] static std::shared_ptr<const Tokenizer> load(const std::filesystem::path& file);
   // The tokenizer of a model's folder, with the tokens that other files there add to a vocabulary of `vocabulary`
-  // tokens in all; or that in a GGUF file.
-  [[nodiscard]] static std::shared_ptr<const Tokenizer> of_model(const std::filesystem::path& folder_or_gguf,
+  // tokens in all.
+  [[nodiscard]] static std::shared_ptr<const Tokenizer> of_model(const std::filesystem::path& folder,
                                                                  std::int64_t vocabulary);
   virtual ~Tokenizer() = default;
 

@@ -1,5 +1,5 @@
 // What the files beside a tokenizer say about it: tokenizer_config.json, added_tokens.json, chat templates. Each may be
-// absent. A GGUF file says it itself.
+// absent.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,6 @@ struct TokenizerConfig {
 };
 
 // Throws Error where one of them is no JSON.
-[[nodiscard]] TokenizerConfig read_tokenizer_config(const std::filesystem::path& folder_or_gguf);
+[[nodiscard]] TokenizerConfig read_tokenizer_config(const std::filesystem::path& folder);
 
 }  // namespace dhsa

@@ -275,7 +275,6 @@ TEST_F(ModelFolder, EndsAtEveryStopTokenThatAnyFileNames) {
   const std::vector<int> ended(free.begin(), free.begin() + static_cast<std::ptrdiff_t>(at));
   put("generation_config.json", {{"eos_token_id", {1, free[at]}}});
   EXPECT_EQ(answer(), ended);
-  EXPECT_EQ(json_of(folder_.path("run.json"))["comparison"]["runs"][0]["answer"]["stop"], "stop-token");
   const auto generated = [&](int most) {
     return dhsa("generate - --model '" + model_.string() + "' --max-new-tokens " + std::to_string(most), text_).err;
   };
