@@ -6,6 +6,7 @@
 
 #include "core/sparsity/key_mask.h"
 #include "ui/state/view_state.h"
+#include "ui/views/text_line.h"
 #include "ui/views/text_view.h"
 
 using namespace dhsa;
@@ -55,6 +56,44 @@ class TestTextView : public QObject {
   Q_OBJECT
 
  private Q_SLOTS:
+  void rightToLeftTextBeginsAtTheRight() {
+    ViewState state;
+    TextView view(&state);
+    view.resize(420, 200);
+    view.show();
+    // Hebrew with a Latin word in it, then a paragraph from left to right.
+    const auto document = documentOf(QStringLiteral("שלום עולם token טוב\nleft שלום עולם right"));
+    view.setDocument(document);
+    QTRY_VERIFY(view.isLaidOut());
+    const auto at = [&](qint64 token) { return view.tokenRect(token); };
+    // Tokens: <bos>, four words, the line break, four words.
+    QVERIFY(at(1).right() > view.viewport()->width() * 3 / 4);
+    for (qint64 token = 1; token < 4; ++token)
+      QVERIFY2(at(token + 1).right() <= at(token).left() + 2, qPrintable(QString::number(token)));
+    QVERIFY(at(6).left() < 20);
+    QVERIFY(at(7).left() >= at(8).right() - 2);  // the two Hebrew words in turned order
+    QVERIFY(at(9).left() >= at(7).right() - 2);
+    for (qint64 token = 1; token < document->tokens(); ++token) {
+      if (token == 5) continue;  // the line break
+      QCOMPARE(view.tokenAt(at(token).center()), token);
+    }
+  }
+
+  void invisibleCharactersHaveMarks() {
+    QCOMPARE(drawnText(QStringView(u"a\0b", 3)), QStringLiteral("a␀b"));
+    QCOMPARE(drawnText(u"\u200b"), QStringLiteral("⟨200B⟩"));
+    QCOMPARE(drawnText(u"\t"), QStringLiteral("    "));
+    QCOMPARE(drawnText(u"👩\u200d🚀\ufe0f"), QStringLiteral("👩\u200d🚀\ufe0f"));  // one sign, and seen
+    ViewState state;
+    TextView view(&state);
+    view.resize(300, 200);
+    view.show();
+    view.setDocument(documentOf(QStringLiteral("one \u202etwo")));
+    QTRY_VERIFY(view.isLaidOut());
+    QVERIFY(view.describeToken(2).contains(QStringLiteral("⟨202E⟩")));
+    QVERIFY(view.describeToken(2).contains(QStringLiteral("id 3")));
+  }
+
   void everyTokenIsFoundWhereItIsDrawn() {
     ViewState state;
     TextView view(&state);

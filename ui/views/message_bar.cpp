@@ -79,8 +79,8 @@ void MessageBar::open(const QString& sentence, bool error) {
   m_icon->setText(error ? QStringLiteral("⚠") : QStringLiteral("ℹ"));
   m_text->setText(sentence);
   m_timer.stop();
+  show();  // first: a bar that was never shown does not know its fonts, nor lays out its parts
   place();
-  show();
   update();
   setAccessibleDescription(sentence);
   QAccessibleEvent alert(this, QAccessible::Alert);

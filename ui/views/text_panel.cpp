@@ -135,6 +135,13 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
     m_text->setDocument(m_explorer->session()->document());
     updateHeading();
   });
+  connect(explorer->session(), &Session::opening, m_text, [this] { m_text->setWaiting(TextView::tr("Opening…")); });
+  const auto nothingOpened = [this](JobKind kind) {
+    if (kind != JobKind::kLoadModel && kind != JobKind::kLoadDocument) return;
+    m_text->setWaiting(tr("Nothing is open. Open a text or a model from the File menu; the demo model is there too."));
+  };
+  connect(explorer->engine(), &Engine::failed, m_text, nothingOpened);
+  connect(explorer->engine(), &Engine::cancelled, m_text, nothingOpened);
   const auto showLayer = [this] {
     m_text->setLayer(m_explorer->whatIf()->layerInView());
     updateHeading();

@@ -7,12 +7,14 @@
 #include <QKeyEvent>
 #include <QPainter>
 #include <QScrollBar>
+#include <QTextLayout>
 #include <QToolTip>
 #include <algorithm>
 #include <cmath>
 
 #include "ui/models/format.h"
 #include "ui/state/view_state.h"
+#include "ui/views/text_line.h"
 #include "ui/views/theme.h"
 
 namespace dhsa {
@@ -34,6 +36,7 @@ TextView::TextView(ViewState* view, QWidget* parent) : QAbstractScrollArea(paren
   viewport()->setMouseTracking(true);
   viewport()->setCursor(Qt::ArrowCursor);
   setMinimumSize(160, 120);
+  m_waiting = tr("Opening…");
   m_measuring.setInterval(0);
   connect(&m_measuring, &QTimer::timeout, this, &TextView::measureSome);
   const auto repaint = [this] { viewport()->update(); };
@@ -86,6 +89,11 @@ void TextView::setShading(Shading shading) {
 void TextView::setDimmed(bool dimmed) {
   if (dimmed == m_dimmed) return;
   m_dimmed = dimmed;
+  viewport()->update();
+}
+
+void TextView::setWaiting(const QString& text) {
+  m_waiting = text;
   viewport()->update();
 }
 
@@ -148,8 +156,7 @@ void TextView::measureSome() {
     if (const auto found = known.constFind(text); found != known.cend()) {
       piece.width = *found;
     } else {
-      QString drawn = text.toString();
-      drawn.replace(u'\t', QStringLiteral("    "));
+      const QString drawn = drawnText(text);
       // <bos> and later bytes of a character have no text but are tokens: they get a narrow place of their own.
       piece.width = drawn.isEmpty() && !piece.endsLine ? static_cast<float>(metrics.averageCharWidth() * 0.6)
                                                        : static_cast<float>(metrics.horizontalAdvance(drawn));
@@ -245,11 +252,9 @@ QRect TextView::tokenRect(qint64 token) const {
   const std::size_t piece = pieceOfToken(token);
   if (piece >= m_pieces.size() || m_lines.empty()) return {};
   const std::size_t line = lineOfPiece(piece);
-  auto x = static_cast<float>(margin());
-  for (std::size_t at = m_lines[line].begin; at < piece; ++at) x += widthOf(at, line);
+  const auto [left, right] = placed(line).places[piece - m_lines[line].begin];
   const int top = margin() + static_cast<int>(line) * lineHeight() - verticalScrollBar()->value();
-  return QRectF(static_cast<double>(x), top, static_cast<double>(std::max(2.0F, widthOf(piece, line))), lineHeight())
-      .toAlignedRect();
+  return QRectF(margin() + left, top, std::max(2.0, right - left), lineHeight()).toAlignedRect();
 }
 
 qint64 TextView::tokenAt(const QPoint& position) const {
@@ -258,10 +263,12 @@ qint64 TextView::tokenAt(const QPoint& position) const {
   if (y < 0) return -1;
   const auto line = static_cast<std::size_t>(y / lineHeight());
   if (line >= m_lines.size()) return -1;
-  auto x = static_cast<float>(margin());
-  for (std::size_t at = m_lines[line].begin; at < lineEnd(line); ++at) {
-    x += widthOf(at, line);
-    if (static_cast<float>(position.x()) < x) return m_pieces[at].token;
+  const TextLine now = placed(line);
+  const double x = position.x() - margin();
+  for (std::size_t i = 0; i < now.places.size(); ++i) {
+    // Left of the text the first token is meant, as ever.
+    const double left = i == 0 && !now.layout ? -margin() : now.places[i].left;
+    if (x >= left && x < now.places[i].right) return m_pieces[m_lines[line].begin + i].token;
   }
   return -1;
 }
@@ -329,7 +336,7 @@ void TextView::paintEvent(QPaintEvent* event) {
   painter.setFont(font());
   if (!m_document) {
     painter.setPen(colours.faint);
-    painter.drawText(viewport()->rect(), Qt::AlignCenter, tr("Opening…"));
+    painter.drawText(viewport()->rect().adjusted(12, 0, -12, 0), Qt::AlignCenter | Qt::TextWordWrap, m_waiting);
     return;
   }
   if (m_dimmed) painter.setOpacity(0.6);
@@ -344,6 +351,28 @@ void TextView::paintEvent(QPaintEvent* event) {
   }
 }
 
+bool TextView::isRightToLeft(std::size_t line) const {
+  std::size_t first = line;
+  while (first > 0 && m_lines[first].broken) --first;
+  const qsizetype begin = m_pieces[m_lines[first].begin].begin;
+  const Piece& last = m_pieces[lineEnd(line) - 1];
+  return QStringView(m_document->shown).mid(begin, last.begin + last.length - begin).isRightToLeft();
+}
+
+QString TextView::drawnPiece(std::size_t piece, std::size_t line) const {
+  const Piece& p = m_pieces[piece];
+  const QStringView text = QStringView(m_document->shown).mid(p.begin, p.length);
+  return drawnText(m_lines[line].broken && m_lines[line].begin == piece && p.lead > 0 ? text.mid(1) : text);
+}
+
+TextLine TextView::placed(std::size_t line) const {
+  std::vector<TextLine::Part> parts;
+  for (std::size_t at = m_lines[line].begin; at < lineEnd(line); ++at) {
+    parts.push_back({drawnPiece(at, line), static_cast<double>(widthOf(at, line))});
+  }
+  return placeLine(parts, font(), viewport()->width() - 2 * margin(), isRightToLeft(line));
+}
+
 void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Colours& colours) const {
   const int height = lineHeight();
   const QColor base = palette().color(QPalette::Base);
@@ -356,16 +385,17 @@ void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Col
   const qint64 hovered = m_view->hoveredKey();
   const qsizetype matchLength = m_needle.size();
 
-  double x = margin();
+  const TextLine whole = placed(line);
+  QList<QTextLayout::FormatRange> pens;  // of the line's characters, where it is drawn at once
+  int drawnTo = 0;
   for (std::size_t at = m_lines[line].begin; at < lineEnd(line); ++at) {
     const Piece& piece = m_pieces[at];
     const auto token = static_cast<std::size_t>(piece.token);
+    const TextLine::Place& place = whole.places[at - m_lines[line].begin];
     // Whole pixels, so that neighbouring fills neither overlap nor leave a seam.
-    const double left = std::round(x);
-    const auto width = static_cast<double>(widthOf(at, line));
-    const double right = std::round(x + width);
+    const double left = std::round(margin() + place.left);
+    const double right = std::round(margin() + place.right);
     const QRectF cell(left, top, std::max(2.0, right - left), height);
-    x += width;
 
     QColor fill = m_chunkOf.empty() ? base : colours.chunkTint[chunkOf(piece.token) % 2];
     QColor pen = ink;
@@ -412,10 +442,15 @@ void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Col
     }
     painter.setPen(pen);
     if (piece.length > 0) {
-      QString text = m_document->shown.mid(piece.begin, piece.length);
-      if (at == m_lines[line].begin && m_lines[line].broken && piece.lead > 0) text.remove(0, 1);
-      text.replace(u'\t', QStringLiteral("    "));
-      painter.drawText(QPointF(left, baseline), text);
+      const QString drawn = drawnPiece(at, line);
+      if (whole.layout) {
+        QTextCharFormat format;
+        format.setForeground(pen);
+        pens.push_back({drawnTo, static_cast<int>(drawn.size()), format});
+        drawnTo += static_cast<int>(drawn.size());
+      } else {
+        painter.drawText(QPointF(left, baseline), drawn);
+      }
     } else if (!piece.endsLine) {
       painter.setPen(colours.faint);
       painter.drawText(cell, Qt::AlignCenter, QStringLiteral("·"));
@@ -426,6 +461,7 @@ void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Col
       painter.drawRect(cell.adjusted(0.5, 1.5, -0.5, -1.5));
     }
   }
+  if (whole.layout) whole.layout->draw(&painter, QPointF(margin(), baseline - whole.layout->lineAt(0).ascent()), pens);
 }
 
 void TextView::resizeEvent(QResizeEvent* event) {
@@ -451,7 +487,10 @@ void TextView::resizeEvent(QResizeEvent* event) {
 
 QString TextView::describeToken(qint64 token) const {
   if (!m_document || token < 0 || token >= m_document->tokens()) return {};
-  QString text = tr("Token %1 “%2”").arg(token).arg(m_document->tokenLabel(token));
+  QString text = tr("Token %1 “%2”, id %3")
+                     .arg(token)
+                     .arg(drawnText(m_document->tokenLabel(token)))
+                     .arg(m_document->content.encoding.ids[static_cast<std::size_t>(token)]);
   if (!m_chunkOf.empty()) text += tr(", chunk %1").arg(chunkOf(token));
   const auto at = static_cast<std::size_t>(token);
   if (m_layer && at < m_layer->metrics.importance.received_mass.size()) {

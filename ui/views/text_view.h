@@ -29,6 +29,7 @@ class TextView : public QAbstractScrollArea {
   void setShading(Shading shading);
   [[nodiscard]] Shading shading() const noexcept { return m_shading; }
   void setDimmed(bool dimmed);
+  void setWaiting(const QString& text);  // shown while there is no document
 
   // Selects the next match of `needle` from the current one and scrolls to it; wraps around. False without a match.
   bool find(const QString& needle, bool backwards, bool fromStart = false);
@@ -70,6 +71,7 @@ class TextView : public QAbstractScrollArea {
     bool broken = false;  // begins where the text has no line break
   };
   [[nodiscard]] float widthOf(std::size_t piece, std::size_t line) const;
+  [[nodiscard]] QString drawnPiece(std::size_t piece, std::size_t line) const;
   void cutPieces();
   void measureSome();
   void breakLines(std::size_t fromPiece);
@@ -79,6 +81,8 @@ class TextView : public QAbstractScrollArea {
   [[nodiscard]] std::size_t lineOfPiece(std::size_t piece) const;
   [[nodiscard]] std::size_t pieceOfToken(qint64 token) const;  // m_pieces.size() if none
   [[nodiscard]] std::size_t lineEnd(std::size_t line) const;
+  [[nodiscard]] struct TextLine placed(std::size_t line) const;
+  [[nodiscard]] bool isRightToLeft(std::size_t line) const;  // its paragraph
   void paintLine(QPainter& painter, std::size_t line, int top, const struct Colours& colours) const;
   void moveRow(qint64 token);
   [[nodiscard]] double shade(qint64 token) const;
@@ -97,6 +101,7 @@ class TextView : public QAbstractScrollArea {
   std::size_t m_measured = 0;
   QTimer m_measuring;
   bool m_dimmed = false;
+  QString m_waiting;
   qint64 m_pressed = -1;
   qint64 m_scrollWhenMeasured = -1;
   QString m_needle;

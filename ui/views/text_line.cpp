@@ -1,0 +1,92 @@
+#include "ui/views/text_line.h"
+
+#include <QTextLayout>
+#include <QTextOption>
+#include <algorithm>
+
+namespace dhsa {
+namespace {
+
+bool isJoiner(char16_t c) { return c == u'\u200c' || c == u'\u200d' || (c >= u'\ufe00' && c <= u'\ufe0f'); }
+
+// Parts in the order of the writing, characters of each at [begin, end) of the line's text.
+TextLine placeMixed(const std::vector<TextLine::Part>& parts, const QFont& font, double room,
+                    bool rightToLeftParagraph) {
+  TextLine placed;
+  QString text;
+  std::vector<std::pair<int, int>> ranges;
+  for (const TextLine::Part& part : parts) {
+    const auto begin = static_cast<int>(text.size());
+    text += part.text;
+    ranges.emplace_back(begin, static_cast<int>(text.size()));
+  }
+  placed.layout = std::make_shared<QTextLayout>(text, font);
+  QTextOption option;
+  option.setWrapMode(QTextOption::NoWrap);
+  option.setTextDirection(rightToLeftParagraph ? Qt::RightToLeft : Qt::LeftToRight);
+  option.setFlags(QTextOption::IncludeTrailingSpaces);
+  placed.layout->setTextOption(option);
+  placed.layout->beginLayout();
+  QTextLine line = placed.layout->createLine();
+  line.setLineWidth(room);
+  placed.layout->endLayout();
+  double last = line.cursorToX(0, QTextLine::Leading);
+  for (const auto& [begin, end] : ranges) {
+    TextLine::Place place = {end > begin ? room : last, end > begin ? 0 : last};
+    // A token may hold both directions, as a blank of the one before a word of the other.
+    for (int at = begin; at < end; ++at) {
+      for (const auto edge : {QTextLine::Leading, QTextLine::Trailing}) {
+        last = line.cursorToX(at, edge);
+        place = {std::min(place.left, last), std::max(place.right, last)};
+      }
+    }
+    placed.places.push_back(place);
+  }
+  return placed;
+}
+
+}  // namespace
+
+QString drawnText(QStringView text) {
+  QString drawn;
+  drawn.reserve(text.size());
+  for (const QChar c : text) {
+    const char16_t code = c.unicode();
+    if (code == u'\t') {
+      drawn += QStringLiteral("    ");
+    } else if (code < 0x20) {
+      drawn += QChar(0x2400 + code);  // Unicode's pictures of control characters
+    } else if (code == 0x7f) {
+      drawn += QChar(0x2421);
+    } else if (isJoiner(code) ? text.size() == 1
+                              : c.category() == QChar::Other_Control || c.category() == QChar::Other_Format) {
+      drawn += QStringLiteral("⟨%1⟩").arg(QString::number(code, 16).toUpper().rightJustified(4, u'0'));
+    } else {
+      drawn += c;
+    }
+  }
+  return drawn;
+}
+
+bool holdsRightToLeft(QStringView text) {
+  return std::any_of(text.begin(), text.end(), [](QChar c) {
+    return c.unicode() >= 0x590 && (c.direction() == QChar::DirR || c.direction() == QChar::DirAL);
+  });
+}
+
+TextLine placeLine(const std::vector<TextLine::Part>& parts, const QFont& font, double room,
+                   bool rightToLeftParagraph) {
+  if (rightToLeftParagraph ||
+      std::any_of(parts.begin(), parts.end(), [](const TextLine::Part& part) { return holdsRightToLeft(part.text); })) {
+    return placeMixed(parts, font, room, rightToLeftParagraph);
+  }
+  TextLine placed;
+  double x = 0;
+  for (const TextLine::Part& part : parts) {
+    placed.places.push_back({x, x + part.width});
+    x += part.width;
+  }
+  return placed;
+}
+
+}  // namespace dhsa
