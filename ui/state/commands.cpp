@@ -23,6 +23,8 @@ constexpr std::array kCommands = {
                 QT_TRANSLATE_NOOP("Commands", "Load a Gemma 2 model from one file, in F32, F16, BF16 or Q8_0.")},
     CommandInfo{"file.open-demo", "&File", QT_TRANSLATE_NOOP("Commands", "Open the &demo model"), "",
                 QT_TRANSLATE_NOOP("Commands", "Load the model that comes with the program.")},
+    CommandInfo{"file.model", "&File", QT_TRANSLATE_NOOP("Commands", "Model &information…"), "Ctrl+I",
+                QT_TRANSLATE_NOOP("Commands", "Say what the open model is and what memory it needs.")},
     CommandInfo{"file.open-session", "&File", QT_TRANSLATE_NOOP("Commands", "Open s&ession…"), "Ctrl+Alt+O",
                 QT_TRANSLATE_NOOP("Commands", "Restore document, model, parameters, selection, zoom and panels.")},
     CommandInfo{"file.save-session", "&File", QT_TRANSLATE_NOOP("Commands", "&Save session"), "Ctrl+S",

@@ -20,6 +20,7 @@
 #include "ui/views/matrix_panel.h"
 #include "ui/views/message_bar.h"
 #include "ui/views/metrics_panel.h"
+#include "ui/views/model_dialog.h"
 #include "ui/views/shortcuts_dialog.h"
 #include "ui/views/text_panel.h"
 
@@ -79,6 +80,11 @@ void MainWindow::makeActions() {
   connectAction("file.open-model", &MainWindow::chooseModel);
   connectAction("file.open-gguf", &MainWindow::chooseGguf);
   connectAction("file.open-demo", &MainWindow::openDemo);
+  connect(action("file.model"), &QAction::triggered, this, [this] {
+    auto* dialog = new ModelDialog(m_explorer->session(), this);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->show();
+  });
   connectAction("file.open-session", &MainWindow::chooseSession);
   connectAction("file.save-session", &MainWindow::saveSessionNow);
   connectAction("file.save-session-as", &MainWindow::saveSessionAs);
