@@ -23,6 +23,7 @@ TextLine placeMixed(const std::vector<TextLine::Part>& parts, const QFont& font,
   placed.layout = std::make_shared<QTextLayout>(text, font);
   QTextOption option;
   option.setWrapMode(QTextOption::NoWrap);
+  option.setAlignment(rightToLeftParagraph ? Qt::AlignRight : Qt::AlignLeft);
   option.setTextDirection(rightToLeftParagraph ? Qt::RightToLeft : Qt::LeftToRight);
   option.setFlags(QTextOption::IncludeTrailingSpaces);
   placed.layout->setTextOption(option);
@@ -32,12 +33,22 @@ TextLine placeMixed(const std::vector<TextLine::Part>& parts, const QFont& font,
   placed.layout->endLayout();
   double last = line.cursorToX(0, QTextLine::Leading);
   for (const auto& [begin, end] : ranges) {
-    TextLine::Place place = {end > begin ? room : last, end > begin ? 0 : last};
-    // A token may hold both directions, as a blank of the one before a word of the other.
-    for (int at = begin; at < end; ++at) {
-      for (const auto edge : {QTextLine::Leading, QTextLine::Trailing}) {
-        last = line.cursorToX(at, edge);
-        place = {std::min(place.left, last), std::max(place.right, last)};
+    TextLine::Place place = {last, last};
+    const auto edges = [&](int at) {
+      const double from = line.cursorToX(at, QTextLine::Leading);
+      last = line.cursorToX(at, QTextLine::Trailing);
+      return TextLine::Place{std::min(from, last), std::max(from, last)};
+    };
+    // The word first. A blank of its token may stand elsewhere, where the direction changes between them.
+    bool any = false;
+    for (const bool blanks : {false, true}) {
+      for (int at = begin; at < end; ++at) {
+        if (text[at].isSpace() != blanks) continue;
+        const TextLine::Place one = edges(at);
+        if (!any) place = one;
+        any = true;
+        if (blanks && (one.left > place.right + 0.5 || one.right < place.left - 0.5)) continue;
+        place = {std::min(place.left, one.left), std::max(place.right, one.right)};
       }
     }
     placed.places.push_back(place);
