@@ -1,5 +1,7 @@
 #include "ui/views/text_line.h"
 
+#include <QGlyphRun>
+#include <QRawFont>
 #include <QTextLayout>
 #include <QTextOption>
 #include <algorithm>
@@ -34,10 +36,19 @@ TextLine placeMixed(const std::vector<TextLine::Part>& parts, const QFont& font,
   double last = line.cursorToX(0, QTextLine::Leading);
   for (const auto& [begin, end] : ranges) {
     TextLine::Place place = {last, last};
+    // By glyphs: where the direction changes a cursor stands in two places.
     const auto edges = [&](int at) {
-      const double from = line.cursorToX(at, QTextLine::Leading);
-      last = line.cursorToX(at, QTextLine::Trailing);
-      return TextLine::Place{std::min(from, last), std::max(from, last)};
+      TextLine::Place one = {room, 0};
+      for (const QGlyphRun& run : line.glyphRuns(at, 1)) {
+        const auto advances = run.rawFont().advancesForGlyphIndexes(run.glyphIndexes());
+        for (qsizetype i = 0; i < advances.size(); ++i) {
+          one.left = std::min(one.left, run.positions()[i].x());
+          one.right = std::max(one.right, run.positions()[i].x() + advances[i].x());
+        }
+      }
+      if (one.right < one.left) one = {last, last};
+      last = one.right;
+      return one;
     };
     // The word first. A blank of its token may stand elsewhere, where the direction changes between them.
     bool any = false;
