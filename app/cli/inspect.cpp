@@ -244,7 +244,7 @@ void print_layer(const Inspection& inspection, const LayerInfo& layer) {
                shown(measure("retained_mass"), metrics.heads[h].at("retained_mass")),
                shown(measure("output_error"), metrics.heads[h].at("output_error"))});
   }
-  fmt::print("\n{}\n{}", heads.text(), legend());
+  fmt::print("\n{}\n{}", heads.text(), legend(metrics.values));
 }
 
 nlohmann::json inspection_json(const Inspection& inspection, const Document& document) {
