@@ -455,14 +455,15 @@ void NeedlePanel::showDetails() {
   if (methods[0] == methods[1]) methods.pop_back();
   for (const std::size_t method : methods) {
     const NeedleAnswer& answer = cell->scores[method].answers[prompt];
+    const bool exact = answer.values.value("exact") == 1;
     text += tr("<tr><td>%1&nbsp;</td><td>%2 <b>%3</b>&nbsp;</td><td>“%4”&nbsp;</td>"
                "<td>log-probability %5 nats</td></tr>")
                 .arg(methodTitle(results.methods[method]).toHtmlEscaped(),
-                     answer.exact ? QStringLiteral("✓") : QStringLiteral("✗"),
-                     answer.exact       ? tr("exact")
-                     : answer.found > 0 ? tr("in part")
-                                        : tr("lost"),
-                     escaped(answer.text), formatReal(answer.log_probability));
+                     exact ? QStringLiteral("✓") : QStringLiteral("✗"),
+                     exact                              ? tr("exact")
+                     : answer.values.value("found") > 0 ? tr("in part")
+                                                        : tr("lost"),
+                     escaped(answer.text), formatReal(answer.values.value("log_probability")));
   }
   m_details->setText(text + QStringLiteral("</table>"));
 }
