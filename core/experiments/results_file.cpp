@@ -111,7 +111,8 @@ Values read_values(const Reader& from, std::vector<std::string> others) {
     }
     Measured measured;
     // Shares of before were flags where there is one answer.
-    measured.value = value.is_boolean() ? value.get<double>() : from[written.c_str()].number(-kLargest, kLargest);
+    measured.value =
+        value.is_boolean() ? (value.get<bool>() ? 1.0 : 0.0) : from[written.c_str()].number(-kLargest, kLargest);
     if (from.has("row_step") && from["row_step"].has(key.c_str())) {
       measured.row_step = from["row_step"][key.c_str()].whole(2, std::int64_t{1} << 32U);
       measured.rows = from["rows"][key.c_str()].whole(0, std::int64_t{1} << 32U);

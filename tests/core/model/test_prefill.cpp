@@ -1,7 +1,6 @@
 // Prefill, cache and decode: properties that hold for any weights. Agreement with Hugging Face is checked in
 // tests/core/verify/test_verify_gemma2.cpp.
 #include <algorithm>
-#include <map>
 #include <numeric>
 #include <thread>
 
@@ -19,12 +18,8 @@ class Prefill : public testing::Test {
   static std::shared_ptr<const Gemma2> tiny(DType compute = DType::kFloat32) {
     return Gemma2::load(kTiny, {Device::kCpu, compute});
   }
-  // Loaded once for all tests.
   static std::shared_ptr<const Gemma2> demo(DType compute = DType::kFloat32) {
-    static std::map<DType, std::shared_ptr<const Gemma2>> models;
-    std::shared_ptr<const Gemma2>& model = models[compute];
-    if (!model) model = Gemma2::load(kDemo, {Device::kCpu, compute});
-    return model;
+    return Gemma2::load(kDemo, {Device::kCpu, compute});
   }
   static PrefillResult run(const Gemma2& model, std::span<const std::int32_t> ids, const PrefillOptions& options = {}) {
     DensePlanner planner;
@@ -319,15 +314,12 @@ TEST_F(Prefill, MemoryIsLinearAndAsEstimated) {
     (void)run(*model, random_ids(600, 8192), options);  // libraries have their buffers now
     options.keep_cache = keep;
     options.keep_final_hidden = keep;
-    std::vector<double> measured;
-    for (const std::int64_t tokens : {3072, 6144}) {
-      const auto result = run(*model, random_ids(static_cast<std::size_t>(tokens), 8192), options);
-      measured.push_back(static_cast<double>(result.peak_bytes - result.start_bytes));
-      const auto estimated = static_cast<double>(model->estimate(tokens, options).activations);
-      EXPECT_NEAR(estimated / measured.back(), 1.0, 0.2) << measured.back() / 1e6 << " MB measured, keep " << keep;
-    }
-    EXPECT_NEAR(measured[1] / measured[0], 2.0, 0.3);
-    EXPECT_LT(16384.0 / 6144 * measured[1], 600e6) << "of 16K tokens";
+    const std::int64_t tokens = 16384;
+    const auto result = run(*model, random_ids(static_cast<std::size_t>(tokens), 8192), options);
+    const auto measured = static_cast<double>(result.peak_bytes - result.start_bytes);
+    const auto estimated = static_cast<double>(model->estimate(tokens, options).activations);
+    EXPECT_LT(result.peak_bytes, 1'000'000'000);
+    EXPECT_NEAR(estimated / measured, 1.0, 0.2) << measured / 1e6 << " MB measured, keep " << keep;
   }
 }
 
