@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <functional>
 
 #include "app/cli/common.h"
+#include "app/cli/report.h"
 #include "app/cli/results_files.h"
 #include "app/cli/table.h"
 #include "app/revision.h"
@@ -84,83 +84,30 @@ std::vector<AblationText> texts_of(const AblateChoice& options, const AblationSe
   return texts;
 }
 
-std::string number(const std::optional<double>& value, const char* format) {
-  return value ? fmt::format(fmt::runtime(format), *value) : std::string("-");
-}
-
-struct Column {
-  std::string heading;
-  std::function<std::string(const AblationRow&)> cell;
-};
-
-// What has been measured at all.
-std::vector<Column> columns_of(const std::vector<AblationRow>& rows) {
-  std::vector<Column> columns = {
-      {"mass", [](const AblationRow& row) { return fmt::format("{:.4f}", row.mean.retained_mass); }}};
-  const auto any = [&](const auto& has) { return std::any_of(rows.begin(), rows.end(), has); };
-  if (any([](const AblationRow& row) { return row.gap.has_value(); })) {
-    columns.push_back({"of gap", [](const AblationRow& row) { return percent(row.gap.value_or(0), 0); }});
-  }
-  columns.push_back(
-      {"worst 1 %", [](const AblationRow& row) { return fmt::format("{:.3f}", row.mean.worst_rows_mass); }});
-  columns.push_back({"of oracle", [](const AblationRow& row) { return fmt::format("{:.4f}", row.mean.of_oracle); }});
-  columns.push_back({"density", [](const AblationRow& row) { return percent(row.mean.density); }});
-  if (any([](const AblationRow& row) { return row.mean.kl.has_value(); })) {
-    columns.push_back({"KL", [](const AblationRow& row) { return number(row.mean.kl, "{:.4f}"); }});
-    columns.push_back({"same top", [](const AblationRow& row) {
-                         return row.mean.same_top ? percent(*row.mean.same_top, 2) : std::string("-");
-                       }});
-    columns.push_back({"planning", [](const AblationRow& row) {
-                         return row.mean.planning_share ? percent(*row.mean.planning_share) : std::string("-");
-                       }});
-  }
-  for (const char* name : {"question", "needle"}) {
-    const auto mass = [name](const AblationRow& row) -> std::optional<double> {
-      const auto at = std::find(row.row_names.begin(), row.row_names.end(), name) - row.row_names.begin();
-      if (at == static_cast<std::ptrdiff_t>(row.row_names.size())) return std::nullopt;
-      return row.mean.row_mass[static_cast<std::size_t>(at)];
-    };
-    if (!any([&](const AblationRow& row) { return mass(row).has_value(); })) continue;
-    columns.push_back(
-        {fmt::format("{} rows", name), [mass](const AblationRow& row) { return number(mass(row), "{:.4f}"); }});
-  }
-  return columns;
-}
-
-std::string table_of(const std::vector<AblationRow>& rows) {
-  const std::vector<Column> columns = columns_of(rows);
-  std::vector<std::string> headings = {"variant"};
-  for (const Column& column : columns) headings.push_back(column.heading);
-  Table table(headings);
-  std::string group;
+// Rows of question and needle, and the share of the gap, where any variant has them.
+MeasureTable table_of(const std::vector<AblationRow>& rows) {
+  const bool gaps = std::any_of(rows.begin(), rows.end(), [](const AblationRow& row) { return row.gap.has_value(); });
+  std::vector<std::string> names;
   for (const AblationRow& row : rows) {
-    if (row.variant.group != group) table.heading(group = row.variant.group);
-    std::vector<std::string> cells = {row.variant.name};
-    for (const Column& column : columns) cells.push_back(column.cell(row));
-    table.add(std::move(cells));
-  }
-  return table.text(2, 140);
-}
-
-// One table for each group, as Markdown.
-std::string markdown_of(const std::vector<AblationRow>& rows) {
-  const std::vector<Column> columns = columns_of(rows);
-  std::string text;
-  std::string group;
-  for (const AblationRow& row : rows) {
-    if (row.variant.group != group) {
-      group = row.variant.group;
-      text += fmt::format("\n### {}\n\n| variant |", group);
-      for (const Column& column : columns) text += fmt::format(" {} |", column.heading);
-      text += "\n|---|";
-      for (std::size_t i = 0; i < columns.size(); ++i) text += "---|";
-      text += '\n';
+    for (const std::string& name : row.row_names) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
     }
-    text += fmt::format("| {} |", row.variant.name);
-    for (const Column& column : columns) text += fmt::format(" {} |", column.cell(row));
-    text += '\n';
   }
-  return text;
+  std::vector<std::string> after;
+  if (gaps) after.emplace_back("of gap");
+  for (const std::string& name : names) after.push_back(name + " rows");
+  MeasureTable table({"variant"}, after, 2);
+  for (const AblationRow& row : rows) {
+    std::vector<std::string> cells;
+    if (gaps) cells.push_back(row.gap ? fmt::format("{:.0f}", 100 * *row.gap) : "-");
+    for (const std::string& name : names) {
+      const auto at = std::find(row.row_names.begin(), row.row_names.end(), name) - row.row_names.begin();
+      const bool there = at < static_cast<std::ptrdiff_t>(row.row_names.size());
+      cells.push_back(there ? fmt::format("{:.2f}", 100 * row.mean.row_mass[static_cast<std::size_t>(at)]) : "-");
+    }
+    table.add({row.variant.group, {row.variant.name}, row.mean.values, std::move(cells)});
+  }
+  return table;
 }
 
 // What the figures are of: everything that they depend on.
@@ -203,20 +150,16 @@ std::string report(const AblationResults& results, const AblateChoice& options) 
     text +=
         options.markdown ? fmt::format("* {}: {}\n", name, fact) : fmt::format("{:<8}{}\n", name, wrap(fact, 100, 8));
   }
-  if (options.markdown) return text + markdown_of(rows);
-  text += "\n" + table_of(rows) + "\n  ";
+  const MeasureTable table = table_of(rows);
+  if (options.markdown) return text + table.markdown() + "\n" + table.legend();
+  text += "\n" + table.text() + "\n  ";
   return text +
          wrap(
-             "Means over the excerpts, or over the needle documents where there is no excerpt; their rows of question "
-             "and "
-             "needle apart. mass: dense attention mass on the kept keys; of gap: share of the way from window-sinks to "
-             "the group oracle; worst 1 %: mass of the rows that lose most; oracle: that mass relative to the best "
-             "choice "
-             "of as many keys; density: kept / causal pairs; KL: of the next token against dense, in nats; same top: "
-             "same "
-             "likeliest token; planning: its share of the variant's prefill.",
+             "Over the excerpts, or over the needle documents where there is no excerpt; shares in %. of gap: share of "
+             "the way from window-sinks to the group oracle in retained mass; question and needle rows: retained mass "
+             "of these rows of the needle documents.",
              100, 2) +
-         "\n";
+         "\n" + table.legend();
 }
 
 int ablate(const AblateChoice& options) {

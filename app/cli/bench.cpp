@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "app/cli/common.h"
+#include "app/cli/report.h"
 #include "app/cli/table.h"
 #include "core/attention/cpu/peak.h"
 #include "core/base/parallel.h"
@@ -261,29 +262,27 @@ int prefill(const BenchChoice& options) {
       progress.clear();
       fmt::print("\nPrefill of {} tokens, {}, {} on {}\n", count(tokens), label, name_of(compute.compute),
                  compute.device == Device::kCpu ? "CPU" : "CUDA");
-      Table table({"method", "seconds", "over dense", "tokens/s", "plan", "attend s", "linear s", "density", "GFLOP/s",
-                   "of peak", "memory", "above start"});
+      MeasureTable table({"method", "seconds", "over dense"}, {"attend s", "linear s", "GFLOP/s", "of peak"});
       for (const PrefillTiming& timing : timings) {
         const auto stage = [&](Stage s) { return timing.stage_seconds[static_cast<std::size_t>(s)]; };
-        table.add({timing.method, range(timing.seconds, 1, timing.seconds.median < 1 ? 3 : 2), ratio(timing.speed_up),
-                   count(static_cast<std::int64_t>(timing.tokens_per_second)), percent(timing.planning_share),
-                   fmt::format("{:.2f}", stage(Stage::kAttend)),
-                   fmt::format("{:.2f}", stage(Stage::kQkv) + stage(Stage::kOutput) + stage(Stage::kMlp)),
-                   percent(timing.density), fmt::format("{:.0f}", timing.gflops), percent(timing.gflops / peak, 0),
-                   bytes(timing.peak_bytes), bytes(timing.extra_bytes)});
+        table.add({{},
+                   {timing.method, range(timing.seconds, 1, timing.seconds.median < 1 ? 3 : 2), ratio(timing.speed_up)},
+                   timing.values,
+                   {fmt::format("{:.2f}", stage(Stage::kAttend)),
+                    fmt::format("{:.2f}", stage(Stage::kQkv) + stage(Stage::kOutput) + stage(Stage::kMlp)),
+                    fmt::format("{:.0f}", timing.gflops), percent(timing.gflops / peak, 0)}});
         nlohmann::json entry = timing;
         entry["model"] = label;
         entry["of_peak"] = timing.gflops / peak;
         entry["tokens"] = tokens;
         results.push_back(std::move(entry));
       }
-      fmt::print("{}", table.text(2, 130));
+      fmt::print("{}", table.text(130));
       std::fflush(stdout);
     }
   }
   fmt::print(
-      "\n  plan: share of the time. GFLOP/s: linear layers and kept pairs, by the whole time. memory: highest of the "
-      "process.\n");
+      "\n  Shares in %. GFLOP/s: linear layers and kept pairs, by the whole time. Memory: highest of all rounds.\n");
   json.write({{"kind", "dhsa-bench-prefill"},
               {"machine", machine_json()},
               {"dtype", name_of(compute.compute)},

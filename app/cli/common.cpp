@@ -40,6 +40,22 @@ std::string all_of_input() {
   }
 }
 
+// "Query:,Summary:" at commas; "none": no line begins a question.
+std::vector<std::string> marks_of(const std::string& list) {
+  if (list == "none") return {};
+  std::vector<std::string> marks;
+  for (const std::string& part : split_list(list)) {
+    const std::size_t begin = part.find_first_not_of(' ');
+    if (begin == std::string::npos) continue;
+    marks.push_back(part.substr(begin, part.find_last_not_of(' ') + 1 - begin));
+    if (marks.back().find_first_of("\r\n") != std::string::npos) {
+      throw Error(fmt::format("--question-marks: {} is no beginning of a line.", in_quotes(part)));
+    }
+  }
+  if (marks.empty()) throw Error("--question-marks names none; give for example Question:,Query: or none.");
+  return marks;
+}
+
 }  // namespace
 
 void ModelOptionsText::add_to(CLI::App& app, bool with_folder) {
@@ -154,7 +170,9 @@ void ParameterOptions::add_to(CLI::App& app, const std::vector<std::string>& wit
   const OptionInfo& instruction = parameter_table().at("instruction-tokens");
   app.add_option(
          "--instruction-tokens", instruction_,
-         instruction.help + " [tokens; default auto: from the start of the last line that begins with \"Question:\"]")
+         fmt::format("{} [tokens; default auto: from the last line that begins with one of --question-marks, where it "
+                     "stands at most {} tokens before the end, else 0]",
+                     instruction.help, kMostQuestionTokens))
       ->type_name("N|auto")
       ->group(instruction.group);
 }
@@ -232,15 +250,20 @@ std::shared_ptr<const BoundaryPredictor> load_predictor(const std::vector<Method
   return predictor;
 }
 
-void add_text_options(CLI::App& app, std::string& text, bool& allow_long) {
-  app.add_option("TEXT", text, "Text file, or - for standard input [default: the sample document]")
+void TextOptions::add_to(CLI::App& app, bool with_chat) {
+  app.add_option("TEXT", path, "Text file, or - for standard input [default: the sample document]")
       ->type_name("")
       ->group("Text");
   app.add_flag("--allow-long", allow_long, "Run a text longer than the model's context whole instead of cutting it")
       ->group("Text");
-}
-
-void add_chat_option(CLI::App& app, std::string& chat) {
+  app.add_option("--question-marks", question_marks,
+                 fmt::format("What the line of a question at the end begins with, separated by commas; none: no line "
+                             "[default {}]",
+                             joined(usual_question_marks(), ",")))
+      ->type_name("LIST")
+      ->group("Text");
+  if (!with_chat) return;
+  chat = "auto";
   app.add_option(
          "--chat", chat,
          "Give the text as one turn of the user [auto, on, off; default auto: where the model's chat template is "
@@ -249,27 +272,43 @@ void add_chat_option(CLI::App& app, std::string& chat) {
       ->group("Text");
 }
 
-Document load_document(const std::string& text, const TextReader& reader, bool allow_long, const std::string& chat,
-                       ProgressLine* progress) {
+void TextOptions::check() const {
+  if (!question_marks.empty()) static_cast<void>(marks_of(question_marks));
+  static_cast<void>(chat_mode(chat));
+}
+
+std::string question_line(const Document& document) {
+  if (document.question_tokens == 0) return {};
+  const TokenSpan& first =
+      document.encoding.spans[static_cast<std::size_t>(document.tokens() - document.question_tokens)];
+  std::string_view line = std::string_view(document.text).substr(static_cast<std::size_t>(first.begin));
+  line.remove_prefix(std::min(line.find_first_not_of("\r\n "), line.size()));
+  line = line.substr(0, line.find_first_of("\r\n"));
+  const bool whole = characters(line) <= 40;
+  return in_quotes(std::string(first_characters(line, 40)) + (whole ? "" : "..."));
+}
+
+Document load_document(const TextOptions& text, const TextReader& reader, ProgressLine* progress) {
   DocumentOptions options;
   options.context = reader.context;
-  options.allow_long = allow_long;
-  options.chat = chat_mode(chat);
+  options.allow_long = text.allow_long;
+  options.chat = chat_mode(text.chat);
   options.instruction_tuned = options.chat == ChatMode::kAuto && is_instruction_tuned(reader.folder);
+  if (!text.question_marks.empty()) options.question_marks = marks_of(text.question_marks);
   options.cancel = &interrupt();
   if (progress != nullptr) options.progress = [progress](double share) { progress->show("reading the text", share); };
-  const std::filesystem::path path = text.empty() ? resource_path("documents/sample.txt") : std::filesystem::path(text);
-  Document document = text == "-"
+  const std::filesystem::path path =
+      text.path.empty() ? resource_path("documents/sample.txt") : std::filesystem::path(text.path);
+  Document document = text.path == "-"
                           ? make_document("standard input", all_of_input(), *reader.tokenizer, options)
                           : make_document(path.filename().string(), read_text(path), *reader.tokenizer, options);
   if (document.tokens() < document.whole_tokens) document.notes.emplace_back("--allow-long runs the text whole.");
   return document;
 }
 
-Document load_document(const std::string& text, const OpenModel& loaded, bool allow_long, const std::string& chat,
-                       ProgressLine* progress) {
+Document load_document(const TextOptions& text, const OpenModel& loaded, ProgressLine* progress) {
   const TextReader reader = {loaded.folder, loaded.tokenizer, loaded.model->config().context};
-  Document document = load_document(text, reader, allow_long, chat, progress);
+  Document document = load_document(text, reader, progress);
   // What was chosen in reading the model is said with what was done to the text.
   for (std::string& note : weight_notes(loaded.folder)) document.notes.push_back(std::move(note));
   return document;

@@ -130,19 +130,28 @@ class ParameterOptions {
 
 [[nodiscard]] OpenModel load_model(const ModelOptionsText& choice, ProgressLine& progress);
 
-// TEXT: a file, "-" for standard input, empty for the sample document.
-[[nodiscard]] Document load_document(const std::string& text, const OpenModel& loaded, bool allow_long,
-                                     const std::string& chat = "off", ProgressLine* progress = nullptr);
+// The text of a command and how it is read.
+struct TextOptions {
+  std::string path;  // "-": standard input, empty: the sample document
+  bool allow_long = false;
+  std::string chat = "off";    // auto, on, off
+  std::string question_marks;  // at commas, or none; empty: usual_question_marks()
+
+  void add_to(CLI::App& app, bool with_chat = true);  // --chat, by default auto
+  void check() const;                                 // throws Error
+};
+// How the question at the end begins, in quotes; empty where there is none.
+[[nodiscard]] std::string question_line(const Document& document);
+[[nodiscard]] Document load_document(const TextOptions& text, const OpenModel& loaded,
+                                     ProgressLine* progress = nullptr);
 // The same for a model of which only this is known.
 struct TextReader {
   std::filesystem::path folder;
   std::shared_ptr<const Tokenizer> tokenizer;
   std::int64_t context = 0;
 };
-[[nodiscard]] Document load_document(const std::string& text, const TextReader& reader, bool allow_long,
-                                     const std::string& chat, ProgressLine* progress);
-void add_text_options(CLI::App& app, std::string& text, bool& allow_long);
-void add_chat_option(CLI::App& app, std::string& chat);  // auto, on, off
+[[nodiscard]] Document load_document(const TextOptions& text, const TextReader& reader,
+                                     ProgressLine* progress = nullptr);
 // The predictor of learned boundaries; null where no method needs one, or may do without and the model has none.
 [[nodiscard]] std::shared_ptr<const BoundaryPredictor> load_predictor(const std::vector<MethodChoice>& choices,
                                                                       const std::filesystem::path& model_folder);

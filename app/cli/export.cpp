@@ -23,8 +23,7 @@ struct ExportOptions {
   OutputOptions output;
   ParameterOptions parameters;
   std::string panels;
-  std::string text;
-  bool allow_long = false;
+  TextOptions text;
   std::string session;
   std::string ran_with;
   std::string layers;
@@ -133,8 +132,8 @@ struct Source {
 
 void load(const ExportOptions& options, Source& source, ProgressLine& progress, std::optional<SessionChoice>& session) {
   FigureOrigin& origin = source.origin;
-  origin.text = options.text;
-  origin.allow_long = options.allow_long;
+  origin.text = options.text.path;
+  origin.allow_long = options.text.allow_long;
   origin.model = options.model.folder;
   ModelOptionsText model = options.model;
   if (session) {
@@ -156,9 +155,11 @@ void load(const ExportOptions& options, Source& source, ProgressLine& progress, 
     source.document =
         make_document("pasted text", raw, *loaded.tokenizer, {loaded.model->config().context, origin.allow_long});
   } else {
-    const std::string path = session ? session->text : options.text;
-    source.document = load_document(path, loaded, origin.allow_long);
-    raw = read_text(path.empty() ? resource_path("documents/sample.txt") : std::filesystem::path(path));
+    TextOptions text = options.text;
+    text.allow_long = origin.allow_long;
+    if (session) text.path = session->text;
+    source.document = load_document(text, loaded);
+    raw = read_text(text.path.empty() ? resource_path("documents/sample.txt") : std::filesystem::path(text.path));
   }
   const std::string hash = sha256(raw);
   if (session && !session->text_sha256.empty() && session->text_sha256 != hash) {
@@ -184,14 +185,14 @@ void load(const ExportOptions& options, Source& source, ProgressLine& progress, 
 int export_all(const ExportOptions& options) {
   const FigureSpec wanted = spec_of(options);
   if (options.out.empty()) throw Error("Say where to write with --out, for example --out mask.pdf.");
-  if (options.text == "-") {
+  if (options.text.path == "-") {
     throw Error(
         "A text from standard input cannot be named in the command that makes the figure again; save it first.");
   }
   const std::optional<FigurePainter> painter = painter_of(options.out);
   std::optional<SessionChoice> session;
   if (!options.session.empty()) {
-    if (!options.text.empty() || !options.model.folder.empty()) {
+    if (!options.text.path.empty() || !options.model.folder.empty()) {
       throw Error("--session says which text and model to take; leave TEXT and --model out.");
     }
     session = read_session(options.session);
@@ -280,7 +281,7 @@ void add_export(CLI::App& app, Action& action) {
       ->type_name("")
       ->required()
       ->group("What");
-  add_text_options(*command, options->text, options->allow_long);
+  options->text.add_to(*command, false);
   command->add_option("-o,--out", options->out, "File to write; {layer} and {head} in its name make one file for each")
       ->type_name("FILE")
       ->group("What");

@@ -19,7 +19,7 @@ namespace {
 void start_qt() {
   if (QCoreApplication::instance() != nullptr) return;
   qputenv("QT_QPA_PLATFORM", "offscreen");
-  settleFigures();
+  makeFiguresReproducible();
   // What goes wrong is thrown; Qt's remarks on the desktop around it help nobody here.
   qInstallMessageHandler([](QtMsgType, const QMessageLogContext&, const QString&) {});
   static int argc = 1;

@@ -14,9 +14,7 @@ struct GenerateOptions {
   ModelOptionsText model;
   OutputOptions output;
   ParameterOptions parameters;
-  std::string text;
-  bool allow_long = false;
-  std::string chat = "auto";
+  TextOptions text;
   std::int64_t max_new_tokens = 64;
 };
 
@@ -27,7 +25,7 @@ int generate(const GenerateOptions& options) {
   ProgressLine progress(options.output.style());
   const OpenModel loaded = load_model(options.model, progress);
   progress.show("reading the text", -1);
-  const Document document = load_document(options.text, loaded, options.allow_long, options.chat, &progress);
+  const Document document = load_document(options.text, loaded, &progress);
   const SparsityParameters parameters = options.parameters.read(document.question_tokens);
   const std::vector<MethodChoice> choices = {{dhsa::name_of(parameters.method), parameters}};
   progress.clear();
@@ -79,8 +77,7 @@ void add_generate(CLI::App& app, Action& action) {
   command->footer(
       "The continuation goes to standard output as it is made, all else to standard error.\n"
       "Example: echo \"The capital of France is\" | dhsa generate - --method dense");
-  add_text_options(*command, options->text, options->allow_long);
-  add_chat_option(*command, options->chat);
+  options->text.add_to(*command);
   options->model.add_to(*command);
   command->add_option("--max-new-tokens", options->max_new_tokens, "Most tokens to write [default 64]")
       ->type_name("N")

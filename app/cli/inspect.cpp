@@ -22,9 +22,7 @@ struct InspectOptions {
   ModelOptionsText model;
   OutputOptions output;
   ParameterOptions parameters;
-  std::string text;
-  bool allow_long = false;
-  std::string chat = "auto";
+  TextOptions text;
   int layer = -1;
   std::int64_t head = -1;
   std::int64_t row = -1;
@@ -247,7 +245,7 @@ void print_layer(const Inspection& inspection, const LayerInfo& layer) {
                shown(measure("retained_mass"), metrics.heads[h].at("retained_mass")),
                shown(measure("output_error"), metrics.heads[h].at("output_error"))});
   }
-  fmt::print("\n{}\n{}", heads.text(), legend());
+  fmt::print("\n{}\n{}", heads.text(), legend(metrics.values));
 }
 
 nlohmann::json inspection_json(const Inspection& inspection, const Document& document) {
@@ -294,7 +292,7 @@ nlohmann::json inspection_json(const Inspection& inspection, const Document& doc
 
 int inspect(const InspectOptions& options) {
   if (options.tokens) {
-    return list_tokens({options.model, options.output, options.text, options.allow_long, options.chat, options.csv});
+    return list_tokens({options.model, options.output, options.text, options.csv});
   }
   if (!options.csv.empty()) throw Error("--csv is for the list of tokens; give --tokens too.");
   if (options.boundaries < 0 || options.top < 1 || options.metrics_rows < 1) {
@@ -316,7 +314,7 @@ int inspect(const InspectOptions& options) {
   if (options.head < -1 || options.head >= config.heads) {
     throw Error(fmt::format("--head: the model has query heads 0 to {}, not {}.", config.heads - 1, options.head));
   }
-  const Document document = load_document(options.text, loaded, options.allow_long, options.chat, &progress);
+  const Document document = load_document(options.text, loaded, &progress);
   if (options.row < -1 || options.row >= document.tokens()) {
     throw Error(fmt::format("--row: the text has rows (tokens) 0 to {}, not {}.", document.tokens() - 1, options.row));
   }
@@ -387,8 +385,7 @@ void add_inspect(CLI::App& app, Action& action) {
   auto options = std::make_shared<InspectOptions>();
   CLI::App* command = app.add_subcommand("inspect", "Look at one layer: boundaries, chunk scores, mask, a query row");
   command->footer("Example: dhsa inspect notes.txt --layer 3 --row 4000 --top 12");
-  add_text_options(*command, options->text, options->allow_long);
-  add_chat_option(*command, options->chat);
+  options->text.add_to(*command);
   options->model.add_to(*command);
   const auto number = [&](const char* name, auto& value, const char* help) {
     command->add_option(name, value, help)->type_name("N")->group("What to look at");

@@ -15,7 +15,7 @@ int list_tokens(const TokenListOptions& options) {
   const TextReader reader = {folder, Tokenizer::of_model(folder, config.vocab_size), config.context};
   check_vocabulary(config, *reader.tokenizer);
   ProgressLine progress(options.output.style());
-  const Document document = load_document(options.text, reader, options.allow_long, options.chat, &progress);
+  const Document document = load_document(options.text, reader, &progress);
   progress.clear();
 
   const std::vector<std::int32_t>& ids = document.encoding.ids;

@@ -10,9 +10,7 @@ namespace dhsa::cli {
 struct TokenListOptions {
   ModelOptionsText model;
   OutputOptions output;
-  std::string text;
-  bool allow_long = false;
-  std::string chat = "auto";
+  TextOptions text;
   std::string csv;  // file; empty: none
 };
 

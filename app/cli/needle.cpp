@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "app/cli/common.h"
+#include "app/cli/report.h"
 #include "app/cli/results_files.h"
 #include "app/cli/suite.h"
 #include "app/cli/table.h"
@@ -16,29 +17,26 @@ namespace {
 
 constexpr std::size_t kColumns = 100;
 
-struct NeedleChoice {
-  ExperimentFlags flags;
+struct NeedleChoice : LengthsChoice {
   SuiteFlags suite;
-  ParameterOptions parameters;
-  std::string methods = "dense,dhsa,best,block-sparse,window-sinks";
-  std::string lengths = "1K,2K,4K,8K,16K";
-  std::string haystack;
 };
 
-std::string score_table(const NeedleResults& results) {
-  Table table({"method", "tokens", "budget", "prompts", "exact", "found", "log-prob.", "density", "prefill"});
+MeasureTable score_table(const NeedleResults& results) {
+  MeasureTable table({"method", "tokens", "budget", "prompts"}, {});
   for (const std::int64_t length : results.settings.lengths) {
     for (std::size_t m = 0; m < results.methods.size(); ++m) {
       const NeedleScore score = results.score(m, length);
       if (score.answers.empty()) continue;
       const bool dense = results.methods[m].parameters.method == Method::kDense;
       const SparsityParameters used = needle_parameters(results.settings, results.methods[m].parameters, length, 0);
-      table.add({results.methods[m].name, count(length), dense ? "-" : count(used.budget),
-                 count(static_cast<std::int64_t>(score.answers.size())), percent(score.exact()), percent(score.found()),
-                 fmt::format("{:.3f}", score.log_probability()), percent(score.density), seconds(score.seconds)});
+      table.add({{},
+                 {results.methods[m].name, count(length), dense ? "-" : count(used.budget),
+                  count(static_cast<std::int64_t>(score.answers.size()))},
+                 score.summary(),
+                 {}});
     }
   }
-  return table.text();
+  return table;
 }
 
 // Depth downwards, length to the right; a bar that fills with the share of exact answers, and the share in percent.
@@ -60,7 +58,7 @@ std::vector<std::string> heat_map(const NeedleResults& results, std::size_t meth
         line += "        ";
         continue;
       }
-      const double exact = cell->scores[method].exact();
+      const double exact = cell->scores[method].value("exact");
       const char* shade = kShades[std::min(4, static_cast<int>(std::ceil(4 * exact)))];
       line += fmt::format("   {}{:>4.0f}", shade, 100 * exact);
     }
@@ -102,47 +100,29 @@ std::string report(const NeedleResults& results) {
                settings.prompts, settings.prompts == 1 ? "prompt" : "prompts", settings.haystack.name(), settings.seed,
                budget),
            kColumns, 8));
-  text += "\n" + score_table(results);
+  const MeasureTable table = score_table(results);
+  text += "\n" + table.text();
   text += "\n  Exact answers in %, depth of the needle downwards, tokens of the prompt to the right\n";
-  text += heat_maps(results);
-  return text + "\n  " +
-         wrap(
-             "exact: answers that give all numbers asked for; found: share of those numbers given; log-prob.: mean "
-             "log-probability of the right answer's tokens, in nats; density: kept / causal pairs of the prefill.",
-             kColumns, 2) +
-         "\n";
+  return text + heat_maps(results) + "\n" + table.legend();
 }
 
-int needle(const NeedleChoice& options) {
-  if (names_suite(options.flags.settings)) {
-    return run_suite_command(options.suite, options.flags, options.parameters.choices(options.methods), options.lengths,
-                             options.haystack);
-  }
-  if (options.suite.markdown) throw Error("--markdown is for the tables of a suite; name one with --suite.");
-  NeedleResults results;
-  results.settings.lengths = token_counts(options.lengths, "--lengths");
-  options.flags.settings.put(needle_options(), results.settings);
-  results.methods = options.parameters.choices(options.methods);
-  check_settings(results.settings);
-  options.flags.files.check(options.flags.output.json);
-  results.settings.haystack = file_haystack(options.haystack);
-
+int needle(const NeedleChoice& choice) {
+  if (names_suite(choice.flags.settings)) return run_suite_command(choice.suite, choice);
+  if (choice.suite.markdown) throw Error("--markdown is for the tables of a suite; name one with --suite.");
   ExperimentSteps<NeedleResults, std::vector<NeedleCell>> steps;
-  steps.longest = results.settings.lengths.back();
   steps.counted = "prompts";
   steps.part = &NeedleResults::cells;
   steps.parse = parse_needle_results;
-  steps.run = [](const OpenModel& loaded, NeedleResults& asked, const NeedleOptions& how) {
-    run_needle(*loaded.model, *loaded.tokenizer, asked, how, load_predictor(asked.methods, loaded.folder));
-  };
   steps.report = report;
-  return run_experiment(options.flags, std::move(results), steps);
+  return run_over_lengths(choice, needle_options(), NeedleResults(), steps, run_needle);
 }
 
 }  // namespace
 
 void add_needle(CLI::App& app, Action& action) {
   auto options = std::make_shared<NeedleChoice>();
+  options->methods = "dense,dhsa,best,block-sparse,window-sinks";
+  options->lengths = "1K,2K,4K,8K,16K";
   CLI::App* command = app.add_subcommand("needle", "Hide numbers in long texts and ask for them, method beside method");
   command->footer(
       "Every method reads the same prompts. Sentences like \"The secret code of the blue cabinet is 328031.\" stand "
@@ -153,18 +133,8 @@ void add_needle(CLI::App& app, Action& action) {
       "the sparse prefill: it is right if the likeliest token is right at each of its places.\n"
       "Parameters given here hold for every method, on top of its preset.\n"
       "Example: dhsa needle --mode strict --budget-share 0.125 --lengths 4K,8K --prompts 5 --json needle.json");
-  command->add_option("--methods", options->methods, method_names_help("Methods to ask", options->methods))
-      ->type_name("NAMES")
-      ->group("Test");
-  command
-      ->add_option("--lengths", options->lengths,
-                   fmt::format("Most tokens of a prompt with its answer [default {}]", options->lengths))
-      ->type_name("LIST")
-      ->group("Test");
-  add_haystack_option(*command, options->haystack, "Test");
-  options->flags.add_to(*command, needle_options());
+  options->add_to(*command, needle_options(), "Methods to ask", "Most tokens of a prompt with its answer");
   options->suite.add_to(*command, options->flags.settings);
-  options->parameters.add_to(*command, {"method", "instruction-tokens"});
   command->callback([options, &action] { action = [options] { return needle(*options); }; });
 }
 

@@ -89,44 +89,44 @@ class SummaryTable {
   std::vector<Values> summaries_;
 };
 
-std::string layer_table(const MethodRun& run, const Gemma2Config& config) {
-  std::vector<std::string> headings = {"layer", "kind", "chunks", "med/max"};
-  for (const Measure& measure : measures()) {
-    if (measure.group == Measure::Group::kMask) headings.emplace_back(measure.heading);
-  }
-  headings.insert(headings.end(), {"plan", "attend"});
-  Table table(headings, {0, 1});
+MeasureTable layer_table(const MethodRun& run, const Gemma2Config& config) {
+  MeasureTable table({"layer", "kind", "chunks", "med/max"}, {"plan", "attend"});
   for (int layer = 0; layer < run.trace.layers; ++layer) {
     const auto index = static_cast<std::size_t>(layer);
     const PlanSummary& plan = run.trace.summaries[index];
     const ChunkLengths lengths = chunk_lengths(plan.boundaries);
     const bool chunks = lengths.count > 0;
-    std::vector<std::string> cells = {std::to_string(layer), config.window_of(layer) > 0 ? "local" : "global",
-                                      dash_if(!chunks, std::to_string(lengths.count)),
-                                      dash_if(!chunks, fmt::format("{}/{}", lengths.median, lengths.longest))};
     Values values;
     values.set("density", plan.density());
     if (index < run.metrics.size()) values = run.metrics[index].values;
-    for (const Measure& measure : measures()) {
-      if (measure.group != Measure::Group::kMask) continue;
-      const Measured* value = values.find(measure.key);
-      cells.push_back(value == nullptr ? "-" : in_percent(*value));
-    }
-    cells.push_back(milliseconds(run.trace.stage_seconds(Stage::kPlan, layer)));
-    cells.push_back(milliseconds(run.trace.stage_seconds(Stage::kAttend, layer)));
-    table.add(cells);
+    table.add({{},
+               {std::to_string(layer), config.window_of(layer) > 0 ? "local" : "global",
+                dash_if(!chunks, std::to_string(lengths.count)),
+                dash_if(!chunks, fmt::format("{}/{}", lengths.median, lengths.longest))},
+               values,
+               {milliseconds(run.trace.stage_seconds(Stage::kPlan, layer)),
+                milliseconds(run.trace.stage_seconds(Stage::kAttend, layer))}});
   }
-  return table.text();
+  return table;
+}
+
+}  // namespace
+
+namespace {
+
+// A number and what is known of its error, with `gap` between the signs.
+std::string marked(const Measured& value, double factor, int places, const char* gap) {
+  const std::string number = fmt::format("{:.{}f}", factor * value.value, places);
+  if (!value.sampled()) return number;
+  if (std::isnan(value.standard_error)) return fmt::format("\u2248{}{}", gap, number);
+  return fmt::format("\u2248{0}{1}{0}\u00b1{0}{2:.{3}f}", gap, number, factor * value.standard_error, places);
 }
 
 }  // namespace
 
 std::string shown(const Measure& measure, const Measured& value) {
   const auto with_unit = [&](int places, double factor, std::string_view unit) {
-    const std::string number = fmt::format("{:.{}f}", factor * value.value, places);
-    const std::string text =
-        value.sampled() ? fmt::format("\u2248 {} \u00b1 {:.{}f}", number, factor * value.standard_error, places)
-                        : number;
+    const std::string text = marked(value, factor, places, " ");
     return unit.empty() ? text : fmt::format("{} {}", text, unit);
   };
   switch (measure.format) {
@@ -144,18 +144,84 @@ std::string shown(const Measure& measure, const Measured& value) {
   return {};
 }
 
-std::string in_percent(const Measured& share) {
-  const std::string number = fmt::format("{:.1f}", 100 * share.value);
-  return share.sampled() ? fmt::format("\u2248{}\u00b1{:.1f}", number, 100 * share.standard_error) : number;
+std::string narrow(const Measure& measure, const Measured& value, int places) {
+  if (measure.format == Measure::Format::kShare) return marked(value, 100, places, "");
+  if (measure.format == Measure::Format::kReal) return marked(value, 1, 4, "");
+  return shown(measure, value);
 }
 
-std::string legend() {
-  std::string text;
-  for (const Measure& measure : measures()) {
-    if (measure.group == Measure::Group::kMask) text += fmt::format("{}: {} ", measure.heading, measure.help);
+std::vector<const Measure*> MeasureTable::columns() const {
+  std::vector<Values> all;
+  for (const Row& row : rows_) all.push_back(row.values);
+  return measured_in(all);
+}
+
+std::vector<std::string> MeasureTable::headings() const {
+  std::vector<std::string> headings = before_;
+  for (const Measure* measure : columns()) headings.emplace_back(measure->heading);
+  headings.insert(headings.end(), after_.begin(), after_.end());
+  return headings;
+}
+
+std::vector<std::string> MeasureTable::cells(const Row& row) const {
+  std::vector<std::string> cells = row.before;
+  for (const Measure* measure : columns()) {
+    const Measured* value = row.values.find(measure->key);
+    cells.push_back(value == nullptr ? "-" : narrow(*measure, *value, places_));
   }
-  text +=
-      "\u2248: of a part of the rows (or positions), drawn at random; \u00b1: one standard error over draws of them.";
+  cells.insert(cells.end(), row.after.begin(), row.after.end());
+  return cells;
+}
+
+std::string MeasureTable::text(std::size_t most, std::vector<std::size_t> left) const {
+  Table table(headings(), std::move(left));
+  std::string group;
+  for (const Row& row : rows_) {
+    if (row.group != group) table.heading(group = row.group);
+    table.add(cells(row));
+  }
+  return table.text(2, most, before_.size());
+}
+
+std::string MeasureTable::markdown() const {
+  const auto line = [](const std::vector<std::string>& cells) {
+    std::string text = "|";
+    for (const std::string& cell : cells) text += fmt::format(" {} |", cell);
+    return text + '\n';
+  };
+  std::string text;
+  std::string group;
+  for (const Row& row : rows_) {
+    if (row.group != group) {
+      group = row.group;
+      text += fmt::format("\n### {}\n\n{}|", group, line(headings()));
+      for (std::size_t i = 0; i < headings().size(); ++i) text += "---|";
+      text += '\n';
+    }
+    text += line(cells(row));
+  }
+  return text;
+}
+
+std::string MeasureTable::legend() const {
+  Values all;
+  for (const Row& row : rows_) {
+    for (const auto& [key, value] : row.values.entries()) {
+      if (all.find(key) == nullptr || value.sampled()) all.set(key, value);
+    }
+  }
+  return cli::legend(all);
+}
+
+std::string legend(const Values& values) {
+  std::string text;
+  for (const Measure* measure : measured_in(std::span(&values, 1))) {
+    text += fmt::format("{}: {} ", measure->heading, measure->help);
+  }
+  if (values.sampled()) {
+    text +=
+        "\u2248: of a part of the rows (or positions), drawn at random; \u00b1: one standard error over draws of them.";
+  }
   return "  " + wrap(text, 100, 2) + "\n";
 }
 
@@ -175,12 +241,15 @@ std::string settings_text(const SparsityParameters& parameters) {
 
 std::string comparison_text(const Comparison& comparison, const Gemma2Config& config) {
   std::string out = SummaryTable(comparison).text();
+  std::string legend;
   for (const MethodRun& run : comparison.runs) {
     if (run.parameters.method == Method::kDense) continue;
+    const MeasureTable layers = layer_table(run, config);
     out += fmt::format("\nLayers under {} (shares in %, times in ms, chunk lengths in tokens)\n{}", run.name,
-                       layer_table(run, config));
+                       layers.text(100, {0, 1}));
+    if (comparison.metrics_rows > 0) legend = "\n" + layers.legend();
   }
-  if (comparison.metrics_rows > 0) out += "\n" + legend();
+  out += legend;
   const auto answered = [](const MethodRun& run) { return run.answer_seconds > 0; };
   if (std::any_of(comparison.runs.begin(), comparison.runs.end(), answered)) {
     out += "\nAnswers\n";

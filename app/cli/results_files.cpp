@@ -46,15 +46,20 @@ std::vector<std::int64_t> token_counts(const std::string& text, const char* opti
   return counts;
 }
 
-void add_haystack_option(CLI::App& app, std::string& path, const std::string& group) {
-  app.add_option("--haystack", path, "Text file to take the texts from [default: prose from a generator]")
+void LengthsChoice::add_own(CLI::App& app, const std::string& group, const char* methods_for,
+                            const char* lengths_help) {
+  app.add_option("--methods", methods, method_names_help(methods_for, methods))->type_name("NAMES")->group(group);
+  app.add_option("--lengths", lengths, fmt::format("{} [default {}]", lengths_help, lengths))
+      ->type_name("LIST")
+      ->group(group);
+  app.add_option("--haystack", haystack, "Text file to take the texts from [default: prose from a generator]")
       ->type_name("FILE")
       ->group(group);
 }
 
-Haystack file_haystack(const std::string& path) {
-  if (path.empty()) return {};
-  return {std::filesystem::path(path).filename().string(), read_text(path)};
+Haystack LengthsChoice::read_haystack() const {
+  if (haystack.empty()) return {};
+  return {std::filesystem::path(haystack).filename().string(), read_text(haystack)};
 }
 
 void check_context(std::int64_t longest, const OpenModel& loaded, bool allow_long) {

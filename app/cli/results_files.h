@@ -55,9 +55,6 @@ struct ExperimentFlags {
     files.add_to(app);
   }
 };
-void add_haystack_option(CLI::App& app, std::string& path, const std::string& group);
-[[nodiscard]] Haystack file_haystack(const std::string& path);  // of an empty path: generated prose
-
 // What tells one experiment from another. `part` of its results is what came out.
 template <class Results, class Part>
 struct ExperimentSteps {
@@ -103,6 +100,46 @@ int run_experiment(const ExperimentFlags& flags, Results results, const Experime
   const ExperimentCount count = results.count();
   if (count.done > 0) fmt::print("{}", steps.report(results));
   return whole ? 0 : flags.files.stopped(json, count, steps.counted);
+}
+
+// Needle tests and sweeps: methods on texts of a haystack, of several lengths.
+struct LengthsChoice {
+  ExperimentFlags flags;
+  ParameterOptions parameters;
+  std::string methods;
+  std::string lengths;
+  std::string haystack;
+
+  // Defaults are what the members hold. `methods_for` is "Methods to ask".
+  template <class Settings>
+  void add_to(CLI::App& app, const OptionTable<Settings>& table, const char* methods_for, const char* lengths_help) {
+    add_own(app, table.begin()->group, methods_for, lengths_help);
+    flags.add_to(app, table);
+    parameters.add_to(app, {"method", "instruction-tokens"});
+  }
+  [[nodiscard]] Haystack read_haystack() const;  // generated prose where no file is named
+
+ private:
+  void add_own(CLI::App& app, const std::string& group, const char* methods_for, const char* lengths_help);
+};
+
+// `results` hold what its settings have beside the table's. `run` is run_needle() or run_sweep().
+template <class Results, class Part>
+int run_over_lengths(const LengthsChoice& choice, const OptionTable<decltype(Results::settings)>& table,
+                     Results results, ExperimentSteps<Results, Part> steps,
+                     void (*run)(const Gemma2&, const Tokenizer&, Results&, const ExperimentOptions<Results>&,
+                                 const std::shared_ptr<const BoundaryPredictor>&)) {
+  results.settings.lengths = token_counts(choice.lengths, "--lengths");
+  choice.flags.settings.put(table, results.settings);
+  results.methods = choice.parameters.choices(choice.methods);
+  check_settings(results.settings);
+  choice.flags.files.check(choice.flags.output.json);
+  results.settings.haystack = choice.read_haystack();
+  steps.longest = results.settings.lengths.back();
+  steps.run = [run](const OpenModel& loaded, Results& asked, const ExperimentOptions<Results>& how) {
+    run(*loaded.model, *loaded.tokenizer, asked, how, load_predictor(asked.methods, loaded.folder));
+  };
+  return run_experiment(choice.flags, std::move(results), steps);
 }
 
 }  // namespace dhsa::cli

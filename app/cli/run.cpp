@@ -14,9 +14,7 @@ struct RunOptions {
   ModelOptionsText model;
   OutputOptions output;
   ParameterOptions parameters;
-  std::string text;
-  bool allow_long = false;
-  std::string chat = "auto";
+  TextOptions text;
   std::string compare = "dense";
   std::int64_t metrics_rows = kMetricsRows;
   std::int64_t logit_positions = 2048;
@@ -40,12 +38,13 @@ int run(const RunOptions& options) {
   if (options.metrics_rows < 0 || options.logit_positions < 0 || options.max_new_tokens < 0) {
     throw Error("--metrics-rows, --logit-positions and --max-new-tokens cannot be negative.");
   }
+  options.text.check();
   static_cast<void>(choices_of(options, 0));  // a wrong parameter is said before a model is loaded
   JsonFile json(options.output.json);
   ProgressLine progress(options.output.style());
   const OpenModel loaded = load_model(options.model, progress);
   progress.show("reading the text", -1);
-  const Document document = load_document(options.text, loaded, options.allow_long, options.chat, &progress);
+  const Document document = load_document(options.text, loaded, &progress);
   const std::vector<MethodChoice> choices = choices_of(options, document.question_tokens);
 
   CompareOptions compare;
@@ -65,8 +64,10 @@ int run(const RunOptions& options) {
               {"comparison", comparison}});
 
   fmt::print("Model   {}\n", wrap(describe(loaded), 100, 8));
-  fmt::print("Text    {}: {} tokens, {} characters, question of {} tokens\n", document.name, count(document.tokens()),
-             count(static_cast<std::int64_t>(characters(document.text))), document.question_tokens);
+  const std::string line = question_line(document);
+  fmt::print("Text    {}: {} tokens, {} characters, question of {} tokens{}\n", document.name, count(document.tokens()),
+             count(static_cast<std::int64_t>(characters(document.text))), document.question_tokens,
+             line.empty() ? "" : ": " + line);
   for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, 100, 8));
   for (const MethodChoice& choice : choices) {
     const std::string settings = settings_text(choice.parameters);
@@ -85,8 +86,7 @@ void add_run(CLI::App& app, Action& action) {
   command->footer(
       "Without arguments: the demo model on the sample document, DHSA with a budget of 1024, beside dense.\n"
       "Example: dhsa run notes.txt --method block-sparse --budget 2048 --compare dense,dhsa --json run.json");
-  add_text_options(*command, options->text, options->allow_long);
-  add_chat_option(*command, options->chat);
+  options->text.add_to(*command);
   options->model.add_to(*command);
   command
       ->add_option("--compare", options->compare,

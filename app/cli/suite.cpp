@@ -98,24 +98,11 @@ bool names_suite(const OptionFlags& settings) {
   return std::any_of(given.begin(), given.end(), [](const auto& option) { return option.first == "suite"; });
 }
 
-int run_suite_command(const SuiteFlags& suite, const ExperimentFlags& flags, std::vector<MethodChoice> methods,
-                      const std::string& lengths, const std::string& haystack) {
-  SuiteResults results;
-  results.settings.lengths = token_counts(lengths, "--lengths");
-  flags.settings.put(suite_options(), results.settings);
-  results.methods = std::move(methods);
-  check_settings(results.settings);
-  flags.files.check(flags.output.json);
-  results.settings.haystack = file_haystack(haystack);
-
+int run_suite_command(const SuiteFlags& suite, const LengthsChoice& choice) {
   ExperimentSteps<SuiteResults, std::vector<SuiteCell>> steps;
-  steps.longest = results.settings.lengths.back();
   steps.counted = "prompts";
   steps.part = &SuiteResults::cells;
   steps.parse = parse_suite_results;
-  steps.run = [](const OpenModel& loaded, SuiteResults& asked, const SuiteOptions& how) {
-    run_suite(*loaded.model, *loaded.tokenizer, asked, how, load_predictor(asked.methods, loaded.folder));
-  };
   steps.report = [markdown = suite.markdown](const SuiteResults& done) {
     if (markdown) {
       return fmt::format("* Model: {}\n* Test: {}\n{}\n{}\n", done.model, test_line(done), to_markdown(done),
@@ -126,7 +113,7 @@ int run_suite_command(const SuiteFlags& suite, const ExperimentFlags& flags, std
     for (const std::int64_t length : done.settings.lengths) text += score_table(done, length);
     return text + "\n  " + wrap(legend(done), kColumns, 2) + "\n";
   };
-  return run_experiment(flags, std::move(results), steps);
+  return run_over_lengths(choice, suite_options(), SuiteResults(), steps, run_suite);
 }
 
 }  // namespace dhsa::cli

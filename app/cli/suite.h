@@ -1,9 +1,6 @@
 // dhsa needle --suite: RULER's tasks, and questions away from the end.
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "app/cli/results_files.h"
 
 namespace dhsa::cli {
@@ -14,8 +11,6 @@ struct SuiteFlags {
   void add_to(CLI::App& app, OptionFlags& settings);
 };
 [[nodiscard]] bool names_suite(const OptionFlags& settings);
-// `lengths` and `haystack` as on the command line.
-int run_suite_command(const SuiteFlags& suite, const ExperimentFlags& flags, std::vector<MethodChoice> methods,
-                      const std::string& lengths, const std::string& haystack);
+int run_suite_command(const SuiteFlags& suite, const LengthsChoice& choice);
 
 }  // namespace dhsa::cli

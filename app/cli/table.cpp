@@ -29,7 +29,7 @@ void Table::add(std::vector<std::string> cells) {
 
 void Table::heading(std::string text) { rows_.push_back({true, {std::move(text)}}); }
 
-std::string Table::text(std::size_t indent, std::size_t most) const {
+std::string Table::text(std::size_t indent, std::size_t most, std::size_t repeated) const {
   std::vector<std::size_t> widths;
   for (std::size_t c = 0; c < headings_.size(); ++c) {
     std::size_t width = characters(headings_[c]);
@@ -39,19 +39,21 @@ std::string Table::text(std::size_t indent, std::size_t most) const {
     widths.push_back(width);
   }
   std::string out;
-  for (std::size_t first = 1; first == 1 || first < headings_.size();) {
-    std::size_t total = indent + widths[0];
+  repeated = std::min(repeated, headings_.size());
+  std::size_t keys = indent;
+  for (std::size_t c = 0; c < repeated; ++c) keys += widths[c] + (c > 0 ? 2 : 0);
+  for (std::size_t first = repeated; first == repeated || first < headings_.size();) {
+    std::size_t total = keys;
     std::size_t end = first;
     while (end < headings_.size() && (end == first || total + 2 + widths[end] <= most)) total += 2 + widths[end++];
-    if (first > 1) out += '\n';
+    if (first > repeated) out += '\n';
     const auto line = [&](const std::vector<std::string>& cells) {
       std::string one(indent, ' ');
       const auto put = [&](std::size_t c) {
         one += padded(cells[c], widths[c], std::find(left_.begin(), left_.end(), c) != left_.end());
       };
-      put(0);
-      for (std::size_t c = first; c < end; ++c) {
-        one += "  ";
+      for (std::size_t c = 0; c < end; c = c + 1 == repeated ? first : c + 1) {
+        if (c > 0) one += "  ";
         put(c);
       }
       one.erase(one.find_last_not_of(' ') + 1);

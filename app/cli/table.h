@@ -15,8 +15,8 @@ class Table {
   void add(std::vector<std::string> cells);
   void heading(std::string text);  // a line of its own between rows
   // Every line indented; where a table of several columns is wider than `most`, the later columns follow in a second
-  // table under it, each with the first column again.
-  [[nodiscard]] std::string text(std::size_t indent = 2, std::size_t most = 100) const;
+  // table under it, each with the first `repeated` columns again.
+  [[nodiscard]] std::string text(std::size_t indent = 2, std::size_t most = 100, std::size_t repeated = 1) const;
 
  private:
   struct Row {

@@ -124,7 +124,7 @@ int main(int argc, char** argv) {
   QCoreApplication::setApplicationName(QStringLiteral("dhsa-explorer"));
   QCoreApplication::setApplicationVersion(QStringLiteral(DHSA_VERSION));
   dhsa::set_program(DHSA_VERSION, dhsa::built_revision());
-  dhsa::settleFigures();
+  dhsa::makeFiguresReproducible();
   const bool display = hasDisplay(argc, argv);
   Arguments arguments(argc, argv);
   std::unique_ptr<QCoreApplication> app;

@@ -25,15 +25,16 @@ class MaskBench : public PrefillObserver {
         only_global_(only_global),
         cancel_(cancel),
         progress_(std::move(progress)),
-        sums_(variants.size()) {
+        samples_(variants.size()),
+        layer_values_(variants.size()) {
     for (std::size_t i = 0; i < variants.size(); ++i) {
       const SparsityParameters& parameters = variants[i].parameters;
       planners_.push_back(
           make_planner(parameters, {static_cast<std::int64_t>(text.ids.size()), text.sentence_ends}, predictor));
       shares_boundaries_.push_back(parameters.share_boundaries);
-      sums_[i].variant = variants[i].name;
-      sums_[i].text = text.name;
-      sums_[i].row_mass.assign(text.rows.size(), 0.0);
+      samples_[i].variant = variants[i].name;
+      samples_[i].text = text.name;
+      samples_[i].row_mass.assign(text.rows.size(), 0.0);
     }
   }
   void prefill_begins(std::int64_t /*tokens*/, int layers) override {
@@ -54,40 +55,32 @@ class MaskBench : public PrefillObserver {
       // of a kind.
       if (!measured && !(shares_boundaries_[i] && layer.layer.index == 0)) continue;
       const Plan plan = planners_[i]->plan(layer.q, layer.k, layer.layer, cancel_);
-      if (measured) add(sums_[i], layer, plan);
+      if (measured) add(i, layer, plan);
     }
   }
   [[nodiscard]] std::vector<AblationSample> take() {
-    const double share = 1.0 / std::max(1, layers_);
-    for (AblationSample& sum : sums_) {
-      for (double* value : {&sum.retained_mass, &sum.worst_rows_mass, &sum.of_oracle, &sum.iou, &sum.output_error,
-                            &sum.density, &sum.chunks}) {
-        *value *= share;
-      }
-      for (double& mass : sum.row_mass) mass *= share;
+    for (std::size_t i = 0; i < samples_.size(); ++i) {
+      samples_[i].values = weighed_alike(combine(layer_values_[i]));
+      for (double& mass : samples_[i].row_mass) mass /= std::max(1, layers_);
     }
-    return std::move(sums_);
+    return std::move(samples_);
   }
 
  private:
-  void add(AblationSample& sum, const AttendedLayer& layer, const Plan& plan) const {
+  void add(std::size_t variant, const AttendedLayer& layer, const Plan& plan) {
     MetricOptions how;
     how.row_step = metrics_rows_;
     how.cancel = cancel_;
-    const MaskMetrics metrics = measure_mask(layer.q, layer.k, layer.v, plan.mask, layer.layer, how);
-    sum.retained_mass += metrics.value("retained_mass");
-    sum.worst_rows_mass += metrics.value("worst_rows_mass");
-    sum.of_oracle += metrics.value("of_oracle");
-    sum.iou += metrics.value("iou");
-    sum.output_error += metrics.value("output_error");
-    sum.density += metrics.value("density");
-    sum.chunks += static_cast<double>(std::max<std::size_t>(1, plan.trace.boundaries.size()) - 1);
+    Values& values = layer_values_[variant].emplace_back(
+        measure_mask(layer.q, layer.k, layer.v, plan.mask, layer.layer, how).values);
+    if (plan.trace.boundaries.size() > 1) values.set("chunks", static_cast<double>(plan.trace.boundaries.size() - 1));
     how.row_step = 1;
     how.oracle = how.output_error = false;
     for (std::size_t r = 0; r < text_.rows.size(); ++r) {
       how.row_begin = text_.rows[r].begin;
       how.row_end = text_.rows[r].end;
-      sum.row_mass[r] += measure_mask(layer.q, layer.k, layer.v, plan.mask, layer.layer, how).value("retained_mass");
+      samples_[variant].row_mass[r] +=
+          measure_mask(layer.q, layer.k, layer.v, plan.mask, layer.layer, how).value("retained_mass");
     }
   }
 
@@ -101,7 +94,8 @@ class MaskBench : public PrefillObserver {
   int all_layers_ = 0;
   std::vector<std::unique_ptr<Planner>> planners_;
   std::vector<bool> shares_boundaries_;
-  std::vector<AblationSample> sums_;
+  std::vector<AblationSample> samples_;
+  std::vector<std::vector<Values>> layer_values_;  // [variants][measured layers]
 };
 
 void check_run(const Gemma2& model, const AblationResults& results,
@@ -113,12 +107,7 @@ void check_run(const Gemma2& model, const AblationResults& results,
   for (const AblationVariant& variant : results.variants) {
     require(names.insert(variant.name).second,
             fmt::format("Two variants are called \"{}\"; give each a name of its own.", variant.name));
-    try {
-      check_parameters(variant.parameters);
-      static_cast<void>(make_planner(variant.parameters, {1, {}}, predictor));
-    } catch (const Error& error) {
-      throw Error(fmt::format("{}: {}", variant.name, error.what()));
-    }
+    check_method(variant.name, variant.parameters, {1, {}}, predictor);
   }
   for (const AblationText& text : results.texts) {
     require(names.insert("text " + text.name).second, fmt::format("Two texts are called \"{}\".", text.name));
@@ -200,11 +189,11 @@ class AblationRun {
         return;
       }
       AblationSample& sample = measured[method - 1];
-      if (run.logits) {
-        sample.kl = run.logits->mean_kl.value;
-        sample.same_top = run.logits->same_top.value;
+      const Values own = weighed_alike(summarise(run));
+      for (const auto& [key, value] : own.entries()) {
+        if (dhsa::measure(key).group == Measure::Group::kLogits || key == "planning_share")
+          sample.values.set(key, value);
       }
-      sample.planning_share = summarise(run).value("planning_share");
       add(variants[method - 1], sample);
     };
     static_cast<void>(compare_methods(model_, text.ids,

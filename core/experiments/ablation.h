@@ -13,6 +13,7 @@
 #include "core/analysis/metrics.h"
 #include "core/experiments/experiment.h"
 #include "core/model/gemma2.h"
+#include "core/run/measures.h"
 #include "core/sparsity/parameters.h"
 #include "core/sparsity/planner.h"
 #include "core/text/tokenizer.h"
@@ -60,21 +61,14 @@ struct AblationSettings {
 };
 [[nodiscard]] const OptionTable<AblationSettings>& ablation_options();
 
-// One variant on one text. Masks: mean over global layers (all layers where there is none), rows and heads.
+// One variant on one text.
 struct AblationSample {
   std::string variant;
   std::string text;
-  double retained_mass = 0;
-  double worst_rows_mass = 0;
-  double of_oracle = 0;
-  double iou = 0;
-  double output_error = 0;
-  double density = 0;  // of the masks of those layers
-  double chunks = 0;   // mean number of chunks; 0: the method has none
-  std::optional<double> kl;
-  std::optional<double> same_top;
-  std::optional<double> planning_share;  // of the variant's prefill seconds
-  std::vector<double> row_mass;          // retained mass of AblationText::rows
+  // Chunks and masks: over global layers (all layers where there is none). Logits and the share of planning: of the
+  // variant's own prefill, where there is one.
+  Values values;
+  std::vector<double> row_mass;  // retained mass of AblationText::rows, all of them
 };
 
 struct AblationResults {

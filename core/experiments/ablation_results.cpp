@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -15,30 +15,9 @@ namespace dhsa {
 namespace {
 
 using nlohmann::json;
-using results_file::kLargest;
 using results_file::Reader;
 
 constexpr const char* kKind = "dhsa-ablate";
-
-// The numbers of a sample: names in CSV and JSON.
-struct Measure {
-  const char* key;
-  double AblationSample::*value;
-};
-constexpr Measure kMeasures[] = {{"retained_mass", &AblationSample::retained_mass},
-                                 {"worst_rows_mass", &AblationSample::worst_rows_mass},
-                                 {"of_oracle", &AblationSample::of_oracle},
-                                 {"iou", &AblationSample::iou},
-                                 {"output_error", &AblationSample::output_error},
-                                 {"density", &AblationSample::density},
-                                 {"chunks", &AblationSample::chunks}};
-struct OptionalMeasure {
-  const char* key;
-  std::optional<double> AblationSample::*value;
-};
-constexpr OptionalMeasure kOptional[] = {{"kl", &AblationSample::kl},
-                                         {"same_top", &AblationSample::same_top},
-                                         {"planning_share", &AblationSample::planning_share}};
 
 json text_json(const AblationText& text) {
   json rows = json::array();
@@ -61,30 +40,34 @@ AblationText read_text(const Reader& from, std::int64_t tokens) {
 }
 
 json sample_json(const AblationSample& sample) {
-  json out = {{"variant", sample.variant}, {"text", sample.text}, {"row_mass", sample.row_mass}};
-  for (const Measure& measure : kMeasures) out[measure.key] = sample.*measure.value;
-  for (const OptionalMeasure& measure : kOptional) {
-    if (sample.*measure.value) out[measure.key] = *(sample.*measure.value);
-  }
+  json out = results_file::values_json(sample.values);
+  out["variant"] = sample.variant;
+  out["text"] = sample.text;
+  out["row_mass"] = sample.row_mass;
   return out;
 }
 
 using Keys = std::set<std::pair<std::string, std::string>>;
 
 // `open`: variant and text of the samples that may still come.
-AblationSample read_sample(const Reader& from, Keys& open, const std::map<std::string, std::size_t>& spans) {
-  std::vector<std::string> keys = {"variant", "text", "row_mass"};
-  for (const Measure& measure : kMeasures) keys.emplace_back(measure.key);
-  for (const OptionalMeasure& measure : kOptional) keys.emplace_back(measure.key);
-  from.only(keys);
+AblationSample read_sample(const Reader& from, Keys& open, const std::map<std::string, std::size_t>& spans,
+                           std::int64_t metrics_rows) {
   AblationSample sample;
   sample.variant = from["variant"].text(256);
   sample.text = from["text"].text(4096);
   if (open.erase({sample.variant, sample.text}) == 0) from["variant"].refuse("one of the variants, once for each text");
-  for (const Measure& measure : kMeasures) sample.*measure.value = from[measure.key].number(-kLargest, kLargest);
-  for (const OptionalMeasure& measure : kOptional) {
-    if (from.has(measure.key)) sample.*measure.value = from[measure.key].number(-kLargest, kLargest);
+  const Values written = results_file::read_values(from, {"variant", "text", "row_mass"});
+  for (auto [key, measured] : written.entries()) {
+    // Files of before the table of measures do not say what was sampled; a method without chunks has 0 of them there.
+    const Measure& measure = dhsa::measure(key);
+    if (key == "chunks" && measured.value == 0) continue;
+    if (!from.has("row_step") && measure.group == Measure::Group::kMask && measure.may_be_sampled) {
+      measured.row_step = metrics_rows;
+      measured.standard_error = measured.sampled() ? std::nan("") : 0;
+    }
+    sample.values.set(key, measured);
   }
+  for (const char* key : {"retained_mass", "density"}) static_cast<void>(from[key]);
   for (const Reader& mass : from["row_mass"].list(256)) sample.row_mass.push_back(mass.number(0, 1 + 1e-6));
   if (sample.row_mass.size() != spans.at(sample.text)) from["row_mass"].refuse("one for each span of rows of its text");
   return sample;
@@ -147,8 +130,7 @@ std::vector<AblationRow> summarise(const AblationResults& results) {
     AblationRow row;
     row.variant = variant;
     row.mean.variant = variant.name;
-    std::array<Mean, std::size(kMeasures)> measures;
-    std::array<Mean, std::size(kOptional)> optional;
+    std::vector<Values> values;
     std::vector<Mean> of_rows(names.size());
     for (const AblationText& text : results.texts) {
       const AblationSample* sample = results.sample(variant.name, text.name);
@@ -156,12 +138,10 @@ std::vector<AblationRow> summarise(const AblationResults& results) {
       for (std::size_t n = 0; n < names.size(); ++n) of_rows[n].add(mass_of_rows(*sample, text, names[n]));
       if (any_prose && is_needle_document(text)) continue;
       ++row.texts;
-      for (std::size_t i = 0; i < measures.size(); ++i) measures[i].add(sample->*kMeasures[i].value);
-      for (std::size_t i = 0; i < optional.size(); ++i) optional[i].add(sample->*kOptional[i].value);
+      values.push_back(sample->values);
     }
     if (row.texts == 0) continue;
-    for (std::size_t i = 0; i < measures.size(); ++i) row.mean.*kMeasures[i].value = measures[i].value().value_or(0);
-    for (std::size_t i = 0; i < optional.size(); ++i) row.mean.*kOptional[i].value = optional[i].value();
+    row.mean.values = combine(values);
     for (std::size_t n = 0; n < names.size(); ++n) {
       if (!of_rows[n].value()) continue;
       row.row_names.push_back(names[n]);
@@ -171,34 +151,34 @@ std::vector<AblationRow> summarise(const AblationResults& results) {
   }
   const auto mass_of = [&](const char* name) -> std::optional<double> {
     const auto at = std::find_if(rows.begin(), rows.end(), [&](const auto& row) { return row.variant.name == name; });
-    return at == rows.end() ? std::nullopt : std::optional(at->mean.retained_mass);
+    return at == rows.end() ? std::nullopt : std::optional(at->mean.values.value("retained_mass"));
   };
   const std::optional<double> low = mass_of("window-sinks");
   const std::optional<double> high = mass_of("group oracle");
   if (low && high && *high > *low) {
-    for (AblationRow& row : rows) row.gap = (row.mean.retained_mass - *low) / (*high - *low);
+    for (AblationRow& row : rows) row.gap = (row.mean.values.value("retained_mass") - *low) / (*high - *low);
   }
   return rows;
 }
 
 std::string to_csv(const AblationResults& results) {
   const std::vector<std::string> names = row_names(results.texts);
-  std::string csv = "group,variant,text";
-  for (const Measure& measure : kMeasures) csv += fmt::format(",{}", measure.key);
-  for (const OptionalMeasure& measure : kOptional) csv += fmt::format(",{}", measure.key);
+  std::vector<Values> all;
+  for (const AblationSample& sample : results.samples) all.push_back(sample.values);
+  const results_file::MeasureColumns columns(all);
+  std::string csv = "group,variant,text" + columns.header();
   for (const std::string& name : names) csv += fmt::format(",{}_rows_mass", name);
   csv += '\n';
-  const auto cell = [](const std::optional<double>& value) {
-    return value ? fmt::format(",{:.6g}", *value) : std::string(",");
-  };
   for (const AblationVariant& variant : results.variants) {
     for (const AblationText& text : results.texts) {
       const AblationSample* sample = results.sample(variant.name, text.name);
       if (sample == nullptr) continue;
-      csv += fmt::format("{},{},{}", csv_field(variant.group), csv_field(variant.name), csv_field(text.name));
-      for (const Measure& measure : kMeasures) csv += cell(sample->*measure.value);
-      for (const OptionalMeasure& measure : kOptional) csv += cell(sample->*measure.value);
-      for (const std::string& name : names) csv += cell(mass_of_rows(*sample, text, name));
+      csv += fmt::format("{},{},{}{}", csv_field(variant.group), csv_field(variant.name), csv_field(text.name),
+                         columns.cells(sample->values));
+      for (const std::string& name : names) {
+        const std::optional<double> mass = mass_of_rows(*sample, text, name);
+        csv += mass ? fmt::format(",{:.9g}", *mass) : std::string(",");
+      }
       csv += '\n';
     }
   }
@@ -243,7 +223,7 @@ AblationResults parse_ablation_results(const std::string& text, const std::strin
     for (const AblationText& item : results.texts) open.emplace(variant.name, item.name);
   }
   for (const Reader& item : file["samples"].list(open.size())) {
-    results.samples.push_back(read_sample(item, open, spans));
+    results.samples.push_back(read_sample(item, open, spans, results.settings.metrics_rows));
   }
   if (head.finished != results.finished()) file["finished"].refuse("as its contents are");
   return results;

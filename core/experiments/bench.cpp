@@ -21,10 +21,56 @@
 #include "core/attention/cpu/peak.h"
 #include "core/base/memory.h"
 #include "core/base/parallel.h"
+#include "core/experiments/bench_internal.h"
+#include "core/experiments/results_file_internal.h"
 
 namespace dhsa {
+
+namespace benchmark {
+
+void check_options(std::int64_t tokens, const BenchOptions& options) {
+  if (tokens < 1 || options.repeats < 1 || options.warm_up < 0) {
+    throw Error(
+        fmt::format("A benchmark needs at least 1 token and 1 repeat; got {} and {}.", tokens, options.repeats));
+  }
+}
+
+std::vector<MethodChoice> with_dense(std::span<const MethodChoice> choices) {
+  MethodChoice dense{dhsa::name_of(Method::kDense), {}};
+  dense.parameters.method = Method::kDense;
+  std::vector<MethodChoice> all = {dense};
+  for (const MethodChoice& choice : choices) {
+    if (choice.parameters.method != Method::kDense) all.push_back(choice);
+  }
+  return all;
+}
+
+void alternate(std::vector<Case>& cases, const std::string& what, const BenchOptions& options) {
+  const int rounds = options.warm_up + options.repeats;
+  int done = 0;
+  for (int round = 0; round < rounds; ++round) {
+    for (Case& one : cases) {
+      if (options.cancel != nullptr) options.cancel->check();
+      if (options.progress) {
+        options.progress(fmt::format("{}, {}", what, one.name),
+                         static_cast<double>(done++) / static_cast<double>(rounds * static_cast<int>(cases.size())));
+      }
+      const Sample sample = one.once();
+      one.extra_bytes = std::max(one.extra_bytes, sample.extra_bytes);
+      if (round >= options.warm_up) one.samples.push_back(sample);
+    }
+  }
+}
+
+}  // namespace benchmark
+
 namespace {
 
+using benchmark::alternate;
+using benchmark::Case;
+using benchmark::check_options;
+using benchmark::Sample;
+using benchmark::with_dense;
 using Clock = std::chrono::steady_clock;
 
 double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
@@ -50,39 +96,6 @@ struct RandomTensor {
   MutableHeadsView view;
 };
 
-// What one round of one method took.
-struct Sample {
-  double planning = 0;
-  double attention = 0;
-};
-
-struct Case {
-  std::string name;
-  std::function<Sample()> once;
-  std::vector<Sample> samples;
-  std::int64_t extra_bytes = 0;
-};
-
-// Rounds in which every case runs once, so that a slower spell of the machine meets them all.
-void alternate(std::vector<Case>& cases, const std::string& what, const BenchOptions& options) {
-  const int rounds = options.warm_up + options.repeats;
-  int done = 0;
-  for (int round = 0; round < rounds; ++round) {
-    for (Case& one : cases) {
-      if (options.cancel != nullptr) options.cancel->check();
-      if (options.progress) {
-        options.progress(fmt::format("{}, {}", what, one.name),
-                         static_cast<double>(done++) / static_cast<double>(rounds * static_cast<int>(cases.size())));
-      }
-      reset_peak_resident();
-      const std::int64_t before = resident_bytes();
-      const Sample sample = one.once();
-      one.extra_bytes = std::max(one.extra_bytes, peak_resident_bytes() - before);
-      if (round >= options.warm_up) one.samples.push_back(sample);
-    }
-  }
-}
-
 Spread spread_by(const std::vector<Sample>& samples, double (*value)(const Sample&)) {
   std::vector<double> values;
   for (const Sample& sample : samples) values.push_back(value(sample));
@@ -97,22 +110,18 @@ Spread ratios(const std::vector<Sample>& base, const std::vector<Sample>& sample
   return spread_of(std::move(values));
 }
 
-// Fused dense first, then the choices that are not dense themselves.
-std::vector<MethodChoice> with_dense(std::span<const MethodChoice> choices) {
-  MethodChoice dense{dhsa::name_of(Method::kDense), {}};
-  dense.parameters.method = Method::kDense;
-  std::vector<MethodChoice> all = {dense};
-  for (const MethodChoice& choice : choices) {
-    if (choice.parameters.method != Method::kDense) all.push_back(choice);
-  }
-  return all;
-}
-
-void check_options(std::int64_t tokens, const BenchOptions& options) {
-  if (tokens < 1 || options.repeats < 1 || options.warm_up < 0) {
-    throw Error(
-        fmt::format("A benchmark needs at least 1 token and 1 repeat; got {} and {}.", tokens, options.repeats));
-  }
+// A case whose memory is what the process has resident.
+Case resident_case(std::string name, std::function<Sample()> once) {
+  return {std::move(name),
+          [once = std::move(once)] {
+            reset_peak_resident();
+            const std::int64_t before = resident_bytes();
+            Sample sample = once();
+            sample.extra_bytes = peak_resident_bytes() - before;
+            return sample;
+          },
+          {},
+          0};
 }
 
 // A line end now and then, so that sentence boundaries have something to find.
@@ -128,6 +137,22 @@ at::Tensor tensor_of(const HeadsView& view, std::int64_t head) {
 }
 
 }  // namespace
+
+AttentionTiming benchmark::attention_timing(const Case& one, const Case& first, const KeyMask& mask,
+                                            const AttentionShape& shape) {
+  AttentionTiming timing;
+  timing.method = one.name;
+  timing.total = spread_by(one.samples, total_of);
+  timing.planning = spread_by(one.samples, [](const Sample& s) { return s.planning; });
+  timing.attention = spread_by(one.samples, [](const Sample& s) { return s.attention; });
+  timing.speed_up = ratios(first.samples, one.samples);
+  timing.density = mask.density();
+  timing.gflop =
+      static_cast<double>(mask.kept_pairs()) / mask.heads() * static_cast<double>(4 * shape.dim * shape.heads) / 1e9;
+  timing.gflops = timing.gflop / timing.attention.median;
+  timing.extra_bytes = one.extra_bytes;
+  return timing;
+}
 
 Spread spread_of(std::vector<double> values) {
   if (values.empty()) return {};
@@ -185,50 +210,32 @@ std::vector<AttentionTiming> bench_attention(const AttentionShape& shape, std::i
   std::vector<Case> cases;
   for (std::size_t i = 0; i < all.size(); ++i) {
     static_cast<void>(make_planner(all[i].parameters, document));  // refuses bad parameters before the first round
-    cases.push_back({all[i].name,
-                     [&, i] {
-                       const std::unique_ptr<Planner> planner = make_planner(all[i].parameters, document);
-                       Sample sample;
-                       Clock::time_point begin = Clock::now();
-                       Plan plan = planner->plan(q.view, k.view, layer, options.cancel);
-                       sample.planning = since(begin);
-                       begin = Clock::now();
-                       attend(q.view, k.view, v.view, plan.mask, shape.rule, out.view, options.cancel);
-                       sample.attention = since(begin);
-                       masks[i] = std::move(plan.mask);
-                       return sample;
-                     },
-                     {},
-                     0});
+    cases.push_back(resident_case(all[i].name, [&, i] {
+      const std::unique_ptr<Planner> planner = make_planner(all[i].parameters, document);
+      Sample sample;
+      Clock::time_point begin = Clock::now();
+      Plan plan = planner->plan(q.view, k.view, layer, options.cancel);
+      sample.planning = since(begin);
+      begin = Clock::now();
+      attend(q.view, k.view, v.view, plan.mask, shape.rule, out.view, options.cancel);
+      sample.attention = since(begin);
+      masks[i] = std::move(plan.mask);
+      return sample;
+    }));
   }
   if (naive && type == DType::kFloat32) {
-    cases.push_back({kNaiveTorch,
-                     [&] {
-                       const Clock::time_point begin = Clock::now();
-                       attend_naive_torch(q.view, k.view, v.view, window, shape.rule, out.view);
-                       return Sample{0, since(begin)};
-                     },
-                     {},
-                     0});
+    cases.push_back(resident_case(kNaiveTorch, [&] {
+      const Clock::time_point begin = Clock::now();
+      attend_naive_torch(q.view, k.view, v.view, window, shape.rule, out.view);
+      return Sample{0, since(begin), 0};
+    }));
   }
   alternate(cases, fmt::format("{} at {} tokens", shape.name, tokens), options);
 
   std::vector<AttentionTiming> timings;
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    const Case& one = cases[i];
-    AttentionTiming timing;
-    timing.method = one.name;
-    timing.total = spread_by(one.samples, total_of);
-    timing.planning = spread_by(one.samples, [](const Sample& s) { return s.planning; });
-    timing.attention = spread_by(one.samples, [](const Sample& s) { return s.attention; });
-    timing.speed_up = ratios(cases.front().samples, one.samples);
-    const KeyMask& mask = masks[i < masks.size() ? i : 0];  // naive computes for the pairs dense keeps, and the others
-    timing.density = mask.density();
-    timing.gflop =
-        static_cast<double>(mask.kept_pairs()) / mask.heads() * static_cast<double>(4 * shape.dim * shape.heads) / 1e9;
-    timing.gflops = timing.gflop / timing.attention.median;
-    timing.extra_bytes = one.extra_bytes;
-    timings.push_back(timing);
+    // Naive computes for the pairs that dense keeps, and the others.
+    timings.push_back(benchmark::attention_timing(cases[i], cases.front(), masks[i < masks.size() ? i : 0], shape));
   }
   return timings;
 }
@@ -273,14 +280,11 @@ std::vector<KernelTiming> bench_kernels(const AttentionShape& shape, std::int64_
     timing.error_rows = error_rows;
     timings.push_back(timing);
     const Inputs& in = timing.type == DType::kBFloat16 ? half : full;
-    cases.push_back({name_of(kernel),
-                     [&, kernel] {
-                       const Clock::time_point begin = Clock::now();
-                       attend_with(kernel, in.q.view, in.k.view, in.v.view, mask, shape.rule, out.view, options.cancel);
-                       return Sample{0, since(begin)};
-                     },
-                     {},
-                     0});
+    cases.push_back(resident_case(name_of(kernel), [&, kernel] {
+      const Clock::time_point begin = Clock::now();
+      attend_with(kernel, in.q.view, in.k.view, in.v.view, mask, shape.rule, out.view, options.cancel);
+      return Sample{0, since(begin), 0};
+    }));
   }
   alternate(cases, fmt::format("{} at {} tokens", shape.name, tokens), options);
 
@@ -386,31 +390,28 @@ std::vector<PrefillTiming> bench_prefill(const Gemma2& model, std::int64_t token
   std::vector<Case> cases;
   for (std::size_t i = 0; i < all.size(); ++i) {
     static_cast<void>(make_planner(all[i].parameters, document, predictor));
-    cases.push_back({all[i].name,
-                     [&, i, round = 0]() mutable {
-                       const std::unique_ptr<Planner> planner = make_planner(all[i].parameters, document, predictor);
-                       // An observer makes a GPU wait for the host layer by layer: there, one round is watched for its
-                       // stages and the others are timed by the clock on the wall.
-                       const bool watched = !cuda || round++ == 0;
-                       StageMeter meter;
-                       PrefillOptions prefill;
-                       prefill.observer = watched ? &meter : nullptr;
-                       prefill.cancel = options.cancel;
-                       const Clock::time_point begin = Clock::now();
-                       const PrefillResult result = model.prefill(ids, *planner, prefill);
-                       const double seconds = cuda ? since(begin) : result.seconds;
-                       Kept& k = kept[i];
-                       k.peak_bytes = std::max(k.peak_bytes, result.peak_bytes);
-                       k.extra_bytes = std::max(k.extra_bytes, result.peak_bytes - result.start_bytes);
-                       if (watched) {
-                         k.stages.push_back(meter.seconds);
-                         k.density = meter.causal > 0 ? meter.kept / meter.causal : 1;
-                         k.attention_gflop = meter.kept * pair_gflop;
-                       }
-                       return Sample{0, seconds};
-                     },
-                     {},
-                     0});
+    cases.push_back(resident_case(all[i].name, [&, i, round = 0]() mutable {
+      const std::unique_ptr<Planner> planner = make_planner(all[i].parameters, document, predictor);
+      // An observer makes a GPU wait for the host layer by layer: there, one round is watched for its
+      // stages and the others are timed by the clock on the wall.
+      const bool watched = !cuda || round++ == 0;
+      StageMeter meter;
+      PrefillOptions prefill;
+      prefill.observer = watched ? &meter : nullptr;
+      prefill.cancel = options.cancel;
+      const Clock::time_point begin = Clock::now();
+      const PrefillResult result = model.prefill(ids, *planner, prefill);
+      const double seconds = cuda ? since(begin) : result.seconds;
+      Kept& k = kept[i];
+      k.peak_bytes = std::max(k.peak_bytes, result.peak_bytes);
+      k.extra_bytes = std::max(k.extra_bytes, result.peak_bytes - result.start_bytes);
+      if (watched) {
+        k.stages.push_back(meter.seconds);
+        k.density = meter.causal > 0 ? meter.kept / meter.causal : 1;
+        k.attention_gflop = meter.kept * pair_gflop;
+      }
+      return Sample{0, seconds, 0};
+    }));
   }
   BenchOptions rounds = options;
   if (cuda) rounds.warm_up = std::max(1, options.warm_up);  // the watched round is not timed
@@ -422,7 +423,6 @@ std::vector<PrefillTiming> bench_prefill(const Gemma2& model, std::int64_t token
     timing.method = cases[i].name;
     timing.seconds = spread_by(cases[i].samples, total_of);
     timing.speed_up = ratios(cases.front().samples, cases[i].samples);
-    timing.tokens_per_second = static_cast<double>(tokens) / timing.seconds.median;
     for (int stage = 0; stage < kStageCount; ++stage) {
       std::vector<double> values;
       const std::size_t first = cuda ? 0 : static_cast<std::size_t>(options.warm_up);
@@ -431,28 +431,27 @@ std::vector<PrefillTiming> bench_prefill(const Gemma2& model, std::int64_t token
       }
       timing.stage_seconds.push_back(spread_of(std::move(values)).median);
     }
-    timing.planning_share = timing.stage_seconds[static_cast<std::size_t>(Stage::kPlan)] / timing.seconds.median;
-    timing.density = kept[i].density;
+    const double median = timing.seconds.median;
+    timing.values.set("prefill_seconds", median);
+    timing.values.set("tokens_per_second", static_cast<double>(tokens) / median);
+    timing.values.set("planning_share", timing.stage_seconds[static_cast<std::size_t>(Stage::kPlan)] / median);
+    timing.values.set("peak_bytes", static_cast<double>(kept[i].peak_bytes));
+    timing.values.set("extra_bytes", static_cast<double>(kept[i].extra_bytes));
+    timing.values.set("density", kept[i].density);
     timing.gflop = linear_gflop(model.config(), tokens) + kept[i].attention_gflop;
-    timing.gflops = timing.gflop / timing.seconds.median;
-    timing.peak_bytes = kept[i].peak_bytes;
-    timing.extra_bytes = kept[i].extra_bytes;
+    timing.gflops = timing.gflop / median;
     timings.push_back(timing);
   }
   return timings;
 }
 
 void to_json(nlohmann::json& json, const PrefillTiming& timing) {
-  json = {{"method", timing.method},
-          {"seconds", timing.seconds},
-          {"speed_up_over_dense", timing.speed_up},
-          {"tokens_per_second", timing.tokens_per_second},
-          {"planning_share", timing.planning_share},
-          {"density", timing.density},
-          {"gflop", timing.gflop},
-          {"gflops", timing.gflops},
-          {"peak_bytes", timing.peak_bytes},
-          {"extra_bytes", timing.extra_bytes}};
+  json = results_file::values_json(timing.values);
+  json.update({{"method", timing.method},
+               {"seconds", timing.seconds},
+               {"speed_up_over_dense", timing.speed_up},
+               {"gflop", timing.gflop},
+               {"gflops", timing.gflops}});
   for (int stage = 0; stage < static_cast<int>(timing.stage_seconds.size()); ++stage) {
     json["stage_seconds"][name_of(static_cast<Stage>(stage))] = timing.stage_seconds[static_cast<std::size_t>(stage)];
   }

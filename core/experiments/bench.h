@@ -96,14 +96,12 @@ struct PrefillTiming {
   std::string method;
   Spread seconds;
   Spread speed_up;  // over dense, round by round
-  double tokens_per_second = 0;
-  double planning_share = 0;          // of the median run
+  // Times are medians, memory is the highest of all rounds: prefill_seconds, tokens_per_second, planning_share,
+  // peak_bytes, extra_bytes, density.
+  Values values;
   std::vector<double> stage_seconds;  // [kStageCount], medians
-  double density = 1;
-  double gflop = 0;              // linear layers and the kept pairs of attention
-  double gflops = 0;             // gflop / median seconds
-  std::int64_t peak_bytes = 0;   // highest of all rounds
-  std::int64_t extra_bytes = 0;  // above what was in use before: weights and libraries
+  double gflop = 0;                   // linear layers and the kept pairs of attention
+  double gflops = 0;                  // gflop / median seconds
 };
 
 // Whole prefills of `tokens` random tokens, last logits only, no cache. Dense is always measured.

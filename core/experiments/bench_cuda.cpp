@@ -3,30 +3,13 @@
 #include <ATen/ops/empty_like.h>
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <functional>
+#include <utility>
 
-#include "core/experiments/bench.h"
+#include "core/experiments/bench_internal.h"
 #include "core/model/on_cuda_internal.h"
 
 namespace dhsa {
-namespace {
-
-struct Case {
-  MethodChoice choice;
-  std::unique_ptr<Planner> planner;  // null: libtorch's own attention
-  std::unique_ptr<on_cuda::LayerAttention> attention;
-  std::vector<double> planning, attending, total;
-  std::int64_t extra_bytes = 0;
-};
-
-Spread over(const std::vector<double>& base, const std::vector<double>& times) {
-  std::vector<double> ratios;
-  for (std::size_t i = 0; i < times.size(); ++i) ratios.push_back(base[i] / times[i]);
-  return spread_of(std::move(ratios));
-}
-
-}  // namespace
-
 double cuda_matmul_gflops() {
   on_cuda::require();
   constexpr std::int64_t kSize = 8192;
@@ -51,71 +34,58 @@ std::vector<AttentionTiming> bench_attention_cuda(const AttentionShape& shape, s
   at::Tensor out = at::empty_like(q);
   const LayerInfo layer{0, window, shape.rule.scale, shape.rule.softcap};
 
-  MethodChoice dense{name_of(Method::kDense), {}};
-  dense.parameters.method = Method::kDense;
-  std::vector<Case> cases;
-  const auto add = [&](MethodChoice choice) {
+  struct Planned {
+    std::unique_ptr<Planner> planner;
+    std::unique_ptr<on_cuda::LayerAttention> attention;
+  };
+  std::vector<Planned> planned;
+  std::vector<benchmark::Case> cases;
+  // `plan` and `attend` follow each other on the stream.
+  const auto add = [&](const std::string& name, std::function<void()> plan, std::function<void()> attend) {
+    cases.push_back(
+        {name,
+         [plan = std::move(plan), attend = std::move(attend)] {
+           on_cuda::reset_peak();
+           const std::int64_t before = on_cuda::memory().allocated;
+           on_cuda::StageClock clock;
+           clock.begin(Stage::kPlan, 0);
+           plan();
+           clock.end();
+           clock.begin(Stage::kAttend, 0);
+           attend();
+           clock.end();
+           const std::vector<StageReport> reports = clock.finished(true);
+           return benchmark::Sample{reports[0].seconds, reports[1].seconds, on_cuda::memory().peak - before};
+         },
+         {},
+         0});
+  };
+  for (MethodChoice& choice : benchmark::with_dense(choices)) {
     // One layer has nobody to share with; without this the second round would cost nothing.
     choice.parameters.share_boundaries = choice.parameters.share_masks = false;
-    Case& one = cases.emplace_back();
-    one.planner = make_planner(choice.parameters, {tokens, {}});
-    one.attention = std::make_unique<on_cuda::LayerAttention>(*one.planner, tokens);
-    one.choice = std::move(choice);
-  };
-  add(dense);
-  for (const MethodChoice& choice : choices) {
-    if (choice.parameters.method != Method::kDense) add(choice);
+    std::unique_ptr<Planner> planner = make_planner(choice.parameters, {tokens, {}});
+    auto attention = std::make_unique<on_cuda::LayerAttention>(*planner, tokens);
+    on_cuda::LayerAttention* at = attention.get();
+    add(
+        choice.name, [&, at] { at->plan(q, k, layer, options.cancel); },
+        [&, at] { at->attend(q, k, v, shape.rule, out); });
+    planned.push_back({std::move(planner), std::move(attention)});
   }
-  if (window == 0) cases.emplace_back().choice.name = kLibrarySdpa;
-
-  const int rounds = options.warm_up + options.repeats;
-  int done = 0;
-  for (int round = 0; round < rounds; ++round) {
-    for (Case& one : cases) {
-      if (options.cancel != nullptr) options.cancel->check();
-      if (options.progress) {
-        options.progress(fmt::format("{} at {} tokens, {}", shape.name, tokens, one.choice.name),
-                         static_cast<double>(done++) / static_cast<double>(rounds * static_cast<int>(cases.size())));
-      }
-      on_cuda::reset_peak();
-      const std::int64_t before = on_cuda::memory().allocated;
-      on_cuda::StageClock clock;
-      clock.begin(Stage::kPlan, 0);
-      if (one.planner) one.attention->plan(q, k, layer, options.cancel);
-      clock.end();
-      clock.begin(Stage::kAttend, 0);
-      if (one.planner) {
-        one.attention->attend(q, k, v, shape.rule, out);
-      } else {
-        at::Tensor other;
-        on_cuda::attend_sdpa(q, k, v, shape.rule.scale, other);
-      }
-      clock.end();
-      const std::vector<StageReport> reports = clock.finished(true);
-      one.extra_bytes = std::max(one.extra_bytes, on_cuda::memory().peak - before);
-      if (round < options.warm_up) continue;
-      one.planning.push_back(reports[0].seconds);
-      one.attending.push_back(reports[1].seconds);
-      one.total.push_back(reports[0].seconds + reports[1].seconds);
-    }
+  if (window == 0) {
+    add(
+        kLibrarySdpa, [] {},
+        [&] {
+          at::Tensor other;
+          on_cuda::attend_sdpa(q, k, v, shape.rule.scale, other);
+        });
   }
+  benchmark::alternate(cases, fmt::format("{} at {} tokens", shape.name, tokens), options);
 
   std::vector<AttentionTiming> timings;
   const KeyMask causal = KeyMask::dense(tokens, window);
-  for (Case& one : cases) {
-    const KeyMask mask = one.planner ? one.attention->host_plan().mask : causal;
-    AttentionTiming timing;
-    timing.method = one.choice.name;
-    timing.speed_up = over(cases.front().total, one.total);
-    timing.total = spread_of(one.total);
-    timing.planning = spread_of(one.planning);
-    timing.attention = spread_of(one.attending);
-    timing.density = mask.density();
-    timing.gflop =
-        static_cast<double>(mask.kept_pairs()) / mask.heads() * static_cast<double>(4 * shape.dim * shape.heads) / 1e9;
-    timing.gflops = timing.gflop / timing.attention.median;
-    timing.extra_bytes = one.extra_bytes;
-    timings.push_back(timing);
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const KeyMask mask = i < planned.size() ? planned[i].attention->host_plan().mask : causal;
+    timings.push_back(benchmark::attention_timing(cases[i], cases.front(), mask, shape));
   }
   return timings;
 }

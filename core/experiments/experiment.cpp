@@ -21,4 +21,23 @@ void check_lengths(const std::vector<std::int64_t>& lengths, std::int64_t least)
   }
 }
 
+Values weighed_alike(const Values& values) {
+  Values alike;
+  for (auto [key, measured] : values.entries()) {
+    measured.weight = 1;
+    alike.set(key, measured);
+  }
+  return alike;
+}
+
+void check_method(const std::string& name, const SparsityParameters& parameters, const DocumentInfo& document,
+                  const std::shared_ptr<const BoundaryPredictor>& predictor) {
+  try {
+    check_parameters(parameters);
+    static_cast<void>(make_planner(parameters, document, predictor));
+  } catch (const Error& error) {
+    throw Error(fmt::format("{}: {}", name, error.what()));
+  }
+}
+
 }  // namespace dhsa

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,6 +30,12 @@ inline constexpr double kLargestSeed = 9.2e18;  // in a table of options: any th
 void require_memory(const Gemma2& model, std::int64_t tokens, const PrefillOptions& options, const char* what);
 // 1 to 64 of them, ascending, each at least `least` tokens. Throws Error.
 void check_lengths(const std::vector<std::int64_t>& lengths, std::int64_t least);
+
+// What one text or prompt came to: in means over them each counts alike, whatever its measures weigh over layers.
+[[nodiscard]] Values weighed_alike(const Values& values);
+// Throws Error that begins with `name` where the parameters or the planner do not allow it.
+void check_method(const std::string& name, const SparsityParameters& parameters, const DocumentInfo& document,
+                  const std::shared_ptr<const BoundaryPredictor>& predictor);
 
 // How far the work is, in the unit of relative_cost().
 class Work {

@@ -13,11 +13,6 @@
 namespace dhsa {
 namespace {
 
-// Mean over prompts, of which `value` is the last.
-void add_to_mean(double& mean, double value, std::int64_t prompts) {
-  mean += (value - mean) / static_cast<double>(prompts);
-}
-
 class NeedleRun {
  public:
   NeedleRun(const Gemma2& model, const Tokenizer& tokenizer, NeedleResults& results, const NeedleOptions& options,
@@ -61,7 +56,8 @@ class NeedleRun {
           make_needle_prompt(results_.settings, cell.length, cell.depth, cell.prompts, tokenizer_);
       NeedleCell next = cell;
       ++next.prompts;
-      add_to_mean(next.tokens, static_cast<double>(prompt.encoding.ids.size()), next.prompts);
+      next.tokens +=
+          (static_cast<double>(prompt.encoding.ids.size()) - next.tokens) / static_cast<double>(next.prompts);
       for (std::size_t method = 0; method < results_.methods.size(); ++method) ask(next, method, prompt);
       work_.finish(relative_cost(next.length));
       results_.cells[index] = std::move(next);
@@ -84,23 +80,17 @@ class NeedleRun {
     };
     tell(0);
     const SparsityParameters parameters =
-        needle_parameters(results_.settings, choice.parameters, cell.length, prompt.question_tokens);
+        needle_parameters(settings, choice.parameters, cell.length, prompt.question_tokens);
     // In strict mode the right answer follows in the same prefill.
-    const std::size_t answer_tokens =
-        results_.settings.mode == NeedleMode::kStrict ? prompt.answer_ids.size() : std::size_t{0};
+    const std::size_t answer_tokens = settings.mode == NeedleMode::kStrict ? prompt.answer_ids.size() : std::size_t{0};
     const DocumentInfo document{static_cast<std::int64_t>(prompt.encoding.ids.size() + answer_tokens),
                                 prompt.sentence_ends};
     const std::unique_ptr<Planner> planner = make_planner(parameters, document, predictor_);
     Follower follower(tell);
-    double seconds = 0;
-    NeedleAnswer answer = results_.settings.mode == NeedleMode::kReference
-                              ? generated(prompt, *planner, follower, seconds)
-                              : forced(prompt, *planner, follower, seconds);
-
-    NeedleScore& score = cell.scores[method];
-    score.answers.push_back(std::move(answer));
-    add_to_mean(score.density, follower.density(), cell.prompts);
-    add_to_mean(score.seconds, seconds, cell.prompts);
+    NeedleAnswer answer = settings.mode == NeedleMode::kReference ? generated(prompt, *planner, follower)
+                                                                  : forced(prompt, *planner, follower);
+    answer.values.set("density", follower.density());
+    cell.scores[method].answers.push_back(std::move(answer));
   }
 
   PrefillOptions prefill_options(Follower& follower) const {
@@ -111,22 +101,22 @@ class NeedleRun {
   }
 
   // Greedy decode, dense over the cache of the prefill.
-  NeedleAnswer generated(const NeedlePrompt& prompt, Planner& planner, Follower& follower, double& seconds) const {
+  NeedleAnswer generated(const NeedlePrompt& prompt, Planner& planner, Follower& follower) const {
     PrefillOptions options = prefill_options(follower);
     options.keep_cache = true;
     const PrefillResult prefill = model_.prefill(prompt.encoding.ids, planner, options);
-    seconds = prefill.seconds;
     const auto most = static_cast<std::int64_t>(prompt.answer_ids.size()) + kTokensBesideAnswer;
     NeedleAnswer answer =
         score_answer(tokenizer_.decode(generate_greedy(model_, prefill, most, options_.cancel)), prompt.values);
-    answer.log_probability = log_probability(model_, prefill, prompt.answer_ids, options_.cancel);
+    answer.values.set("log_probability", log_probability(model_, prefill, prompt.answer_ids, options_.cancel));
+    answer.values.set("prefill_seconds", prefill.seconds);
     return answer;
   }
 
   // Dense decode would look the number up by itself. So prompt and right answer are one sparse prefill, and the answer
   // is the likeliest token at each of its places: greedy decode gives the right one exactly if all of these are right
   // and what follows does not lengthen the number.
-  NeedleAnswer forced(const NeedlePrompt& prompt, Planner& planner, Follower& follower, double& seconds) const {
+  NeedleAnswer forced(const NeedlePrompt& prompt, Planner& planner, Follower& follower) const {
     std::vector<std::int32_t> ids = prompt.encoding.ids;
     PrefillOptions options = prefill_options(follower);
     for (const std::int32_t id : prompt.answer_ids) {
@@ -135,7 +125,6 @@ class NeedleRun {
     }
     options.logit_positions.push_back(static_cast<std::int32_t>(ids.size()) - 1);
     const PrefillResult prefill = model_.prefill(ids, planner, options);
-    seconds = prefill.seconds;
     const auto vocab = static_cast<std::size_t>(model_.config().vocab_size);
     std::vector<std::int32_t> likeliest;
     double sum = 0;
@@ -145,8 +134,11 @@ class NeedleRun {
       if (i < prompt.answer_ids.size()) sum += log_probability(logits, prompt.answer_ids[i]);
     }
     NeedleAnswer answer = score_answer(tokenizer_.decode(likeliest), prompt.values);
-    answer.exact = answer.exact && std::equal(prompt.answer_ids.begin(), prompt.answer_ids.end(), likeliest.begin());
-    answer.log_probability = sum / static_cast<double>(prompt.answer_ids.size());
+    if (!std::equal(prompt.answer_ids.begin(), prompt.answer_ids.end(), likeliest.begin())) {
+      answer.values.set("exact", 0.0);
+    }
+    answer.values.set("log_probability", sum / static_cast<double>(prompt.answer_ids.size()));
+    answer.values.set("prefill_seconds", prefill.seconds);
     return answer;
   }
 
@@ -171,14 +163,9 @@ void check_run(const Gemma2& model, const Tokenizer& tokenizer, const NeedleResu
     require_memory(model, length, options, "A prompt");
     const NeedlePrompt prompt = make_needle_prompt(settings, length, 0, 0, tokenizer);
     for (const MethodChoice& method : results.methods) {
-      try {
-        const SparsityParameters parameters =
-            needle_parameters(settings, method.parameters, length, prompt.question_tokens);
-        check_parameters(parameters);
-        static_cast<void>(make_planner(parameters, {length, {}}, predictor));
-      } catch (const Error& error) {
-        throw Error(fmt::format("{} at {} tokens: {}", method.name, length, error.what()));
-      }
+      check_method(fmt::format("{} at {} tokens", method.name, length),
+                   needle_parameters(settings, method.parameters, length, prompt.question_tokens), {length, {}},
+                   predictor);
     }
   }
 }

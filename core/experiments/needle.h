@@ -9,9 +9,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/experiments/experiment.h"
+#include "core/run/measures.h"
 #include "core/text/haystack.h"
 #include "core/text/tokenizer.h"
 
@@ -54,21 +57,16 @@ void check_settings(const NeedleSettings& settings);                // throws Er
 
 // One method's answer to one prompt.
 struct NeedleAnswer {
-  std::string text;            // generated, up to the end of its last number or line
-  double found = 0;            // share of the numbers asked for that it gives
-  bool exact = false;          // all of them, and no other
-  double log_probability = 0;  // of the right answer's tokens, mean, nats
+  std::string text;  // generated, up to the end of its last number or line
+  Values values;     // of the measures exact, found, log_probability, density (over all layers), prefill_seconds
 };
 
 // One method in one cell.
 struct NeedleScore {
   std::vector<NeedleAnswer> answers;  // [prompts so far]
-  double density = 1;                 // kept / causal pairs, all layers, mean over prompts
-  double seconds = 0;                 // prefill, mean over prompts
 
-  [[nodiscard]] double exact() const;  // share of prompts answered exactly; 0 of none
-  [[nodiscard]] double found() const;
-  [[nodiscard]] double log_probability() const;
+  [[nodiscard]] Values summary() const;  // means over the prompts; empty of none
+  [[nodiscard]] double value(std::string_view measure) const { return summary().value(measure); }
 };
 
 struct NeedleCell {
@@ -119,7 +117,7 @@ struct NeedlePrompt {
 // Throws Error where the length leaves no room for needles and question.
 [[nodiscard]] NeedlePrompt make_needle_prompt(const NeedleSettings& settings, std::int64_t length, std::int64_t depth,
                                               std::int64_t prompt, const Tokenizer& tokenizer);
-// What an answer is worth: its numbers against the ones asked for.
+// What an answer is worth, exact and found: its numbers against the ones asked for.
 [[nodiscard]] NeedleAnswer score_answer(const std::string& text, const std::vector<std::string>& values);
 
 // Results as a file holds them. Reading throws Error that begins with `where` on anything that run_needle could not

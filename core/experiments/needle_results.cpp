@@ -24,32 +24,39 @@ json cell_json(const NeedleResults& results, const NeedleCell& cell) {
   for (const NeedleScore& score : cell.scores) {
     json answers = json::array();
     for (const NeedleAnswer& answer : score.answers) {
-      answers.push_back({{"text", answer.text},
-                         {"exact", answer.exact},
-                         {"found", answer.found},
-                         {"log_probability", answer.log_probability}});
+      answers.push_back(results_file::values_json(answer.values));
+      answers.back()["text"] = answer.text;
     }
-    scores.push_back({{"density", score.density}, {"seconds", score.seconds}, {"answers", std::move(answers)}});
+    scores.push_back({{"answers", std::move(answers)}});
   }
   return {{"length", cell.length},     {"depth", results.settings.depth(cell.depth)},
           {"depth_index", cell.depth}, {"prompts", cell.prompts},
           {"tokens", cell.tokens},     {"scores", std::move(scores)}};
 }
 
+NeedleAnswer read_answer(const Reader& from, const Values& of_score) {
+  NeedleAnswer answer;
+  answer.text = from["text"].text(kLongestAnswer);
+  answer.values = results_file::read_values(from, {"text"});
+  for (const auto& [key, measured] : of_score.entries()) answer.values.set(key, measured);
+  for (const char* key : {"exact", "found", "log_probability", "density", "prefill_seconds"}) {
+    const Measured* measured = answer.values.find(key);
+    const bool share = measure(key).format == Measure::Format::kShare;
+    const double least = key == std::string_view("log_probability") ? -kLargest : 0;
+    const double most = share ? 1 + 1e-9 : least < 0 ? 0 : kLargest;
+    if (measured == nullptr || measured->value < least || measured->value > most) {
+      from.refuse(fmt::format("an answer with {} in its range", key));
+    }
+  }
+  return answer;
+}
+
+// Files of before the table of measures hold density and seconds once for all answers, their means.
 NeedleScore read_score(const Reader& from, std::int64_t prompts) {
   from.only({"density", "seconds", "answers"});
+  const Values of_score = results_file::read_values(from, {"answers"});
   NeedleScore score;
-  score.density = from["density"].number(0, 1 + 1e-9);
-  score.seconds = from["seconds"].number(0, kLargest);
-  for (const Reader& item : from["answers"].list(10000)) {
-    item.only({"text", "exact", "found", "log_probability"});
-    NeedleAnswer answer;
-    answer.text = item["text"].text(kLongestAnswer);
-    answer.exact = item["exact"].flag();
-    answer.found = item["found"].number(0, 1);
-    answer.log_probability = item["log_probability"].number(-kLargest, 0);
-    score.answers.push_back(std::move(answer));
-  }
+  for (const Reader& item : from["answers"].list(10000)) score.answers.push_back(read_answer(item, of_score));
   if (static_cast<std::int64_t>(score.answers.size()) != prompts) from["answers"].refuse("one for each prompt");
   return score;
 }
@@ -100,18 +107,21 @@ NeedleResults parse_needle_results(const std::string& text, const std::string& w
 }
 
 std::string to_csv(const NeedleResults& results) {
-  std::string csv = "task,mode,length,depth,method,budget,prompts,tokens,exact,found,log_probability,density,seconds\n";
+  std::vector<Values> all;
   for (const NeedleCell& cell : results.cells) {
-    for (std::size_t m = 0; m < results.methods.size(); ++m) {
-      const NeedleScore& score = cell.scores[m];
-      const std::int64_t budget =
-          needle_parameters(results.settings, results.methods[m].parameters, cell.length, 0).budget;
-      csv += fmt::format(
-          "{},{},{},{:.4g},{},{},{},{:.1f},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g}\n", name_of(results.settings.task),
-          name_of(results.settings.mode), cell.length, results.settings.depth(cell.depth),
-          csv_field(results.methods[m].name),
-          results.methods[m].parameters.method == Method::kDense ? std::string() : std::to_string(budget), cell.prompts,
-          cell.tokens, score.exact(), score.found(), score.log_probability(), score.density, score.seconds);
+    for (const NeedleScore& score : cell.scores) all.push_back(score.summary());
+  }
+  const results_file::MeasureColumns columns(all);
+  std::string csv = "task,mode,length,depth,method,budget,prompts,tokens" + columns.header() + "\n";
+  auto values = all.begin();
+  for (const NeedleCell& cell : results.cells) {
+    for (const MethodChoice& method : results.methods) {
+      const std::int64_t budget = needle_parameters(results.settings, method.parameters, cell.length, 0).budget;
+      csv += fmt::format("{},{},{},{:.4g},{},{},{},{:.1f}{}\n", name_of(results.settings.task),
+                         name_of(results.settings.mode), cell.length, results.settings.depth(cell.depth),
+                         csv_field(method.name),
+                         method.parameters.method == Method::kDense ? std::string() : std::to_string(budget),
+                         cell.prompts, cell.tokens, columns.cells(*values++));
     }
   }
   return csv;

@@ -102,22 +102,10 @@ SparsityParameters needle_parameters(const NeedleSettings& settings, const Spars
   return parameters;
 }
 
-double NeedleScore::exact() const {
-  if (answers.empty()) return 0;
-  const auto right = std::count_if(answers.begin(), answers.end(), [](const NeedleAnswer& a) { return a.exact; });
-  return static_cast<double>(right) / static_cast<double>(answers.size());
-}
-
-double NeedleScore::found() const {
-  double sum = 0;
-  for (const NeedleAnswer& answer : answers) sum += answer.found;
-  return answers.empty() ? 0 : sum / static_cast<double>(answers.size());
-}
-
-double NeedleScore::log_probability() const {
-  double sum = 0;
-  for (const NeedleAnswer& answer : answers) sum += answer.log_probability;
-  return answers.empty() ? 0 : sum / static_cast<double>(answers.size());
+Values NeedleScore::summary() const {
+  std::vector<Values> values;
+  for (const NeedleAnswer& answer : answers) values.push_back(answer.values);
+  return combine(values);
 }
 
 const NeedleCell* NeedleResults::cell(std::int64_t length, std::int64_t depth) const {
@@ -141,18 +129,11 @@ ExperimentCount NeedleResults::count() const {
 
 NeedleScore NeedleResults::score(std::size_t method, std::int64_t length) const {
   NeedleScore joined;
-  joined.density = 0;
   for (const NeedleCell& cell : cells) {
     if (cell.length != length) continue;
-    const NeedleScore& score = cell.scores[method];
-    const auto prompts = static_cast<double>(score.answers.size());
-    joined.density += prompts * score.density;
-    joined.seconds += prompts * score.seconds;
-    joined.answers.insert(joined.answers.end(), score.answers.begin(), score.answers.end());
+    const std::vector<NeedleAnswer>& answers = cell.scores[method].answers;
+    joined.answers.insert(joined.answers.end(), answers.begin(), answers.end());
   }
-  const double prompts = std::max(1.0, static_cast<double>(joined.answers.size()));
-  joined.density /= prompts;
-  joined.seconds /= prompts;
   return joined;
 }
 
@@ -178,8 +159,8 @@ NeedleAnswer score_answer(const std::string& text, const std::vector<std::string
   }
   NeedleAnswer answer;
   answer.text = given.empty() ? text : text.substr(0, end);
-  answer.found = values.empty() ? 0 : static_cast<double>(found) / static_cast<double>(values.size());
-  answer.exact = !values.empty() && wanted.empty();
+  answer.values.set("exact", !values.empty() && wanted.empty() ? 1.0 : 0.0);
+  answer.values.set("found", values.empty() ? 0 : static_cast<double>(found) / static_cast<double>(values.size()));
   return answer;
 }
 

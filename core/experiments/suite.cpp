@@ -216,7 +216,8 @@ class SuiteRun {
 
   [[nodiscard]] SuiteAnswer scored(const RightAnswer& right, const SuitePrompt::Place& place) const {
     SuiteAnswer answer = right.answer(tokenizer_);
-    answer.score = right.all_right() && score_answer(answer.text, place.asked.references).exact ? 1 : 0;
+    answer.score =
+        right.all_right() && score_answer(answer.text, place.asked.references).values.value("exact") == 1 ? 1 : 0;
     return answer;
   }
 

@@ -28,30 +28,11 @@ Document sample_text(const SweepSettings& settings, std::int64_t tokens, std::in
   }
 }
 
-SweepSample sample_of(const MethodRun& run, const Gemma2Config& config) {
-  const Values summary = summarise(run);
-  const auto value = [&](const char* key) { return summary.find(key) != nullptr ? summary.value(key) : 0.0; };
-  SweepSample sample;
-  sample.retained_mass = sample.retained_mass_global = value("retained_mass");
-  sample.worst_rows_mass = value("worst_rows_mass");
-  sample.of_oracle = value("of_oracle");
-  sample.iou = value("iou");
-  sample.output_error = value("output_error");
-  sample.density = value("density");
-  sample.planning_share = value("planning_share");
-  sample.peak_bytes = static_cast<double>(run.peak_bytes);
-  sample.extra_bytes = static_cast<double>(std::max<std::int64_t>(0, run.peak_bytes - run.start_bytes));
-  double mass = 0;
-  double layers = 0;
-  for (std::size_t layer = 0; layer < run.metrics.size(); ++layer) {
-    if (config.window_of(static_cast<std::int64_t>(layer)) > 0) continue;
-    mass += run.metrics[layer].value("retained_mass");
-    layers += 1;
-  }
-  if (layers > 0) sample.retained_mass_global = mass / layers;
-  if (run.logits) {
-    sample.kl = run.logits->mean_kl.value;
-    sample.same_top = run.logits->same_top.value;
+Values sample_of(const MethodRun& run, bool logits) {
+  Values sample = weighed_alike(summarise(run));
+  if (logits && run.parameters.method == Method::kDense) {
+    sample.set("mean_kl_nats", 0.0);
+    sample.set("same_top", 1.0);
   }
   return sample;
 }
@@ -114,9 +95,9 @@ class Sweep {
     options.finished = [&](std::size_t method, const MethodRun& run) {
       const std::size_t p = open[method];
       if (!missing(p)) return;
-      SweepSample measured = sample_of(run, model_.config());
-      repeat(document, p, sample, run, measured);
-      results_.points[p].samples.push_back(measured);
+      Values measured = sample_of(run, results_.settings.logit_positions > 0);
+      repeat(document, p, sample, measured);
+      results_.points[p].samples.push_back(std::move(measured));
       work_.finish(share);
       if (options_.updated) options_.updated(results_, p);
     };
@@ -126,10 +107,12 @@ class Sweep {
   }
 
   // The prefills after the first, with nothing measured but time and memory.
-  void repeat(const Document& document, std::size_t p, std::int64_t sample, const MethodRun& first,
-              SweepSample& measured) {
+  void repeat(const Document& document, std::size_t p, std::int64_t sample, Values& measured) {
     const SweepPoint& point = results_.points[p];
-    std::vector<double> seconds = {first.seconds};
+    std::vector<double> seconds = {measured.value("prefill_seconds")};
+    const auto highest = [&](const char* key, std::int64_t bytes) {
+      measured.set(key, std::max(measured.value(key), static_cast<double>(bytes)));
+    };
     PrefillOptions options;
     options.cancel = options_.cancel;
     for (std::int64_t i = 1; i < results_.settings.repeats; ++i) {
@@ -138,11 +121,12 @@ class Sweep {
       const std::unique_ptr<Planner> planner = make_planner(point.parameters, document.info(), predictor_);
       const PrefillResult result = model_.prefill(document.encoding.ids, *planner, options);
       seconds.push_back(result.seconds);
-      measured.peak_bytes = std::max(measured.peak_bytes, static_cast<double>(result.peak_bytes));
-      measured.extra_bytes =
-          std::max(measured.extra_bytes, static_cast<double>(result.peak_bytes - result.start_bytes));
+      highest("peak_bytes", result.peak_bytes);
+      highest("extra_bytes", result.peak_bytes - result.start_bytes);
     }
-    measured.seconds = spread_of(std::move(seconds)).median;
+    const double median = spread_of(std::move(seconds)).median;
+    measured.set("prefill_seconds", median);
+    measured.set("tokens_per_second", median > 0 ? static_cast<double>(document.tokens()) / median : 0.0);
   }
 
   void tell(std::size_t point, std::int64_t sample, double here) {
@@ -165,13 +149,8 @@ class Sweep {
 void check_points(const SweepResults& results, const Gemma2& model,
                   const std::shared_ptr<const BoundaryPredictor>& predictor) {
   for (const SweepPoint& point : results.points) {
-    try {
-      check_parameters(point.parameters);
-      static_cast<void>(make_planner(point.parameters, {point.length, {}}, predictor));
-    } catch (const Error& error) {
-      throw Error(fmt::format("{} with a budget of {}: {}", results.methods[point.method].name, point.parameters.budget,
-                              error.what()));
-    }
+    check_method(fmt::format("{} with a budget of {}", results.methods[point.method].name, point.parameters.budget),
+                 point.parameters, {point.length, {}}, predictor);
   }
   PrefillOptions options;
   options.keep_final_hidden = results.settings.logit_positions > 0;

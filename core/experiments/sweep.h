@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/experiments/experiment.h"
+#include "core/run/measures.h"
 #include "core/text/haystack.h"
 #include "core/text/tokenizer.h"
 
@@ -35,42 +36,19 @@ struct SweepSettings {
 [[nodiscard]] const OptionTable<SweepSettings>& sweep_options();  // all but lengths, axes and haystack
 void check_settings(const SweepSettings& settings);               // throws Error
 
-// What one prefill of one text came to.
-struct SweepSample {
-  double retained_mass = 0;         // mean over layers
-  double retained_mass_global = 0;  // mean over the global layers; over all where there is none
-  double worst_rows_mass = 0;
-  double of_oracle = 0;
-  double iou = 0;
-  double output_error = 0;
-  double kl = 0;  // nats; 0 for dense
-  double same_top = 1;
-  double density = 0;         // kept / causal pairs of all layers
-  double seconds = 0;         // prefill, median of the repeats
-  double planning_share = 0;  // of the prefill
-  double peak_bytes = 0;      // highest of the repeats
-  double extra_bytes = 0;     // above weights and libraries
-  bool operator==(const SweepSample&) const = default;
-};
-
-// One table that describes them: names of CSV and JSON, captions and units of the window.
-struct SweepMeasure {
-  std::string key;    // "retained-mass"
-  std::string label;  // "Retained mass"
-  std::string unit;   // "", "s", "bytes", "nats"; shares have none
-  double SweepSample::*value = nullptr;
-};
-[[nodiscard]] std::span<const SweepMeasure> sweep_measures();
-[[nodiscard]] const SweepMeasure& sweep_measure(const std::string& key);  // throws Error on an unknown key
+// Whether these settings take the measure: all of a prefill and its masks are, none of answers.
+[[nodiscard]] bool is_measured(const Measure& measure, const SweepSettings& settings = {});
 
 // A method at one length and one combination of values.
 struct SweepPoint {
   std::size_t method = 0;  // index into methods
   std::int64_t length = 0;
-  SparsityParameters parameters;     // values of the axes in place: x of a curve is get_parameter(parameters, key)
-  std::vector<SweepSample> samples;  // so far
+  SparsityParameters parameters;  // values of the axes in place: x of a curve is get_parameter(parameters, key)
+  // Of the texts so far: what the run of compare_methods() came to, but that times are medians and memory is the
+  // highest of the repeats.
+  std::vector<Values> samples;
 
-  [[nodiscard]] double mean(double SweepSample::*value) const;  // over samples; 0 of none
+  [[nodiscard]] Values summary() const { return combine(samples); }  // over the texts
 };
 
 struct SweepResults : ExperimentResults<SweepSettings> {  // methods with_dense_first()

@@ -119,10 +119,19 @@ void check_settings(const SweepSettings& settings) {
   }
 }
 
-double SweepPoint::mean(double SweepSample::*value) const {
-  double sum = 0;
-  for (const SweepSample& sample : samples) sum += sample.*value;
-  return samples.empty() ? 0 : sum / static_cast<double>(samples.size());
+bool is_measured(const Measure& measure, const SweepSettings& settings) {
+  switch (measure.group) {
+    case Measure::Group::kCost:
+    case Measure::Group::kChunks:
+      return true;
+    case Measure::Group::kMask:
+      return !measure.may_be_sampled || settings.metrics_rows > 0;
+    case Measure::Group::kLogits:
+      return settings.logit_positions > 0;
+    case Measure::Group::kAnswer:
+      break;
+  }
+  return false;
 }
 
 bool SweepResults::finished() const {

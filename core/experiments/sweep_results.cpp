@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -14,7 +15,6 @@ namespace dhsa {
 namespace {
 
 using nlohmann::json;
-using results_file::kLargest;
 using results_file::Reader;
 
 constexpr const char* kKind = "dhsa-sweep";
@@ -44,6 +44,31 @@ SweepSettings read_settings(const Reader& from) {
   return settings;
 }
 
+// Files of before the table of measures hold a 0 for what was not measured, and do not say what was sampled.
+Values read_sample(const Reader& from, const SweepSettings& settings, const SweepPoint& point) {
+  const bool former = from.has("retained-mass");
+  const Values written = results_file::read_values(from);
+  Values sample;
+  for (auto [key, measured] : written.entries()) {
+    const Measure& measure = dhsa::measure(key);
+    if (!is_measured(measure, settings)) {
+      if (!former) from.refuse(fmt::format("without {} under its settings", key));
+      continue;
+    }
+    if (former && measure.may_be_sampled && point.parameters.method != Method::kDense) {
+      const bool logits = measure.group == Measure::Group::kLogits;
+      measured.row_step =
+          logits ? (point.length + settings.logit_positions - 1) / settings.logit_positions : settings.metrics_rows;
+      measured.standard_error = measured.sampled() ? std::nan("") : 0;
+    }
+    sample.set(key, measured);
+  }
+  if (sample.find("prefill_seconds") == nullptr || sample.find("density") == nullptr) {
+    from.refuse("a sample with prefill_seconds and density");
+  }
+  return sample;
+}
+
 SweepPoint read_point(const Reader& from, const SweepResults& results) {
   from.only({"method", "length", "parameters", "samples"});
   SweepPoint point;
@@ -52,15 +77,8 @@ SweepPoint read_point(const Reader& from, const SweepResults& results) {
   if (point.method == results.methods.size()) from["method"].refuse("one of its methods");
   point.length = from["length"].whole(1, 1 << 24);
   point.parameters = from["parameters"].as<SparsityParameters>();
-  std::vector<std::string> keys;
-  for (const SweepMeasure& measure : sweep_measures()) keys.push_back(measure.key);
   for (const Reader& item : from["samples"].list(static_cast<std::size_t>(results.settings.samples))) {
-    item.only(keys);
-    SweepSample sample;
-    for (const SweepMeasure& measure : sweep_measures()) {
-      sample.*measure.value = item[measure.key.c_str()].number(-kLargest, kLargest);
-    }
-    point.samples.push_back(sample);
+    point.samples.push_back(read_sample(item, results.settings, point));
   }
   return point;
 }
@@ -98,45 +116,12 @@ results_file::Head head_of(const SweepResults& results) {
 
 }  // namespace
 
-std::span<const SweepMeasure> sweep_measures() {
-  using S = SweepSample;
-  static const std::vector<SweepMeasure> table = {
-      {"retained-mass", "Retained mass", "", &S::retained_mass},
-      {"retained-mass-global", "Retained mass, global layers", "", &S::retained_mass_global},
-      {"worst-rows-mass", "Retained mass, worst 1 % of rows", "", &S::worst_rows_mass},
-      {"of-oracle", "Of the oracle's mass", "", &S::of_oracle},
-      {"iou", "Overlap with the oracle", "", &S::iou},
-      {"output-error", "Output error", "", &S::output_error},
-      {"kl", "KL(dense || sparse)", "nats", &S::kl},
-      {"same-top", "Same top token", "", &S::same_top},
-      {"density", "Density", "", &S::density},
-      {"seconds", "Prefill time", "s", &S::seconds},
-      {"planning-share", "Planning share", "", &S::planning_share},
-      {"peak-bytes", "Peak memory", "bytes", &S::peak_bytes},
-      {"extra-bytes", "Memory above weights", "bytes", &S::extra_bytes},
-  };
-  return table;
-}
-
-const SweepMeasure& sweep_measure(const std::string& key) {
-  std::string keys;
-  for (const SweepMeasure& measure : sweep_measures()) {
-    if (measure.key == key) return measure;
-    keys += (keys.empty() ? "" : ", ") + measure.key;
-  }
-  throw Error(fmt::format("A sweep does not measure \"{}\"; it measures {}.", key, keys));
-}
-
 void to_json(json& out, const SweepResults& results) {
   results_file::write_head(out, kKind, head_of(results));
   json points = json::array();
   for (const SweepPoint& point : results.points) {
     json samples = json::array();
-    for (const SweepSample& sample : point.samples) {
-      json values = json::object();
-      for (const SweepMeasure& measure : sweep_measures()) values[measure.key] = sample.*measure.value;
-      samples.push_back(std::move(values));
-    }
+    for (const Values& sample : point.samples) samples.push_back(results_file::values_json(sample));
     points.push_back({{"method", results.methods[point.method].name},
                       {"length", point.length},
                       {"parameters", point.parameters},
@@ -160,9 +145,10 @@ SweepResults parse_sweep_results(const std::string& text, const std::string& whe
 std::string to_csv(const SweepResults& results) {
   std::string csv = "method,length";
   for (const SweepAxis& axis : results.settings.axes) csv += "," + axis.key;
-  csv += ",sample";
-  for (const SweepMeasure& measure : sweep_measures()) csv += "," + measure.key;
-  csv += "\n";
+  std::vector<Values> all;
+  for (const SweepPoint& point : results.points) all.insert(all.end(), point.samples.begin(), point.samples.end());
+  const results_file::MeasureColumns columns(all);
+  csv += ",sample" + columns.header() + "\n";
   for (const SweepPoint& point : results.points) {
     for (std::size_t s = 0; s < point.samples.size(); ++s) {
       csv += fmt::format("{},{}", csv_field(results.methods[point.method].name), point.length);
@@ -170,10 +156,7 @@ std::string to_csv(const SweepResults& results) {
         const bool used = is_read(point.parameters, axis.key);
         csv += "," + (used ? plain_text(get_parameter(point.parameters, axis.key)) : std::string());
       }
-      csv += fmt::format(",{}", s);
-      for (const SweepMeasure& measure : sweep_measures())
-        csv += fmt::format(",{:.9g}", point.samples[s].*measure.value);
-      csv += "\n";
+      csv += fmt::format(",{}{}\n", s, columns.cells(point.samples[s]));
     }
   }
   return csv;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "core/experiments/needle.h"
 #include "core/experiments/sweep.h"
@@ -19,11 +20,13 @@ constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 std::string kind_of(const FigureFile& file) { return file.content.value("kind", std::string()); }
 
 // A value that was measured several times: {"median", "lowest", "highest"}, or a plain number.
-struct Measured {
+struct PlotValue {
   double median = 0, low = 0, high = 0;
+  double standard_error = 0;  // of a value that is sampled; then low and high reach as far
+  std::int64_t row_step = 1;
 };
 
-Measured measured(const nlohmann::json& value, double scale) {
+PlotValue plot_value(const nlohmann::json& value, double scale) {
   if (value.is_number()) return {value.get<double>() * scale, value.get<double>() * scale, value.get<double>() * scale};
   return {value.at("median").get<double>() * scale, value.at("lowest").get<double>() * scale,
           value.at("highest").get<double>() * scale};
@@ -43,20 +46,32 @@ FigureSeries& series_of(FigurePanelData& data, const std::string& method, const 
   return data.series.back();
 }
 
-void add_point(FigureSeries& series, double x, const Measured& y) {
+void add_point(FigureSeries& series, double x, const PlotValue& y) {
   const auto at = std::lower_bound(series.x.begin(), series.x.end(), x) - series.x.begin();
   series.x.insert(series.x.begin() + at, x);
   series.y.insert(series.y.begin() + at, y.median);
   series.low.insert(series.low.begin() + at, y.low);
   series.high.insert(series.high.begin() + at, y.high);
+  series.standard_error.insert(series.standard_error.begin() + at, y.standard_error);
+  series.row_step.insert(series.row_step.begin() + at, y.row_step);
 }
 
 void finish_curves(FigurePanelData& data, const std::string& x_name, const std::string& y_name) {
-  data.csv = fmt::format("series,{},{},lowest,highest\n", x_name, y_name);
+  const bool sampled = std::any_of(data.series.begin(), data.series.end(), [](const FigureSeries& series) {
+    return std::any_of(series.row_step.begin(), series.row_step.end(), [](std::int64_t step) { return step > 1; });
+  });
+  data.csv = fmt::format("series,{},{},lowest,highest{}\n", x_name, y_name, sampled ? ",standard_error,row_step" : "");
+  if (sampled) data.y_title = "≈ " + data.y_title;
   for (FigureSeries& series : data.series) {
     for (std::size_t i = 0; i < series.x.size(); ++i) {
-      data.csv += fmt::format("{},{},{},{},{}\n", csv_field(series.name), series.x[i], series.y[i], series.low[i],
+      data.csv += fmt::format("{},{},{},{},{}", csv_field(series.name), series.x[i], series.y[i], series.low[i],
                               series.high[i]);
+      if (sampled) data.csv += fmt::format(",{},{}", series.standard_error[i], series.row_step[i]);
+      data.csv += '\n';
+    }
+    if (!sampled) {
+      series.standard_error.clear();
+      series.row_step.clear();
     }
     if (series.low == series.y && series.high == series.y) {
       series.low.clear();
@@ -77,8 +92,8 @@ void fill_bench(const FigureFile& file, bool memory, FigurePanelData& data) {
   for (const auto& result : results) {
     std::string setting;
     if (subjects.size() > 1) setting = ", " + result.at(attention ? "shape" : "model").get<std::string>();
-    const Measured value = memory ? measured(result.at(attention ? "extra_bytes" : "peak_bytes"), 1 / kGiB)
-                                  : measured(result.at(attention ? "total_seconds" : "seconds"), 1);
+    const PlotValue value = memory ? plot_value(result.at(attention ? "extra_bytes" : "peak_bytes"), 1 / kGiB)
+                                   : plot_value(result.at(attention ? "total_seconds" : "seconds"), 1);
     add_point(series_of(data, result.at("method").get<std::string>(), setting), result.at("tokens").get<double>(),
               value);
   }
@@ -89,40 +104,49 @@ void fill_bench(const FigureFile& file, bool memory, FigurePanelData& data) {
     data.y_title = attention ? "planning and attention (s)" : "prefill time (s)";
 }
 
-Measured over_samples(const SweepPoint& point, double SweepSample::*value, double scale) {
-  Measured m{point.mean(value) * scale, point.samples.front().*value * scale, point.samples.front().*value * scale};
-  for (const SweepSample& sample : point.samples) {
-    m.low = std::min(m.low, sample.*value * scale);
-    m.high = std::max(m.high, sample.*value * scale);
+double scale_of(const Measure& measure) { return measure.format == Measure::Format::kBytes ? 1 / kGiB : 1; }
+
+// Mean over the texts; low and high are the least and the most of them, by their standard errors wider where they are
+// sampled. None where a text lacks the measure.
+std::optional<PlotValue> over_samples(const SweepPoint& point, const Measure& measure) {
+  const Values summary = point.summary();
+  const Measured* mean = summary.find(measure.key);
+  if (mean == nullptr) return std::nullopt;
+  const double scale = scale_of(measure);
+  PlotValue plot{mean->value * scale, mean->value * scale, mean->value * scale, 0, mean->row_step};
+  if (mean->sampled()) plot.standard_error = mean->standard_error * scale;
+  for (const Values& sample : point.samples) {
+    const Measured& one = sample.at(measure.key);
+    const double error = one.sampled() && !std::isnan(one.standard_error) ? one.standard_error : 0;
+    plot.low = std::min(plot.low, (one.value - error) * scale);
+    plot.high = std::max(plot.high, (one.value + error) * scale);
   }
-  return m;
+  return plot;
 }
 
-std::string axis_title(const SweepMeasure& measure) {
-  std::string title = measure.label;
-  if (measure.unit == "bytes") return title + " (GiB)";
-  return measure.unit.empty() ? title : fmt::format("{} ({})", title, measure.unit);
+std::string axis_title(const Measure& measure) {
+  if (measure.format == Measure::Format::kBytes) return fmt::format("{} (GiB)", measure.label);
+  const bool plain = measure.unit.empty() || measure.format == Measure::Format::kShare;
+  return plain ? std::string(measure.label) : fmt::format("{} ({})", measure.label, measure.unit);
 }
-
-double scale_of(const SweepMeasure& measure) { return measure.unit == "bytes" ? 1 / kGiB : 1; }
 
 // x is the length; what else was varied tells curves apart.
-void fill_sweep_by_length(const SweepResults& results, const SweepMeasure& measure, FigurePanelData& data) {
+void fill_sweep_by_length(const SweepResults& results, const Measure& measure, FigurePanelData& data) {
   for (const SweepPoint& point : results.points) {
-    if (point.samples.empty()) continue;
+    const std::optional<PlotValue> y = over_samples(point, measure);
+    if (!y) continue;
     std::string setting;
     for (const SweepAxis& axis : results.settings.axes) {
       if (!is_read(point.parameters, axis.key)) continue;
       setting += fmt::format(", {} {}", axis.key, plain_text(get_parameter(point.parameters, axis.key)));
     }
-    add_point(series_of(data, results.methods[point.method].name, setting), static_cast<double>(point.length),
-              over_samples(point, measure.value, scale_of(measure)));
+    add_point(series_of(data, results.methods[point.method].name, setting), static_cast<double>(point.length), *y);
   }
   data.y_title = axis_title(measure);
 }
 
 // x is the budget. A method that has none is a level line.
-void fill_sweep_by_budget(const FigureFile& file, const SweepResults& results, const SweepMeasure& measure,
+void fill_sweep_by_budget(const FigureFile& file, const SweepResults& results, const Measure& measure,
                           FigurePanelData& data) {
   const auto& axes = results.settings.axes;
   const auto axis = std::find_if(axes.begin(), axes.end(), [](const SweepAxis& a) { return a.key == "budget"; });
@@ -136,7 +160,8 @@ void fill_sweep_by_budget(const FigureFile& file, const SweepResults& results, c
   }
   const auto [least, most] = std::minmax_element(budgets.begin(), budgets.end());
   for (const SweepPoint& point : results.points) {
-    if (point.samples.empty()) continue;
+    const std::optional<PlotValue> y = over_samples(point, measure);
+    if (!y) continue;
     std::string setting;
     for (const SweepAxis& other : axes) {
       if (other.key == "budget") continue;
@@ -145,12 +170,11 @@ void fill_sweep_by_budget(const FigureFile& file, const SweepResults& results, c
     }
     if (results.settings.lengths.size() > 1) setting += fmt::format(", {} tokens", point.length);
     FigureSeries& series = series_of(data, results.methods[point.method].name, setting);
-    const Measured y = over_samples(point, measure.value, scale_of(measure));
     if (!is_read(point.parameters, "budget")) {
-      add_point(series, *least, y);
-      if (*most > *least) add_point(series, *most, y);
+      add_point(series, *least, *y);
+      if (*most > *least) add_point(series, *most, *y);
     } else {
-      add_point(series, static_cast<double>(point.parameters.budget), y);
+      add_point(series, static_cast<double>(point.parameters.budget), *y);
     }
   }
   data.x_title = "budget (keys per row)";
@@ -181,12 +205,13 @@ std::vector<FigurePanelData> needle_panels(const FigurePanel& panel, const Figur
       for (const std::int64_t length : results.settings.lengths) {
         const NeedleCell* cell = results.cell(length, depth);
         const bool there = cell != nullptr && cell->prompts > 0;
-        cells.values.push_back(there ? cell->scores[method].found() : std::nan(""));
-        probability.push_back(there ? cell->scores[method].log_probability() : std::nan(""));
+        const Values score = there ? cell->scores[method].summary() : Values();
+        cells.values.push_back(there ? score.value("found") : std::nan(""));
+        probability.push_back(there ? score.value("log_probability") : std::nan(""));
         if (!there) continue;
-        const NeedleScore& score = cell->scores[method];
         data.csv += fmt::format("{},{},{:.4g},{},{},{},{},{}\n", csv_field(data.name), length, where, cell->prompts,
-                                score.found(), score.exact(), score.log_probability(), score.density);
+                                score.value("found"), score.value("exact"), score.value("log_probability"),
+                                score.value("density"));
       }
     }
     const auto shape =
@@ -227,9 +252,9 @@ std::vector<FigurePanelData> panels_from_files(const FigurePanel& panel, const F
   data.panel = panel;
   data.name = data.long_name = info.label;
   data.brief = info.brief;
-  const SweepMeasure& measure = sweep_measure(panel.what == FigureKind::kLatency  ? "seconds"
-                                              : panel.what == FigureKind::kMemory ? "peak-bytes"
-                                                                                  : spec.measure);
+  const Measure& measure = dhsa::measure(key_of(panel.what == FigureKind::kLatency  ? "prefill_seconds"
+                                                : panel.what == FigureKind::kMemory ? "peak_bytes"
+                                                                                    : spec.measure));
   nlohmann::json used = nlohmann::json::array();
   for (const FigureFile& file : files) {
     const std::string kind = kind_of(file);
@@ -270,7 +295,7 @@ std::vector<FigurePanelData> panels_from_files(const FigurePanel& panel, const F
   finish_curves(data, budget ? "budget" : "tokens",
                 panel.what == FigureKind::kMemory    ? "gib"
                 : panel.what == FigureKind::kLatency ? "seconds"
-                                                     : measure.key);
+                                                     : std::string(measure.key));
   panels.push_back(std::move(data));
   return panels;
 }

@@ -70,9 +70,17 @@ std::vector<std::string> venue_keys() {
   return keys;
 }
 
+// As an option of the command line is written: words joined by "-".
+std::string dashed(std::string key) {
+  std::replace(key.begin(), key.end(), '_', '-');
+  return key;
+}
+
 std::vector<std::string> measure_keys() {
   std::vector<std::string> keys;
-  for (const SweepMeasure& measure : sweep_measures()) keys.push_back(measure.key);
+  for (const Measure& measure : measures()) {
+    if (is_measured(measure)) keys.push_back(dashed(std::string(measure.key)));
+  }
   return keys;
 }
 
@@ -386,6 +394,10 @@ void from_json(const nlohmann::json& json, FigureSpec& spec) {
         if (!panel.is_string()) throw Error("\"panels\" of a figure holds something that is no text.");
         read.panels.push_back(parse_panel(panel.get<std::string>()));
       }
+      continue;
+    }
+    if (key == "measure" && value.is_string()) {  // by its key of today
+      figure_options().at(key).set(read, dashed(key_of(value.get<std::string>())));
       continue;
     }
     if (!figure_options().read(read, key, value)) static_cast<void>(figure_options().at(key));

@@ -93,7 +93,7 @@ struct FigureSpec {
   bool shared_bar = true;     // one colour bar for panels of one quantity
   bool title = false;
 
-  std::string measure = "retained-mass";  // of curves against the budget: a key of sweep_measures()
+  std::string measure = "retained-mass";  // of curves against the budget: a key of measures(), its words joined by "-"
 
   bool data = true;         // arrays beside the figure
   bool dense_bits = false;  // masks also as one bit per pair

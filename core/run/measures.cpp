@@ -42,6 +42,8 @@ constexpr std::array kMeasures = {
       "is cheaper."},
     M{"retained_mass", "retained mass (mean)", "mass", "%", G::kMask, F::kShare, B::kHigher, O::kMean, true, false,
       "Dense attention mass on the kept keys, mean over rows and heads. Higher is better."},
+    M{"retained_mass_global", "retained mass, global layers", "global", "%", G::kMask, F::kShare, B::kHigher, O::kMean,
+      true, true, "Retained mass of the layers that see the whole text."},
     M{"worst_head_mass", "worst head", "head", "%", G::kMask, F::kShare, B::kHigher, O::kLowest, true, true,
       "Retained mass of the head that retains least; a little low while sampled."},
     M{"worst_rows_mass", "worst 1 % of rows", "rows", "%", G::kMask, F::kShare, B::kHigher, O::kLowest, true, true,
@@ -56,7 +58,17 @@ constexpr std::array kMeasures = {
       "How far the distributions of the next token are from those of dense, mean over positions. Lower is better."},
     M{"same_top", "same top token", "same top", "%", G::kLogits, F::kShare, B::kHigher, O::kMean, true, false,
       "Share of positions with the same most probable next token as dense."},
+    M{"exact", "exact answers", "exact", "%", G::kAnswer, F::kShare, B::kHigher, O::kMean, false, false,
+      "Answers that give all numbers asked for."},
+    M{"found", "numbers found", "found", "%", G::kAnswer, F::kShare, B::kHigher, O::kMean, false, false,
+      "Share of the numbers asked for that is given."},
+    M{"log_probability", "log-probability", "log-prob.", "nats", G::kAnswer, F::kReal, B::kHigher, O::kMean, false,
+      false, "Of the right answer's tokens, mean."},
 };
+
+// What files of before the table call them, words joined by "_".
+constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kFormerKeys = {
+    {{"kl", "mean_kl_nats"}, {"seconds", "prefill_seconds"}}};
 
 Measured mean_of(std::span<const Measured> parts) {
   Measured mean;
@@ -114,6 +126,25 @@ std::vector<std::string> measure_cells(std::span<const Measure> which, const Val
     cells.push_back(value != nullptr ? number(value->standard_error) : "");
   }
   return cells;
+}
+
+std::string key_of(std::string_view written) {
+  std::string key(written);
+  std::replace(key.begin(), key.end(), '-', '_');
+  for (const auto& [former, now] : kFormerKeys) {
+    if (key == former) return std::string(now);
+  }
+  return key;
+}
+
+std::vector<const Measure*> measured_in(std::span<const Values> all) {
+  std::vector<const Measure*> found;
+  for (const Measure& measure : kMeasures) {
+    if (std::any_of(all.begin(), all.end(), [&](const Values& one) { return one.find(measure.key) != nullptr; })) {
+      found.push_back(&measure);
+    }
+  }
+  return found;
 }
 
 Values combine(std::span<const Values> parts) {

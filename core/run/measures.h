@@ -14,7 +14,7 @@
 namespace dhsa {
 
 struct Measure {
-  enum class Group : std::uint8_t { kCost, kChunks, kMask, kLogits };
+  enum class Group : std::uint8_t { kCost, kChunks, kMask, kLogits, kAnswer };
   enum class Format : std::uint8_t { kShare, kReal, kSeconds, kBytes, kCount };
   enum class Over : std::uint8_t { kMean, kLowest };  // over layers, and over prompts
   enum class Better : std::uint8_t { kNeither, kLower, kHigher };
@@ -34,6 +34,8 @@ struct Measure {
 
 [[nodiscard]] std::span<const Measure> measures();
 [[nodiscard]] const Measure& measure(std::string_view key);  // throws Error where there is none
+// The key meant by one whose words are joined by "-", or by what files of before this table call some measures.
+[[nodiscard]] std::string key_of(std::string_view written);
 [[nodiscard]] std::vector<Measure> measures(Measure::Group group);
 
 // Headings of measures in a table that is exported, and the cells under them: after each that may be sampled follow its
@@ -44,5 +46,7 @@ struct Measure {
 // Of several layers, or prompts, by their measures' rules; what one of them lacks is left out. Their draws of rows
 // count as independent. The whole is sampled where a part is.
 [[nodiscard]] Values combine(std::span<const Values> parts);
+// The measures that any of them has, in the order of the table.
+[[nodiscard]] std::vector<const Measure*> measured_in(std::span<const Values> all);
 
 }  // namespace dhsa

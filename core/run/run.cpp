@@ -384,9 +384,18 @@ Values summarise(const MethodRun& run) {
     summary.set("longest_chunk", static_cast<double>(lengths.longest));
   }
   std::vector<Values> layers;
-  for (const MaskMetrics& metrics : run.metrics) layers.push_back(metrics.values);
+  std::vector<Values> global_mass;
+  for (const MaskMetrics& metrics : run.metrics) {
+    const std::size_t layer = layers.size();
+    layers.push_back(metrics.values);
+    const bool global = layer < run.trace.summaries.size() && run.trace.summaries[layer].window == 0;
+    if (global) global_mass.emplace_back().set("retained_mass", metrics.values.at("retained_mass"));
+  }
   const Values masks = combine(layers);
   for (const auto& [key, value] : masks.entries()) summary.set(key, value);
+  if (const Values global = combine(global_mass); !global.empty()) {
+    summary.set("retained_mass_global", global.at("retained_mass"));
+  }
   Measured density;
   density.value = causal > 0 ? kept / causal : 0;
   density.weight = causal;

@@ -109,11 +109,12 @@ void find_question(Document& document, std::size_t start) {
     document.question_tokens = tokens;
     return;
   }
-  const std::size_t colon = document.text.find_first_of(":\xef", start);
+  const std::string_view rest = std::string_view(document.text).substr(start);
+  const std::string_view line = rest.substr(0, rest.find_first_of("\r\n"));
   document.notes.push_back(fmt::format(
-      "A line that begins with \"{}:\" stands {} tokens before the end, more than the {} of a question at the end: it "
-      "is part of the text (--instruction-tokens says otherwise).",
-      document.text.substr(start, colon - start), tokens, kMostQuestionTokens));
+      "The line \"{}{}\" stands {} tokens before the end, more than the {} of a question at the end: it is part of the "
+      "text (--instruction-tokens says otherwise).",
+      first_characters(line, 30), characters(line) > 30 ? "..." : "", tokens, kMostQuestionTokens));
 }
 
 // A text of which only the beginning was read: the question at its end follows what was read.

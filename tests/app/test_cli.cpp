@@ -24,6 +24,22 @@ std::string short_text() {
 
 const char* const kQuick = " --compare none --max-new-tokens 0 --metrics-rows 0 --logit-positions 0";
 
+TEST(Run, TheQuestionIsWhatTheMarksSayAndTheReportSaysWhich) {
+  const Folder folder;
+  const std::string text = folder.write("note.txt", short_text() + "\n\nSumario: que dice?\n");
+  const auto report = [&](const std::string& more) {
+    const Outcome outcome = dhsa("run '" + text + "' --budget 128" + kQuick + more);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return outcome.out;
+  };
+  EXPECT_NE(report("").find("\"Question: What is the secret"), std::string::npos);
+  EXPECT_NE(report(" --question-marks 'Query:,Sumario:'").find("\"Sumario: que dice?\""), std::string::npos);
+  EXPECT_NE(report(" --question-marks none").find("question of 0 tokens"), std::string::npos);
+  const Outcome refused = dhsa("run '" + text + "' --question-marks ,");
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("question-marks"), std::string::npos) << refused.err;
+}
+
 // ---- reports
 // -----------------------------------------------------------------------------------------------------------
 

@@ -293,11 +293,11 @@ assert len(series) == 4, series  # two methods, two lengths
 for point in results["points"]:
     if point["method"] != "window-sinks":
         continue
-    mass = np.mean([s["retained-mass"] for s in point["samples"]])
-    mine = [float(r["retained-mass"]) for r in table if r["series"] == f"window-sinks, {point['length']} tokens"
+    mass = np.mean([s["retained_mass"] for s in point["samples"]])
+    mine = [float(r["retained_mass"]) for r in table if r["series"] == f"window-sinks, {point['length']} tokens"
             and float(r["budget"]) == point["parameters"]["budget"]]
     assert len(mine) == 1 and abs(mine[0] - mass) < 1e-6, (mine, mass)
-assert all(float(r["retained-mass"]) > 0.9999 for r in table if r["series"].startswith("dense"))
+assert all(float(r["retained_mass"]) > 0.9999 for r in table if r["series"].startswith("dense"))
 shown = texts("budget.svg")
 assert "48" in shown and "96" in shown, shown
 # The legend names methods and lengths once each.

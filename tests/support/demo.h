@@ -2,7 +2,9 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -21,6 +23,23 @@ struct Demo {
 inline const Demo& demo() {
   static const Demo loaded;
   return loaded;
+}
+
+// Two layers of the demo model's shape with random weights, which read the demo model's tokens: for tests that ask how
+// an experiment goes on and what it writes, not what a trained model answers.
+inline const Demo& quick() {
+  static const Demo made = [] {
+    const std::filesystem::path folder =
+        std::filesystem::temp_directory_path() / ("dhsa-quick-" + std::to_string(::getpid()));
+    SynthOptions options;
+    options.shape = "demo";
+    options.layers = 2;
+    write_synthetic_model(options, folder);
+    Demo demo{Gemma2::load(folder), dhsa::demo().tokenizer};
+    std::filesystem::remove_all(folder);
+    return demo;
+  }();
+  return made;
 }
 
 // `written` with one value replaced must be refused with a sentence that begins with the file's name.

@@ -107,15 +107,14 @@ class TestExperiments : public QObject {
     const NeedleResults& results = test()->results();
     QCOMPARE(results.methods.size(), std::size_t{2});
     QCOMPARE(results.methods[1].parameters.budget, 64);
-    for (const auto score : {NeedlePanel::Score::kExact, NeedlePanel::Score::kLogProbability}) {
+    for (const char* key : {"exact", "log_probability"}) {
       auto* box = in<QComboBox>(panel, "score");
-      box->setCurrentIndex(static_cast<int>(score));
+      box->setCurrentIndex(box->findData(QString::fromLatin1(key)));
       Q_EMIT box->activated(box->currentIndex());
       for (const NeedleCell& cell : results.cells) {
         for (const Side side : {Side::Left, Side::Right}) {
           const NeedleScore& expected = cell.scores[side == Side::Left ? 0 : 1];
-          QCOMPARE(panel->map()->value(side, 0, static_cast<int>(cell.depth)),
-                   score == NeedlePanel::Score::kExact ? expected.exact() : expected.log_probability());
+          QCOMPARE(panel->map()->value(side, 0, static_cast<int>(cell.depth)), expected.value(key));
         }
       }
     }
@@ -127,7 +126,7 @@ class TestExperiments : public QObject {
     QVERIFY(panel->map()->scale().diverging);
     const NeedleCell& first = results.cells.front();
     QCOMPARE(panel->map()->value(Side::Left, 0, 0),
-             first.scores[1].log_probability() - first.scores[0].log_probability());
+             first.scores[1].value("log_probability") - first.scores[0].value("log_probability"));
   }
 
   void aCellTellsItsValueAndAnswersByPointerAndKeys() {
@@ -142,7 +141,7 @@ class TestExperiments : public QObject {
     const NeedleScore& score = test()->results().cells[1].scores[1];
     const QString said = status.last().front().toString();
     QVERIFY2(said.contains(QString::fromStdString(score.answers[0].text).simplified()), qPrintable(said));
-    QVERIFY2(said.contains(QLocale().toString(score.log_probability(), 'g', 3)), qPrintable(said));
+    QVERIFY2(said.contains(QLocale().toString(score.value("log_probability"), 'g', 3)), qPrintable(said));
     QVERIFY2(said.contains(QStringLiteral("depth 100 %")), qPrintable(said));
 
     map->select({Side::Left, 0, 0});
@@ -180,7 +179,8 @@ class TestExperiments : public QObject {
     QVERIFY(test()->isFinished());
     // Not run again: the measured time is the same to the last digit.
     for (std::size_t i = 0; i < kept.cells.size(); ++i) {
-      QCOMPARE(test()->results().cells[i].scores[1].seconds, kept.cells[i].scores[1].seconds);
+      QCOMPARE(test()->results().cells[i].scores[1].value("prefill_seconds"),
+               kept.cells[i].scores[1].value("prefill_seconds"));
     }
   }
 
@@ -205,7 +205,7 @@ class TestExperiments : public QObject {
     QVERIFY(test()->open(path));
     QVERIFY(nlohmann::json(test()->results()) == before);
     QVERIFY(panel->settings() == settings);
-    QCOMPARE(panel->map()->value(Side::Left, 0, 0), test()->results().cells[0].scores[0].exact());
+    QCOMPARE(panel->map()->value(Side::Left, 0, 0), test()->results().cells[0].scores[0].value("exact"));
     QVERIFY(std::isnan(panel->map()->value(Side::Left, 0, 2)));
     // Going on adds to the file.
     start(panel);
@@ -383,7 +383,7 @@ class TestExperiments : public QObject {
       });
       QVERIFY(point != results.points.end());
       QCOMPARE(graph->dataMainKey(i), budgets[i]);
-      QCOMPARE(graph->dataMainValue(i), 100 * point->mean(&SweepSample::retained_mass));
+      QCOMPARE(graph->dataMainValue(i), 100 * point->summary().value("retained_mass"));
     }
     QVERIFY(graph->dataMainValue(0) < graph->dataMainValue(2));
     // Nothing by colour alone.
@@ -430,7 +430,7 @@ class TestExperiments : public QObject {
     const QString path = m_window->filePath(QStringLiteral("sweep.json"));
     QVERIFY(sweep()->save(path));
     const nlohmann::json before = sweep()->results();
-    const double seconds = sweep()->results().points[1].samples[0].seconds;
+    const double seconds = sweep()->results().points[1].samples[0].value("prefill_seconds");
     const SweepSettings settings = sweepPanel()->settings();
 
     in<QLineEdit>(sweepPanel(), "values")->setText(QStringLiteral("999"));
@@ -440,7 +440,7 @@ class TestExperiments : public QObject {
     start(sweepPanel());
     QVERIFY(over(sweep()));
     QVERIFY(sweep()->isFinished());
-    QCOMPARE(sweep()->results().points[1].samples[0].seconds, seconds);
+    QCOMPARE(sweep()->results().points[1].samples[0].value("prefill_seconds"), seconds);
     QVERIFY(nlohmann::json(parse_sweep_results(read_file(path.toStdString()), "file")) ==
             nlohmann::json(sweep()->results()));
 
@@ -456,18 +456,23 @@ class TestExperiments : public QObject {
     results.settings.axes = {{"budget", {std::int64_t{64}, std::int64_t{128}}},
                              {"pooling", {std::string("sqrt-mean"), std::string("mean")}}};
     results.methods = with_dense_first({{"dhsa", {}}});
+    const auto sample = [](double kl) {
+      Values values;
+      for (const char* key : {"prefill_seconds", "density"}) values.set(key, 1);
+      values.set("mean_kl_nats", kl);
+      return values;
+    };
     for (const std::int64_t length : results.settings.lengths) {
       SparsityParameters dense;
       dense.method = Method::kDense;
-      results.points.push_back({0, length, dense, {SweepSample{}}});
+      results.points.push_back({0, length, dense, {sample(0)}});
       for (const std::int64_t budget : {64, 128}) {
         for (const Pooling pooling : {Pooling::kSqrtMean, Pooling::kMean}) {
           SparsityParameters parameters;
           parameters.budget = budget;
           parameters.pooling = pooling;
-          SweepSample sample;
-          sample.kl = static_cast<double>(length * budget) + (pooling == Pooling::kMean ? 0.5 : 0);
-          results.points.push_back({1, length, parameters, {sample}});
+          const double kl = static_cast<double>(length * budget) + (pooling == Pooling::kMean ? 0.5 : 0);
+          results.points.push_back({1, length, parameters, {sample(kl)}});
         }
       }
     }
@@ -477,14 +482,14 @@ class TestExperiments : public QObject {
     const auto dimensions = sweepDimensions(sweep()->results());
     QCOMPARE(dimensions.size(), std::size_t{3});
     QVERIFY(!in<QComboBox>(sweepPanel(), "against")->isHidden());
-    const auto curves = sweepCurves(sweep()->results(), dimensions[1], sweep_measure("kl"));
+    const auto curves = sweepCurves(sweep()->results(), dimensions[1], measure("mean_kl_nats"));
     QCOMPARE(curves.size(), std::size_t{2 + 4});
     for (const SweepCurve& curve : curves) {
       if (curve.flat) continue;
       QCOMPARE(curve.points.size(), std::size_t{2});
       QVERIFY2(curve.name.contains(QStringLiteral("tokens")) && curve.name.contains(QStringLiteral("pooling")),
                qPrintable(curve.name));
-      QCOMPARE(std::floor(curve.points[1].mean), 2 * std::floor(curve.points[0].mean));
+      QCOMPARE(std::floor(curve.points[1].mean.value), 2 * std::floor(curve.points[0].mean.value));
     }
     // The form stands for all that varies, so that Start can go on with the file.
     QVERIFY(sweepPanel()->settings() == results.settings);
@@ -498,8 +503,8 @@ class TestExperiments : public QObject {
     const SweepSettings settings = panel->settings();
     QCOMPARE(settings.metrics_rows, 0);
     QVERIFY(settings.lengths.size() > 3 && settings.axes.empty());
-    QCOMPARE(in<QComboBox>(panel, "upperMeasure")->currentData().toString(), QStringLiteral("seconds"));
-    QCOMPARE(in<QComboBox>(panel, "lowerMeasure")->currentData().toString(), QStringLiteral("extra-bytes"));
+    QCOMPARE(in<QComboBox>(panel, "upperMeasure")->currentData().toString(), QStringLiteral("prefill_seconds"));
+    QCOMPARE(in<QComboBox>(panel, "lowerMeasure")->currentData().toString(), QStringLiteral("extra_bytes"));
     QVERIFY(in<QPushButton>(panel, "start")->isEnabled());
     only(panel->frame()->methods(), "window-sinks");
     in<QLineEdit>(panel, "values")->setText(QStringLiteral("1500, 1600"));
@@ -507,9 +512,9 @@ class TestExperiments : public QObject {
     QVERIFY(over(sweep()));
     QVERIFY(sweep()->isFinished());
     QCOMPARE(panel->plot()->curves(0)[0].points.size(), std::size_t{2});
-    QVERIFY(panel->plot()->curves(0)[0].points[0].mean > 0);
+    QVERIFY(panel->plot()->curves(0)[0].points[0].mean.value > 0);
     // What was not measured is not offered as zeros.
-    QVERIFY(!isMeasured(sweep_measure("kl"), sweep()->results().settings));
+    QVERIFY(!is_measured(measure("mean_kl_nats"), sweep()->results().settings));
   }
 };
 

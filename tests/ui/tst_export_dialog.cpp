@@ -18,8 +18,8 @@
 using namespace dhsa;
 
 // As the program's main() does, before there is an application.
-[[maybe_unused]] static const bool settled = [] {
-  settleFigures();
+[[maybe_unused]] static const bool reproducible = [] {
+  makeFiguresReproducible();
   set_program(DHSA_VERSION, built_revision());
   return true;
 }();

@@ -36,7 +36,7 @@ QImage image(const FigureDrawing& drawing, double scale) {
 
 }  // namespace
 
-void settleFigures() { QHashSeed::setDeterministicGlobalSeed(); }
+void makeFiguresReproducible() { QHashSeed::setDeterministicGlobalSeed(); }
 
 FigurePainter figurePainter(const std::string& suffix) {
   FigurePainter painter;

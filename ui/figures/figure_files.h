@@ -9,7 +9,7 @@
 namespace dhsa {
 
 // Before the application is made: a PDF has its fonts in the order of a hash table, and the same bytes are promised.
-void settleFigures();
+void makeFiguresReproducible();
 
 // Of ".pdf", ".svg" or ".png". Throws Error on any other suffix.
 [[nodiscard]] FigurePainter figurePainter(const std::string& suffix);

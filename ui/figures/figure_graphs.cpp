@@ -174,12 +174,12 @@ std::vector<CurveStyle> FigureDrawing::curveStyles(const Panel& panel) const {
   // Where curves are methods under several settings, the method gives colour and line, the setting the marker.
   const bool apart = methods.size() > 1 && settings.size() > 1;
   std::vector<CurveStyle> styles;
-  std::map<Method, std::vector<std::string>> told;  // what has to be told apart within a method
+  std::map<Method, std::vector<std::string>> curves;  // what has to be told apart within a method
   for (std::size_t i = 0; i < series.size(); ++i) {
     const std::optional<Method> method = methodNamed(series[i].method);
     CurveStyle style = curveStyle(i);
     if (method) {
-      style = curveStyle(*method, static_cast<int>(place(told[*method], apart ? series[i].method : series[i].name)),
+      style = curveStyle(*method, static_cast<int>(place(curves[*method], apart ? series[i].method : series[i].name)),
                          {m_style.text, false});
     }
     if (apart) {

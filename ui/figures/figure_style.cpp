@@ -185,10 +185,10 @@ QStringList figureNumbers(const std::vector<double>& values) {
   // Whole numbers and those too small or too large speak for themselves.
   for (int decimals = 1; decimals <= 4 && largest < 1e4; ++decimals) {
     const double power = std::pow(10.0, decimals);
-    const auto told = [&](double value) {
+    const auto exact = [&](double value) {
       return std::abs(value * power - std::round(value * power)) < 1e-6 * power * largest;
     };
-    if (!std::all_of(values.begin(), values.end(), told)) continue;
+    if (!std::all_of(values.begin(), values.end(), exact)) continue;
     const auto whole = [&](double value) { return std::abs(value - std::round(value)) < 1e-9 * largest; };
     if (std::all_of(values.begin(), values.end(), whole)) break;
     for (const double value : values) {

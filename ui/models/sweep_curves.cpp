@@ -3,6 +3,7 @@
 #include <QCoreApplication>
 #include <QLocale>
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "ui/models/format.h"
@@ -77,11 +78,13 @@ std::vector<SweepDimension> sweepDimensions(const SweepResults& results) {
   return all;
 }
 
-std::vector<SweepCurve> sweepCurves(const SweepResults& results, const SweepDimension& x, const SweepMeasure& measure) {
+std::vector<SweepCurve> sweepCurves(const SweepResults& results, const SweepDimension& x, const Measure& measure) {
   std::map<std::pair<std::size_t, QString>, SweepCurve> found;
   for (std::size_t p = 0; p < results.points.size(); ++p) {
     const SweepPoint& point = results.points[p];
-    if (point.samples.empty()) continue;
+    const Values summary = point.summary();
+    const Measured* mean = summary.find(measure.key);
+    if (mean == nullptr) continue;
     const QString rest = restOf(point, results, x);
     SweepCurve& curve = found[{point.method, rest}];
     curve.method = point.method;
@@ -91,11 +94,13 @@ std::vector<SweepCurve> sweepCurves(const SweepResults& results, const SweepDime
     curve.flat = x.key != kLength && !is_read(point.parameters, x.key.toStdString());
     SweepCurve::Point made;
     made.x = curve.flat ? x.values.front() : placeOf(point, x);
-    made.mean = point.mean(measure.value);
-    made.low = made.high = point.samples.front().*measure.value;
-    for (const SweepSample& sample : point.samples) {
-      made.low = std::min(made.low, sample.*measure.value);
-      made.high = std::max(made.high, sample.*measure.value);
+    made.mean = *mean;
+    made.low = made.high = mean->value;
+    for (const Values& sample : point.samples) {
+      const Measured& one = sample.at(measure.key);
+      const double error = one.sampled() && !std::isnan(one.standard_error) ? one.standard_error : 0;
+      made.low = std::min(made.low, one.value - error);
+      made.high = std::max(made.high, one.value + error);
     }
     made.samples = static_cast<int>(point.samples.size());
     made.point = p;
@@ -110,29 +115,35 @@ std::vector<SweepCurve> sweepCurves(const SweepResults& results, const SweepDime
   return curves;
 }
 
-MeasureUnit unitOf(const SweepMeasure& measure) {
-  if (measure.unit.empty()) return {100, QStringLiteral("%")};
-  if (measure.unit == "bytes") return {1.0 / 1048576.0, QStringLiteral("MiB")};
-  return {1, text(measure.unit)};
+MeasureUnit unitOf(const Measure& measure) {
+  if (measure.format == Measure::Format::kShare) return {100, QStringLiteral("%")};
+  if (measure.format == Measure::Format::kBytes) return {1.0 / 1048576.0, QStringLiteral("MiB")};
+  return {1, text(std::string(measure.unit))};
 }
 
-QString axisLabel(const SweepMeasure& measure) {
-  return text(measure.label) + QStringLiteral(", ") + unitOf(measure).unit;
+QString measureTitle(const Measure& measure) {
+  QString title = text(std::string(measure.label));
+  title[0] = title[0].toUpper();
+  return title;
 }
 
-QString exactText(const SweepMeasure& measure, double value) {
+QString axisLabel(const Measure& measure, bool sampled) {
+  const QString unit = unitOf(measure).unit;
+  const QString label = measureTitle(measure) + (unit.isEmpty() ? QString() : QStringLiteral(", ") + unit);
+  return sampled ? QStringLiteral("≈ ") + label : label;
+}
+
+QString exactText(const Measure& measure, const Measured& value) {
   const MeasureUnit unit = unitOf(measure);
-  return QStringLiteral("%1 %2").arg(QLocale().toString(value * unit.factor, 'g', 6), unit.unit);
-}
-
-bool isMeasured(const SweepMeasure& measure, const SweepSettings& settings) {
-  const std::string& key = measure.key;
-  if (key == "kl" || key == "same-top") return settings.logit_positions > 0;
-  for (const char* mask :
-       {"retained-mass", "retained-mass-global", "worst-rows-mass", "of-oracle", "iou", "output-error"}) {
-    if (key == mask) return settings.metrics_rows > 0;
+  const auto number = [&](double n) { return QLocale().toString(n * unit.factor, 'g', 6); };
+  QString shown = number(value.value);
+  if (value.sampled()) {
+    shown.prepend(QStringLiteral("≈ "));
+    if (!std::isnan(value.standard_error)) {
+      shown += QStringLiteral(" ± ") + QLocale().toString(value.standard_error * unit.factor, 'g', 2);
+    }
   }
-  return true;
+  return QStringLiteral("%1 %2").arg(shown, unit.unit).trimmed();
 }
 
 }  // namespace dhsa

@@ -21,8 +21,8 @@ struct SweepDimension {
 struct SweepCurve {
   struct Point {
     double x = 0;
-    double mean = 0;  // over samples
-    double low = 0;   // least and most of the samples
+    Measured mean;   // over samples
+    double low = 0;  // least and most of the samples, by their standard errors wider where they are sampled
     double high = 0;
     int samples = 0;
     std::size_t point = 0;  // of results.points
@@ -37,17 +37,16 @@ struct SweepCurve {
 // Length first; those with several values only, but never none while there are points.
 [[nodiscard]] std::vector<SweepDimension> sweepDimensions(const SweepResults& results);
 [[nodiscard]] std::vector<SweepCurve> sweepCurves(const SweepResults& results, const SweepDimension& x,
-                                                  const SweepMeasure& measure);
+                                                  const Measure& measure);
 
 // How a person reads a measure: shares in percent, bytes in MiB.
 struct MeasureUnit {
   double factor = 1;
   QString unit;
 };
-[[nodiscard]] MeasureUnit unitOf(const SweepMeasure& measure);
-[[nodiscard]] QString axisLabel(const SweepMeasure& measure);                // "Retained mass, %"
-[[nodiscard]] QString exactText(const SweepMeasure& measure, double value);  // "93.41 %"
-// False where these settings leave the measure out.
-[[nodiscard]] bool isMeasured(const SweepMeasure& measure, const SweepSettings& settings);
+[[nodiscard]] MeasureUnit unitOf(const Measure& measure);
+[[nodiscard]] QString measureTitle(const Measure& measure);                      // "Retained mass (mean)"
+[[nodiscard]] QString axisLabel(const Measure& measure, bool sampled);           // "≈ Retained mass (mean), %"
+[[nodiscard]] QString exactText(const Measure& measure, const Measured& value);  // "93.41 %", "≈ 93.41 ± 0.2 %"
 
 }  // namespace dhsa

@@ -15,6 +15,7 @@
 
 #include "ui/models/format.h"
 #include "ui/models/method_list.h"
+#include "ui/models/sweep_curves.h"
 #include "ui/state/needle_test.h"
 #include "ui/views/experiment_frame.h"
 #include "ui/views/needle_map.h"
@@ -80,13 +81,14 @@ NeedlePanel::NeedlePanel(NeedleTest* test, QWidget* parent)
                               .arg(std::lround(100 * results.settings.depth(at.depth)));
     if (cell == nullptr || cell->prompts == 0) return tr("%1 · not run").arg(place);
     const NeedleScore& score = cell->scores[method];
+    const Values values = score.summary();
     return tr("%1 · %2 of %3 prompts exact · %4 of the numbers found · log-probability %5 nats · density %6 · answer "
               "“%7”")
         .arg(place)
-        .arg(std::lround(score.exact() * static_cast<double>(cell->prompts)))
+        .arg(std::lround(values.value("exact") * static_cast<double>(cell->prompts)))
         .arg(cell->prompts)
-        .arg(formatPercent(score.found(), 0), formatReal(score.log_probability()), formatPercent(score.density),
-             QString::fromStdString(score.answers.back().text).simplified());
+        .arg(formatPercent(values.value("found"), 0), formatReal(values.value("log_probability")),
+             formatPercent(values.value("density")), QString::fromStdString(score.answers.back().text).simplified());
   });
   connect(m_map, &NeedleMap::statusText, this, &NeedlePanel::statusText);
   connect(m_map, &NeedleMap::cellSelected, this, [this] {
@@ -100,7 +102,7 @@ NeedlePanel::NeedlePanel(NeedleTest* test, QWidget* parent)
   connect(test, &Experiment::resultsReset, this, &NeedlePanel::takeResults);
   connect(test, &Experiment::resultAdded, this, [this](int number) {
     // The range of log-probabilities may have grown.
-    if (static_cast<Score>(m_score->currentIndex()) == Score::kLogProbability) showScores();
+    if (!isShare()) showScores();
     showCell(number);
     plan();  // so many cells are there now
   });
@@ -180,7 +182,12 @@ void NeedlePanel::makeSettings() {
 }
 
 void NeedlePanel::makeTools() {
-  m_score = choice({tr("Exact answers"), tr("Numbers found"), tr("Log-probability")});
+  m_score = choice({});
+  for (const Measure& measure : measures()) {
+    if (measure.group != Measure::Group::kAnswer) continue;
+    m_score->addItem(measureTitle(measure), QString::fromUtf8(measure.key.data()));
+    m_score->setItemData(m_score->count() - 1, QString::fromUtf8(measure.help.data()), Qt::ToolTipRole);
+  }
   m_left = choice({});
   m_right = choice({});
   const auto adopt = [this](QComboBox* box, const char* name, const QString& caption, const QString& tip) {
@@ -316,23 +323,16 @@ const NeedleCell* NeedlePanel::cellAt(int length, int depth) const {
 
 double NeedlePanel::value(const NeedleCell& cell, std::size_t method) const {
   if (cell.prompts == 0) return std::numeric_limits<double>::quiet_NaN();
-  const NeedleScore& score = cell.scores[method];
-  switch (static_cast<Score>(m_score->currentIndex())) {
-    case Score::kExact:
-      return score.exact();
-    case Score::kFound:
-      return score.found();
-    case Score::kLogProbability:
-      break;
-  }
-  return score.log_probability();
+  return cell.scores[method].value(measure().key);
 }
+
+const Measure& NeedlePanel::measure() const { return dhsa::measure(m_score->currentData().toString().toStdString()); }
+
+bool NeedlePanel::isShare() const { return measure().format == Measure::Format::kShare; }
 
 QString NeedlePanel::scoreText(double value) const {
   if (std::isnan(value)) return {};
-  const QString text = static_cast<Score>(m_score->currentIndex()) == Score::kLogProbability
-                           ? QString::number(value, 'f', 2)
-                           : QString::number(std::lround(100 * value));
+  const QString text = isShare() ? QString::number(std::lround(100 * value)) : QString::number(value, 'f', 2);
   return QString(text).replace(u'-', QChar(0x2212));
 }
 
@@ -374,8 +374,7 @@ void NeedlePanel::showScores() {
   const NeedleResults& results = m_test->results();
   if (results.methods.empty()) return;
   const bool difference = m_right->currentIndex() >= static_cast<int>(results.methods.size());
-  const auto score = static_cast<Score>(m_score->currentIndex());
-  const bool share = score != Score::kLogProbability;
+  const bool share = isShare();
 
   NeedleMap::Scale scale;
   double lowest = 0;
@@ -388,8 +387,8 @@ void NeedlePanel::showScores() {
     most = std::max(most, std::abs(right - left));
   }
   lowest = std::max(kLowestLogProbability, std::min(-0.5, std::floor(2 * lowest) / 2));
-  const QString quantity = share ? m_score->currentText() : tr("Log-probability");
-  const QString unit = share ? QStringLiteral("%") : tr("nats");
+  const QString quantity = m_score->currentText();
+  const QString unit = QString::fromUtf8(measure().unit.data());
   scale.text = [this](double v) { return scoreText(v); };
   scale.diverging = difference;
   scale.map = difference ? ColourMapId::Diverging : ColourMapId::Cividis;
@@ -456,14 +455,15 @@ void NeedlePanel::showDetails() {
   if (methods[0] == methods[1]) methods.pop_back();
   for (const std::size_t method : methods) {
     const NeedleAnswer& answer = cell->scores[method].answers[prompt];
+    const bool exact = answer.values.value("exact") == 1;
     text += tr("<tr><td>%1&nbsp;</td><td>%2 <b>%3</b>&nbsp;</td><td>“%4”&nbsp;</td>"
                "<td>log-probability %5 nats</td></tr>")
                 .arg(methodTitle(results.methods[method]).toHtmlEscaped(),
-                     answer.exact ? QStringLiteral("✓") : QStringLiteral("✗"),
-                     answer.exact       ? tr("exact")
-                     : answer.found > 0 ? tr("in part")
-                                        : tr("lost"),
-                     escaped(answer.text), formatReal(answer.log_probability));
+                     exact ? QStringLiteral("✓") : QStringLiteral("✗"),
+                     exact                              ? tr("exact")
+                     : answer.values.value("found") > 0 ? tr("in part")
+                                                        : tr("lost"),
+                     escaped(answer.text), formatReal(answer.values.value("log_probability")));
   }
   m_details->setText(text + QStringLiteral("</table>"));
 }

@@ -22,8 +22,6 @@ class NeedlePanel : public QWidget {
   Q_OBJECT
 
  public:
-  enum class Score { kExact, kFound, kLogProbability };
-
   explicit NeedlePanel(NeedleTest* test, QWidget* parent = nullptr);
 
   [[nodiscard]] ExperimentFrame* frame() const noexcept { return m_frame; }
@@ -46,6 +44,8 @@ class NeedlePanel : public QWidget {
   void showCell(int number);
   void showDetails();
   void openPrompt();
+  [[nodiscard]] const Measure& measure() const;  // that the maps show
+  [[nodiscard]] bool isShare() const;            // it is drawn from 0 to 100 %
   [[nodiscard]] double value(const NeedleCell& cell, std::size_t method) const;
   [[nodiscard]] std::size_t methodOf(bool right) const;
   [[nodiscard]] QString scoreText(double value) const;

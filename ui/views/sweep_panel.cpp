@@ -133,9 +133,12 @@ void SweepPanel::makeTools() {
   m_logX = new QCheckBox(tr("log x"));
   m_logY = new QCheckBox(tr("log y"));
   m_lower->addItem(tr("no second"));
-  for (const SweepMeasure& measure : sweep_measures()) {
-    m_upper->addItem(QString::fromStdString(measure.label), QString::fromStdString(measure.key));
-    m_lower->addItem(QString::fromStdString(measure.label), QString::fromStdString(measure.key));
+  for (const Measure& measure : measures()) {
+    if (!is_measured(measure)) continue;
+    for (QComboBox* box : {m_upper, m_lower}) {
+      box->addItem(measureTitle(measure), QString::fromUtf8(measure.key.data()));
+      box->setItemData(box->count() - 1, QString::fromUtf8(measure.help.data()), Qt::ToolTipRole);
+    }
   }
   const auto adopt = [this](QWidget* tool, const char* name, const QString& caption, const QString& tip) {
     tool->setObjectName(QString::fromLatin1(name));
@@ -182,8 +185,8 @@ void SweepPanel::chooseQuestion(int question) {
   m_samples->setValue(1);
   m_repeats->setValue(question == kCostLength ? 3 : 1);
   m_measured->setCurrentIndex(question == kCostLength ? 1 : 0);
-  show(m_upper, question == kCostLength ? "seconds" : "retained-mass");
-  show(m_lower, question == kCostLength ? "extra-bytes" : "kl");
+  show(m_upper, question == kCostLength ? "prefill_seconds" : "retained_mass");
+  show(m_lower, question == kCostLength ? "extra_bytes" : "mean_kl_nats");
   m_filling = false;
   m_question->setCurrentIndex(question);
   plan();
@@ -319,10 +322,10 @@ void SweepPanel::takeResults() {
     auto* items = qobject_cast<QStandardItemModel*>(box->model());
     for (int row = 0; row < box->count(); ++row) {
       const QString key = box->itemData(row).toString();
-      const bool there = key.isEmpty() || isMeasured(sweep_measure(key.toStdString()), results.settings);
+      const bool there = key.isEmpty() || is_measured(measure(key.toStdString()), results.settings);
       items->item(row)->setEnabled(there);
       if (!there && row == box->currentIndex()) {
-        box->setCurrentIndex(box == m_lower ? 0 : box->findData(QStringLiteral("seconds")));
+        box->setCurrentIndex(box == m_lower ? 0 : box->findData(QStringLiteral("prefill_seconds")));
       }
     }
   }
@@ -337,12 +340,12 @@ void SweepPanel::takeResults() {
 
 void SweepPanel::showCurves() {
   if (m_sweep->isEmpty()) return;
-  std::vector<const SweepMeasure*> measures = {&sweep_measure(m_upper->currentData().toString().toStdString())};
+  std::vector<const Measure*> shown = {&measure(m_upper->currentData().toString().toStdString())};
   if (m_lower->currentIndex() > 0) {
-    measures.push_back(&sweep_measure(m_lower->currentData().toString().toStdString()));
+    shown.push_back(&measure(m_lower->currentData().toString().toStdString()));
   }
   const auto against = static_cast<std::size_t>(std::max(0, m_against->currentIndex()));
-  m_plot->setCurves(m_sweep->results(), m_dimensions[against], measures);
+  m_plot->setCurves(m_sweep->results(), m_dimensions[against], shown);
 }
 
 }  // namespace dhsa

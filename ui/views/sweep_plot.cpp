@@ -60,12 +60,11 @@ void SweepPlot::clear(const QString& why) {
   draw();
 }
 
-void SweepPlot::setCurves(const SweepResults& results, const SweepDimension& x,
-                          std::vector<const SweepMeasure*> measures) {
+void SweepPlot::setCurves(const SweepResults& results, const SweepDimension& x, std::vector<const Measure*> measures) {
   m_x = x;
   m_samples = static_cast<int>(results.settings.samples);
   m_parts.clear();
-  for (const SweepMeasure* measure : measures) m_parts.push_back({measure, sweepCurves(results, x, *measure)});
+  for (const Measure* measure : measures) m_parts.push_back({measure, sweepCurves(results, x, *measure)});
   const auto fits = [this] {
     return m_focus.part < m_parts.size() && m_focus.curve < m_parts[m_focus.part].curves.size() &&
            m_focus.point < m_parts[m_focus.part].curves[m_focus.curve].points.size();
@@ -167,7 +166,11 @@ void SweepPlot::drawPart(std::size_t index) {
   QCPAxis* x = rect->axis(QCPAxis::atBottom);
   QCPAxis* y = rect->axis(QCPAxis::atLeft);
   const bool last = index + 1 == m_parts.size();
-  y->setLabel(axisLabel(*part.measure));
+  const bool sampled = std::any_of(part.curves.begin(), part.curves.end(), [](const SweepCurve& curve) {
+    return std::any_of(curve.points.begin(), curve.points.end(),
+                       [](const SweepCurve::Point& point) { return point.mean.sampled(); });
+  });
+  y->setLabel(axisLabel(*part.measure, sampled));
   x->setLabel(last ? m_x.label : QString());
   x->setTickLabels(last);
   x->setScaleType(m_logX && m_x.numeric && m_x.values.front() > 0 ? QCPAxis::stLogarithmic : QCPAxis::stLinear);
@@ -190,9 +193,9 @@ void SweepPlot::drawPart(std::size_t index) {
     graph->setScatterStyle(scatterStyle(style, 8));
     graph->setAdaptiveSampling(false);
     if (index == 0) graph->addToLegend(m_plot->legend);
-    auto* bars = m_samples > 1 ? new QCPErrorBars(x, y) : nullptr;
+    auto* bars = m_samples > 1 || sampled ? new QCPErrorBars(x, y) : nullptr;
     const auto add = [&](double at, const SweepCurve::Point& point) {
-      const double mean = unit.factor * point.mean;
+      const double mean = unit.factor * point.mean.value;
       if (m_logY && mean <= 0) return;  // has no place on a logarithmic axis
       const double least = m_logY ? std::max(unit.factor * point.low, 1e-3 * mean) : unit.factor * point.low;
       const double most = unit.factor * point.high;
@@ -216,7 +219,7 @@ void SweepPlot::drawPart(std::size_t index) {
   }
   if (low > high) low = high = 1;
   // Curves of a cost begin at nothing, so that their heights compare.
-  if (!m_logY && part.measure->unit != "" && low >= 0) low = 0;
+  if (!m_logY && part.measure->format != Measure::Format::kShare && low >= 0) low = 0;
   y->setRange(padded(low, high, m_logY));
   if (!m_logY && low == 0) y->setRangeLower(0);
   x->setRange(padded(m_x.values.front(), m_x.values.back(), x->scaleType() == QCPAxis::stLogarithmic));
@@ -276,11 +279,11 @@ QPointF SweepPlot::pixelOf(std::size_t part, std::size_t curve, std::size_t poin
   const SweepCurve& at = m_parts[part].curves[curve];
   const MeasureUnit unit = unitOf(*m_parts[part].measure);
   return {pixelX(part, at, point, 0),
-          m_rects[part]->axis(QCPAxis::atLeft)->coordToPixel(unit.factor * at.points[point].mean)};
+          m_rects[part]->axis(QCPAxis::atLeft)->coordToPixel(unit.factor * at.points[point].mean.value)};
 }
 
 QString SweepPlot::describe(std::size_t part, std::size_t curve, std::size_t point) const {
-  const SweepMeasure& measure = *m_parts[part].measure;
+  const Measure& measure = *m_parts[part].measure;
   const SweepCurve& at = m_parts[part].curves[curve];
   const SweepCurve::Point& here = at.points[point];
   const auto value = std::find(m_x.values.begin(), m_x.values.end(), here.x);
@@ -288,12 +291,11 @@ QString SweepPlot::describe(std::size_t part, std::size_t curve, std::size_t poi
                         ? tr("any %1").arg(m_x.label.section(u',', 0, 0).toLower())
                         : QStringLiteral("%1 %2").arg(m_x.label.section(u',', 0, 0).toLower(),
                                                       m_x.texts.value(static_cast<int>(value - m_x.values.begin())));
-  QString text = tr("%1 · %2 · %3 %4")
-                     .arg(at.name, x, QString::fromStdString(measure.label).toLower(), exactText(measure, here.mean));
+  QString text = tr("%1 · %2 · %3 %4").arg(at.name, x, measureTitle(measure).toLower(), exactText(measure, here.mean));
   if (here.samples > 1) {
     text += tr(" · mean of %1 samples, %2 to %3")
                 .arg(here.samples)
-                .arg(exactText(measure, here.low), exactText(measure, here.high));
+                .arg(exactText(measure, Measured{here.low}), exactText(measure, Measured{here.high}));
   }
   return text;
 }
@@ -306,9 +308,9 @@ bool SweepPlot::nearest(QPointF position, Place& place) const {
     for (std::size_t curve = 0; curve < m_parts[part].curves.size(); ++curve) {
       const SweepCurve& at = m_parts[part].curves[curve];
       for (std::size_t point = 0; point < at.points.size(); ++point) {
-        if (m_logY && at.points[point].mean <= 0) continue;
+        if (m_logY && at.points[point].mean.value <= 0) continue;
         const double x = pixelX(part, at, point, position.x());
-        const double y = m_rects[part]->axis(QCPAxis::atLeft)->coordToPixel(unit.factor * at.points[point].mean);
+        const double y = m_rects[part]->axis(QCPAxis::atLeft)->coordToPixel(unit.factor * at.points[point].mean.value);
         const double distance = (x - position.x()) * (x - position.x()) + (y - position.y()) * (y - position.y());
         if (distance >= best) continue;
         best = distance;
@@ -332,7 +334,7 @@ void SweepPlot::mark(const Place* place) {
     tracer->position->setAxes(rect->axis(QCPAxis::atBottom), rect->axis(QCPAxis::atLeft));
     tracer->position->setType(QCPItemPosition::ptPlotCoords);
     const double x = curve.flat ? m_x.values.front() : curve.points[place->point].x;
-    tracer->position->setCoords(x, unit.factor * curve.points[place->point].mean);
+    tracer->position->setCoords(x, unit.factor * curve.points[place->point].mean.value);
   }
   m_plot->layer(QStringLiteral("overlay"))->replot();
 }

@@ -20,7 +20,7 @@ class SweepPlot : public QWidget {
   explicit SweepPlot(QWidget* parent = nullptr);
 
   // What is drawn is worked out here and kept; nothing of `results` is needed afterwards.
-  void setCurves(const SweepResults& results, const SweepDimension& x, std::vector<const SweepMeasure*> measures);
+  void setCurves(const SweepResults& results, const SweepDimension& x, std::vector<const Measure*> measures);
   void setLog(bool x, bool y);
   void clear(const QString& why);
 
@@ -43,7 +43,7 @@ class SweepPlot : public QWidget {
 
  private:
   struct Part {
-    const SweepMeasure* measure = nullptr;
+    const Measure* measure = nullptr;
     std::vector<SweepCurve> curves;
   };
   struct Place {

@@ -34,28 +34,32 @@ NeedleResults small_test() {
 nlohmann::json without_times(const NeedleResults& results) {
   nlohmann::json json = results;
   for (nlohmann::json& cell : json["cells"]) {
-    for (nlohmann::json& score : cell["scores"]) score.erase("seconds");
+    for (nlohmann::json& score : cell["scores"]) {
+      for (nlohmann::json& answer : score["answers"]) answer.erase("prefill_seconds");
+    }
   }
   return json;
 }
 
 TEST(NeedleScoring, ComparesNumbersAndNothingElse) {
   const auto one = [](const std::string& text) { return score_answer(text, {"48213"}); };
-  EXPECT_TRUE(one(" 48213").exact);
-  EXPECT_TRUE(one(" 48213. The harbour 99").exact);
-  EXPECT_TRUE(one(" It is 48213!").exact);
+  const auto exact = [](const NeedleAnswer& answer) { return answer.values.value("exact") == 1; };
+  const auto found = [](const NeedleAnswer& answer) { return answer.values.value("found"); };
+  EXPECT_TRUE(exact(one(" 48213")));
+  EXPECT_TRUE(exact(one(" 48213. The harbour 99")));
+  EXPECT_TRUE(exact(one(" It is 48213!")));
   EXPECT_EQ(one(" 48213. The harbour 99").text, " 48213");
   for (const char* wrong : {" 482139", " 148213", " 4821", " 48 213", " 11111 48213", "", " none"}) {
-    EXPECT_FALSE(one(wrong).exact) << wrong;
-    EXPECT_EQ(one(wrong).found, 0) << wrong;
+    EXPECT_FALSE(exact(one(wrong))) << wrong;
+    EXPECT_EQ(found(one(wrong)), 0) << wrong;
   }
 
   const std::vector<std::string> three = {"111", "222", "333"};
-  EXPECT_TRUE(score_answer(" 333, 111 and 222.", three).exact);
+  EXPECT_TRUE(exact(score_answer(" 333, 111 and 222.", three)));
   const NeedleAnswer partly = score_answer(" 111, 111, 333, 222", three);
-  EXPECT_FALSE(partly.exact);
-  EXPECT_NEAR(partly.found, 2.0 / 3, 1e-12);
-  EXPECT_NEAR(score_answer(" 222", three).found, 1.0 / 3, 1e-12);
+  EXPECT_FALSE(exact(partly));
+  EXPECT_NEAR(found(partly), 2.0 / 3, 1e-12);
+  EXPECT_NEAR(found(score_answer(" 222", three)), 1.0 / 3, 1e-12);
 }
 
 TEST(NeedleParameters, FollowModeAndShare) {
@@ -101,14 +105,14 @@ TEST(Needle, TheDemoModelFindsTheNumberAndAWindowThatMissesItDoesNot) {
   EXPECT_GT(fractions.back(), 0.9);
   EXPECT_LE(fractions.back(), 1);
 
-  EXPECT_EQ(results.score(0, 768).exact(), 1);
-  EXPECT_EQ(results.score(0, 768).density, 1);
-  EXPECT_GT(results.score(0, 768).log_probability(), -0.3);
-  EXPECT_LT(results.score(1, 768).density, 0.5);
+  EXPECT_EQ(results.score(0, 768).value("exact"), 1);
+  EXPECT_EQ(results.score(0, 768).value("density"), 1);
+  EXPECT_GT(results.score(0, 768).value("log_probability"), -0.3);
+  EXPECT_LT(results.score(1, 768).value("density"), 0.5);
   // In the middle of the text, out of the window's reach at every layer's reach together.
   const NeedleCell* first = results.cell(768, 0);
   ASSERT_NE(first, nullptr);
-  EXPECT_LT(first->scores[1].log_probability(), first->scores[0].log_probability());
+  EXPECT_LT(first->scores[1].value("log_probability"), first->scores[0].value("log_probability"));
   EXPECT_EQ(first->scores[0].answers[0].text.substr(1),
             make_needle_prompt(results.settings, 768, 0, 0, *demo().tokenizer).values[0]);
 }
@@ -125,9 +129,9 @@ TEST(Needle, BothModesAgreeWhereNothingIsSparse) {
       for (std::size_t p = 0; p < 2; ++p) {
         const NeedleAnswer& decoded = reference.cells[c].scores[m].answers[p];
         const NeedleAnswer& forced = strict.cells[c].scores[m].answers[p];
-        EXPECT_EQ(decoded.exact, forced.exact);
-        EXPECT_NEAR(decoded.log_probability, forced.log_probability, 1e-3);
-        EXPECT_EQ(reference.cells[c].scores[0].answers[p].exact, decoded.exact);
+        EXPECT_EQ(decoded.values.value("exact"), forced.values.value("exact"));
+        EXPECT_NEAR(decoded.values.value("log_probability"), forced.values.value("log_probability"), 1e-3);
+        EXPECT_EQ(reference.cells[c].scores[0].answers[p].values.value("exact"), decoded.values.value("exact"));
       }
     }
   }
@@ -135,7 +139,7 @@ TEST(Needle, BothModesAgreeWhereNothingIsSparse) {
 
 TEST(Needle, GoesOnWhereItWasInterrupted) {
   NeedleResults whole = small_test();
-  run_needle(*demo().model, *demo().tokenizer, whole);
+  run_needle(*quick().model, *quick().tokenizer, whole);
   ASSERT_TRUE(whole.finished());
 
   // Stopped in the middle of a prompt, after each number of whole ones.
@@ -153,7 +157,7 @@ TEST(Needle, GoesOnWhereItWasInterrupted) {
     options.progress = [&](const ExperimentProgress& at) {
       if (updates == stop_after && at.method == "window-sinks") cancel.cancel();
     };
-    EXPECT_THROW(run_needle(*demo().model, *demo().tokenizer, results, options), Cancelled);
+    EXPECT_THROW(run_needle(*quick().model, *quick().tokenizer, results, options), Cancelled);
     EXPECT_EQ(updates, stop_after);
     EXPECT_FALSE(results.finished());
     NeedleResults read = stop_after > 0 ? parse_needle_results(file, "file") : small_test();
@@ -161,7 +165,7 @@ TEST(Needle, GoesOnWhereItWasInterrupted) {
       EXPECT_EQ(nlohmann::json(read), nlohmann::json::parse(file));
       EXPECT_EQ(difference(read, results), "");
     }
-    run_needle(*demo().model, *demo().tokenizer, read);
+    run_needle(*quick().model, *quick().tokenizer, read);
     EXPECT_EQ(without_times(read), without_times(whole)) << "stopped after " << stop_after;
   }
 }
@@ -172,7 +176,7 @@ TEST(Needle, RefusesBeforeAnythingHasRun) {
     change(results);
     NeedleOptions options;
     options.updated = [](const NeedleResults&, std::size_t) { ADD_FAILURE() << "a prompt was run"; };
-    return error_of([&] { run_needle(*demo().model, *demo().tokenizer, results, options); });
+    return error_of([&] { run_needle(*quick().model, *quick().tokenizer, results, options); });
   };
   expect_mentions(refused([](NeedleResults& r) { r.methods.clear(); }), "method");
   expect_mentions(refused([](NeedleResults& r) { r.methods[1].parameters.budget = 2; }), "window-sinks at 192");
@@ -187,7 +191,7 @@ TEST(Needle, RefusesBeforeAnythingHasRun) {
 TEST(NeedleResultsFile, ReadsBackWhatItWroteAndNothingElse) {
   NeedleResults results = small_test();
   results.settings.prompts = 1;
-  run_needle(*demo().model, *demo().tokenizer, results);
+  run_needle(*quick().model, *quick().tokenizer, results);
   const nlohmann::json written = results;
   EXPECT_EQ(nlohmann::json(parse_needle_results(written.dump(), "file")), written);
 
@@ -210,7 +214,8 @@ TEST(NeedleResultsFile, ReadsBackWhatItWroteAndNothingElse) {
   refused("/cells/1/depth_index", 0);
   refused("/cells/1/prompts", 2);
   refused("/cells/1/scores", nlohmann::json::array());
-  refused("/cells/1/scores/0/density", 2);
+  refused("/cells/1/scores/0/answers/0/density", 2);
+  refused("/cells/1/scores/0/answers/0/iou", "x");
   refused("/cells/1/scores/0/answers/0/found", nullptr);
   refused("/cells/1/scores/0/answers/0/log_probability", 1);
   for (const char* text : {"", "{", "[]", "null", "3", "{\"kind\":\"dhsa-needle\"}"}) {
@@ -238,13 +243,19 @@ TEST(NeedleResultsFile, CsvHasARowForEachCellAndMethod) {
   NeedleResults results = small_test();
   results.methods[1].name = "window, \"sinks\"";
   results.cells.push_back({192, 1, 1, 190, std::vector<NeedleScore>(2)});
-  results.cells[0].scores[0].answers = {{" 12", 0.5, false, -1.25}};
-  results.cells[0].scores[1].answers = {{" 13", 1, true, -0.5}};
+  const auto answer = [](const char* text, double found, double log_probability) {
+    NeedleAnswer made{text, {}};
+    made.values.set("found", found);
+    made.values.set("log_probability", log_probability);
+    return made;
+  };
+  results.cells[0].scores[0].answers = {answer(" 12", 0.5, -1.25)};
+  results.cells[0].scores[1].answers = {answer(" 13", 1, -0.5)};
   const std::string csv = to_csv(results);
   EXPECT_EQ(csv,
-            "task,mode,length,depth,method,budget,prompts,tokens,exact,found,log_probability,density,seconds\n"
-            "single,reference,192,1,dense,,1,190.0,0,0.5,-1.25,1,0\n"
-            "single,reference,192,1,\"window, \"\"sinks\"\"\",64,1,190.0,1,1,-0.5,1,0\n");
+            "task,mode,length,depth,method,budget,prompts,tokens,found,log_probability\n"
+            "single,reference,192,1,dense,,1,190.0,0.5,-1.25\n"
+            "single,reference,192,1,\"window, \"\"sinks\"\"\",64,1,190.0,1,-0.5\n");
 }
 
 }  // namespace

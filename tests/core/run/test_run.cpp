@@ -277,8 +277,8 @@ TEST(Benchmark, CountsWorkAndAlternates) {
   const auto prefills = bench_prefill(*tiny_model(), 64, choices, nullptr, options);
   ASSERT_EQ(prefills.size(), 2U);
   EXPECT_EQ(prefills[0].method, "dense");
-  EXPECT_EQ(prefills[0].density, 1.0);
-  EXPECT_LT(prefills[1].density, 1.0);
+  EXPECT_EQ(prefills[0].values.value("density"), 1.0);
+  EXPECT_LT(prefills[1].values.value("density"), 1.0);
   EXPECT_EQ(prefills[1].stage_seconds.size(), static_cast<std::size_t>(kStageCount));
 }
 

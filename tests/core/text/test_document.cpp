@@ -169,13 +169,37 @@ TEST(Document, AQuestionFarFromTheEndIsPartOfTheTextAndSaidSo) {
       make_document("note", "Text.\nQuestion: what is this?\n" + long_text(), *demo_tokenizer(), {0, false});
   EXPECT_EQ(document.question_tokens, 0);
   ASSERT_EQ(document.notes.size(), 1U);
-  EXPECT_NE(document.notes[0].find("\"Question:\""), std::string::npos) << document.notes[0];
+  EXPECT_NE(document.notes[0].find("\"Question: what is this?\""), std::string::npos) << document.notes[0];
   const Document other = make_document("note", "Text.\nFrage: was?\n", *demo_tokenizer(), {0, false});
   EXPECT_GT(other.question_tokens, 2);
   DocumentOptions options;
   options.question_marks = {"Q>"};
   EXPECT_EQ(make_document("note", "Text.\nFrage: was?\n", *demo_tokenizer(), options).question_tokens, 0);
   EXPECT_GT(make_document("note", "Text.\nQ> what?", *demo_tokenizer(), options).question_tokens, 1);
+}
+
+// A list of questions and answers in the middle of essays, and a line of another kind at the end: what the marks say.
+TEST(Document, MarksSayWhichLineIsTheQuestion) {
+  std::string inner;
+  for (int i = 0; i < 40; ++i) inner += "The tide comes up the slip below the window, twice a day.\n";
+  const std::string text = "Essays\n\n" + inner + "Question> why does it come?\nAnswer: the moon.\n\n" + inner +
+                           "\nQuery: what is the code?\nAnswer:";
+  const auto read = [&](std::vector<std::string> marks) {
+    DocumentOptions options;
+    options.question_marks = std::move(marks);
+    return make_document("essays", text, *demo_tokenizer(), options);
+  };
+  const Document usual = make_document("essays", text, *demo_tokenizer(), {});
+  EXPECT_GT(usual.question_tokens, 5);
+  EXPECT_LT(usual.question_tokens, 40);
+  EXPECT_LT(read({"Answer:"}).question_tokens, usual.question_tokens);
+
+  const Document far = read({"Question>"});  // more than 256 tokens before the end
+  EXPECT_EQ(far.question_tokens, 0);
+  ASSERT_EQ(far.notes.size(), 1U);
+  EXPECT_NE(far.notes[0].find("\"Question> why does it come?\""), std::string::npos) << far.notes[0];
+  EXPECT_EQ(read({}).question_tokens, 0);
+  EXPECT_TRUE(read({}).notes.empty());
 }
 
 TEST(Document, OneFarLongerThanTheContextIsNotReadToItsEnd) {
