@@ -146,7 +146,7 @@ int longbench(const LongBenchChoice& options) {
   if (options.chat.empty()) settings.chat = settings.chat && speaks_in_turns(read_tokenizer_config(loaded.folder));
   LongBenchResults results = begin_longbench(settings, data, std::move(choices));
   results.model = describe(loaded);
-  results.fingerprint = loaded.model->fingerprint();
+  results.fingerprint = identity_of(*loaded.model);
   check_context(settings.max_length, loaded, options.allow_long);
   open_folder(options, results);
   progress.clear();

@@ -79,7 +79,7 @@ int run_experiment(const ExperimentFlags& flags, Results results, const Experime
   ProgressLine progress(flags.output.style());
   const OpenModel loaded = load_model(flags.model, progress);
   results.model = describe(loaded);
-  results.fingerprint = loaded.model->fingerprint();
+  results.fingerprint = identity_of(*loaded.model);
   check_context(steps.longest, loaded, flags.allow_long);
   if (steps.prepare) steps.prepare(loaded, results);
   if (const std::optional<std::string> text = flags.files.earlier(json)) {

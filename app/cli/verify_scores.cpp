@@ -41,11 +41,14 @@ int verify_scores(const ScoresOptions& options) {
               {"tolerance", kTolerance},
               {"passed", failed == 0},
               {"scores", list}});
+  const bool words = std::all_of(checks.begin(), checks.end(),
+                                 [](const ScoreCheck& check) { return check.name.starts_with(kSegmentation); });
+  const char* what = words ? "segmentations" : "scores";
   if (failed == 0) {
-    fmt::print("All {} scores agree within {:g}.\n", count(static_cast<std::int64_t>(checks.size())), kTolerance);
+    fmt::print("All {} {} agree within {:g}.\n", count(static_cast<std::int64_t>(checks.size())), what, kTolerance);
     return 0;
   }
-  fmt::print("{}{} of {} scores differ by more than {:g}.\n", table.text(), failed, checks.size(), kTolerance);
+  fmt::print("{}{} of {} {} differ by more than {:g}.\n", table.text(), failed, checks.size(), what, kTolerance);
   return 1;
 }
 

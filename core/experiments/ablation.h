@@ -76,7 +76,7 @@ struct AblationResults {
   std::vector<AblationVariant> variants;
   std::vector<AblationText> texts;
   std::string model;        // for a person
-  std::string fingerprint;  // of the model's weights
+  std::string fingerprint;  // see identity_of()
   std::vector<AblationSample> samples;
 
   [[nodiscard]] const AblationSample* sample(const std::string& variant, const std::string& text) const;

@@ -1,8 +1,14 @@
 #include <fmt/format.h>
 
 #include "core/experiments/experiment_internal.h"
+#include "core/run/provenance.h"
 
 namespace dhsa {
+
+std::string identity_of(const Gemma2& model) {
+  const DType type = model.options().compute;
+  return model.fingerprint() + (type == DType::kFloat32 ? std::string() : fmt::format(" {}", name_of(type)));
+}
 
 void require_memory(const Gemma2& model, std::int64_t tokens, const PrefillOptions& options, const char* what) {
   const PrefillEstimate need = model.estimate(tokens, options);

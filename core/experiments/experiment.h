@@ -17,8 +17,12 @@ struct ExperimentResults {
   Settings settings;
   std::vector<MethodChoice> methods;
   std::string model;        // for a person
-  std::string fingerprint;  // of the model's weights
+  std::string fingerprint;  // see identity_of()
 };
+
+// What `fingerprint` holds, and answers depend on: the model's own fingerprint, and behind it " bfloat16" where that is
+// computed in.
+[[nodiscard]] std::string identity_of(const Gemma2& model);
 
 struct ExperimentProgress {
   std::size_t cell = 0;  // under way, of all cells in the order of the work

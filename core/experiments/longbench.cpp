@@ -118,8 +118,7 @@ class LongBenchRun {
         greedy_answer(model_, prefill, set.task->max_new_tokens, stop_rule(*set.task), options_.cancel);
 
     LongBenchSample sample{tokenizer_.decode(answer), 0, tokens, prompt.whole_tokens, follower.density()};
-    // The script scores every row with the classes of the last one.
-    sample.score = longbench_score(*set.task, sample.prediction, set.rows[row].answers, set.rows.back().classes);
+    sample.score = longbench_score(*set.task, sample.prediction, set.rows[row].answers, results_.tasks[t].classes);
     return sample;
   }
 
@@ -177,6 +176,7 @@ LongBenchResults begin_longbench(const LongBenchSettings& settings, const LongBe
     LongBenchTaskResults task;
     task.task = set.task;
     task.rows = static_cast<std::int64_t>(set.rows.size());
+    task.classes = set.rows.back().classes;
     task.samples.resize(results.methods.size());
     results.tasks.push_back(std::move(task));
   }
@@ -187,7 +187,7 @@ void run_longbench(const Gemma2& model, const Tokenizer& tokenizer, const LongBe
                    LongBenchResults& results, const LongBenchOptions& options,
                    const std::shared_ptr<const BoundaryPredictor>& predictor) {
   check_run(model, tokenizer, results, predictor);
-  if (results.fingerprint.empty()) results.fingerprint = model.fingerprint();
+  if (results.fingerprint.empty()) results.fingerprint = identity_of(model);
   LongBenchRun(model, tokenizer, data, results, options, predictor).run();
 }
 

@@ -30,6 +30,7 @@ struct LongBenchSample {
 struct LongBenchTaskResults {
   const LongBenchTask* task = nullptr;
   std::int64_t rows = 0;                              // asked for
+  std::vector<std::string> classes;                   // of the data's last row: the script scores every row with these
   std::vector<std::vector<LongBenchSample>> samples;  // [methods][rows so far]
   // Of the rows of the method that is furthest:
   std::vector<std::int64_t> lengths;
@@ -47,7 +48,7 @@ struct LongBenchResults {
   std::string digest;  // of the data
   std::vector<MethodChoice> methods;
   std::string model;        // for a person
-  std::string fingerprint;  // of the model's weights
+  std::string fingerprint;  // see identity_of()
   std::vector<LongBenchTaskResults> tasks;
 
   [[nodiscard]] bool finished() const;
@@ -110,7 +111,8 @@ struct LongBenchPredictions {
   std::vector<std::string> ids;
 };
 [[nodiscard]] LongBenchPredictions parse_longbench_predictions(std::string_view text, const std::string& where,
-                                                               const LongBenchTask& task);
+                                                               const LongBenchTask& task,
+                                                               const std::vector<std::string>& classes);
 // Takes over what an earlier run left in the folder, whatever way it ended, or begins the folder with empty tables.
 // Throws Error where it holds results of other settings, or something else.
 void begin_longbench_folder(const std::filesystem::path& folder, LongBenchResults& results);

@@ -1,6 +1,7 @@
 #include "core/experiments/longbench_data.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -154,6 +155,9 @@ LongBenchData read_longbench(const fs::path& folder, fs::path prompts, std::vect
                              std::int64_t limit) {
   if (!fs::is_directory(folder)) throw Error(fmt::format("{} is no folder with LongBench's files.", folder.string()));
   for (const std::string& task : tasks) {
+    if (std::count(tasks.begin(), tasks.end(), task) > 1) {
+      throw Error(fmt::format("The task {} is named twice; name it once.", brief_name(task)));
+    }
     if (!longbench_task(task).in_e && e) throw Error(fmt::format("LongBench-E has no task {}.", task));
   }
   if (tasks.empty()) tasks = tasks_in(folder, e);
@@ -170,6 +174,10 @@ LongBenchData read_longbench(const fs::path& folder, fs::path prompts, std::vect
   for (const std::string& name : tasks) {
     const LongBenchTask& task = longbench_task(name);
     const fs::path path = folder / file_of(task, e);
+    if (!fs::exists(path)) {
+      throw Error(
+          fmt::format("{} is not there; that folder holds {}.", path.string(), fmt::join(tasks_in(folder, e), ", ")));
+    }
     const std::string text = read_file(path, kLargestFile);
     std::vector<LongBenchRow> rows = parse_longbench_rows(text, path.string(), task);
     if (limit > 0 && static_cast<std::size_t>(limit) < rows.size()) rows.resize(static_cast<std::size_t>(limit));

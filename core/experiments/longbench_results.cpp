@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "core/experiments/longbench.h"
 #include "core/experiments/results_file_internal.h"
 #include "core/files/atomic_write.h"
+#include "core/files/sha256.h"
 #include "core/files/strict_json.h"
 
 namespace dhsa {
@@ -24,13 +26,22 @@ constexpr const char* kKind = "dhsa-longbench";
 constexpr std::size_t kLargestFile = std::size_t{1} << 31U;
 constexpr std::size_t kLongestText = std::size_t{64} << 20U;
 constexpr std::size_t kMostTexts = 100000;
-constexpr std::int64_t kMostRows = 1000000;
+constexpr std::int64_t kMostRows = std::int64_t{1} << 40U;
+constexpr std::size_t kLongestName = 200;  // of a folder: file systems allow 255 bytes
+
+std::vector<std::string> texts(const Reader& list) {
+  std::vector<std::string> found;
+  for (const Reader& item : list.list(kMostTexts)) found.push_back(item.text(kLongestText));
+  return found;
+}
 
 json settings_json(const LongBenchResults& results) {
   const LongBenchSettings& settings = results.settings;
   json tasks = json::array();
-  for (const LongBenchTaskResults& task : results.tasks)
+  for (const LongBenchTaskResults& task : results.tasks) {
     tasks.push_back({{"task", task.task->name}, {"rows", task.rows}});
+    if (!task.classes.empty()) tasks.back()["classes"] = task.classes;
+  }
   return {{"preset", settings.preset},
           {"max_length", settings.max_length},
           {"truncate", name_of(settings.truncate)},
@@ -52,15 +63,16 @@ void read_settings(const Reader& from, LongBenchResults& results) {
   settings.chat = from["chat"].flag();
   settings.mode = longbench_mode(from["mode"].text(256));
   settings.e = from["longbench_e"].flag();
-  settings.limit = from["limit"].whole(0, kMostRows);
+  settings.limit = from["limit"].whole(0, std::numeric_limits<std::int64_t>::max());
   check_settings(settings);
   results.data = from["data"].text(4096);
   results.digest = from["digest"].text(256);
   for (const Reader& item : from["tasks"].list(longbench_tasks().size())) {
-    item.only({"task", "rows"});
+    item.only({"task", "rows", "classes"});
     LongBenchTaskResults task;
     task.task = &longbench_task(item["task"].text(256));
     task.rows = item["rows"].whole(1, kMostRows);
+    if (item.has("classes")) task.classes = texts(item["classes"]);
     for (const LongBenchTaskResults& other : results.tasks) {
       if (other.task == task.task) item["task"].refuse("there once only");
     }
@@ -115,6 +127,11 @@ std::string folder_name(const std::string& method) {
   std::string name = method;
   std::replace(name.begin(), name.end(), '/', '_');
   if (name.starts_with('.')) name[0] = '_';
+  if (name.size() > kLongestName) {
+    const std::string digest = "-" + sha256(method).substr(0, 16);
+    name.resize(kLongestName - digest.size());
+    name += digest;
+  }
   return name;
 }
 
@@ -144,12 +161,17 @@ std::string whole_lines(std::string text) {
   return text;
 }
 
+// By an AtomicFile that did not come to its end.
+bool is_half_written(const fs::directory_entry& entry) {
+  const std::string name = entry.path().filename().string();
+  return entry.is_regular_file() && name.starts_with(".dhsa-") && name.ends_with(".part");
+}
+
 // Ends every file of predictions with its last whole line, and removes what a run that was killed left half written.
 void drop_half_written(const fs::path& folder, const LongBenchResults& results) {
-  std::vector<fs::path> left;  // by an AtomicFile that did not come to its end
+  std::vector<fs::path> left;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.is_regular_file() && name.starts_with(".dhsa-") && name.ends_with(".part")) left.push_back(entry.path());
+    if (is_half_written(entry)) left.push_back(entry.path());
   }
   for (const fs::path& path : left) fs::remove(path);
   for (std::size_t t = 0; t < results.tasks.size(); ++t) {
@@ -200,14 +222,8 @@ void append_longbench_prediction(const fs::path& folder, const LongBenchResults&
 }
 
 LongBenchPredictions parse_longbench_predictions(std::string_view text, const std::string& where,
-                                                 const LongBenchTask& task) {
+                                                 const LongBenchTask& task, const std::vector<std::string>& classes) {
   LongBenchPredictions read;
-  std::vector<std::string> classes;
-  const auto texts = [](const Reader& list) {
-    std::vector<std::string> found;
-    for (const Reader& item : list.list(kMostTexts)) found.push_back(item.text(kLongestText));
-    return found;
-  };
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
@@ -216,8 +232,7 @@ LongBenchPredictions parse_longbench_predictions(std::string_view text, const st
     const Reader from(parsed, here);
     from.only({"pred", "answers", "all_classes", "length", "_id", "tokens", "whole_tokens", "density"});
     read.answers.push_back(texts(from["answers"]));
-    const Reader all = from["all_classes"];
-    classes = all.value().is_null() ? std::vector<std::string>() : texts(all);
+    if (const Reader all = from["all_classes"]; !all.value().is_null()) (void)texts(all);
     read.lengths.push_back(from["length"].whole(0, 1 << 30));
     read.ids.push_back(from["_id"].text(4096));
     LongBenchSample sample;
@@ -249,7 +264,8 @@ LongBenchResults read_longbench_results(const fs::path& folder) {
       const fs::path path = predictions_path(folder, results, t, m);
       LongBenchPredictions read;
       if (fs::exists(path)) {
-        read = parse_longbench_predictions(whole_lines(read_file(path, kLargestFile)), path.string(), *task.task);
+        read = parse_longbench_predictions(whole_lines(read_file(path, kLargestFile)), path.string(), *task.task,
+                                           task.classes);
       }
       if (static_cast<std::int64_t>(read.samples.size()) > task.rows) {
         throw Error(
@@ -267,8 +283,14 @@ LongBenchResults read_longbench_results(const fs::path& folder) {
 
 void begin_longbench_folder(const fs::path& folder, LongBenchResults& results) {
   const bool there = fs::exists(folder / "results.json");
-  if (!there && fs::exists(folder) && (!fs::is_directory(folder) || !fs::is_empty(folder))) {
-    throw Error(fmt::format("{} is no empty folder and holds no results; name another folder.", folder.string()));
+  if (!there && fs::exists(folder)) {
+    const bool is_new = fs::is_directory(folder) &&
+                        std::all_of(fs::directory_iterator(folder), fs::directory_iterator(),
+                                    [](const fs::directory_entry& entry) { return is_half_written(entry); });
+    if (!is_new) {
+      throw Error(fmt::format("{} is no empty folder and holds no results; name another folder.", folder.string()));
+    }
+    drop_half_written(folder, results);
   }
   if (there) {
     LongBenchResults file = read_longbench_results(folder);

@@ -74,7 +74,7 @@ std::vector<MethodChoice> Reader::methods() const {
   std::vector<MethodChoice> methods;
   for (const Reader& item : list(kMostMethods)) {
     item.only({"name", "parameters"});
-    MethodChoice choice{item["name"].text(256), item["parameters"].as<SparsityParameters>()};
+    MethodChoice choice{item["name"].text(4096), item["parameters"].as<SparsityParameters>()};
     for (const MethodChoice& other : methods) {
       if (other.name == choice.name) item["name"].refuse("a name of its own");
     }
@@ -184,12 +184,27 @@ Head read_head(const Reader& file, const char* kind, const char* what, const std
   return head;
 }
 
+namespace {
+
+// Of two results of identity_of().
+std::string different_model(const std::string& file, const std::string& asked) {
+  const auto weights = [](const std::string& text) { return text.substr(0, text.find(' ')); };
+  const auto type = [](const std::string& text) {
+    const std::size_t space = text.find(' ');
+    return space == std::string::npos ? std::string("float32") : text.substr(space + 1);
+  };
+  if (weights(file) != weights(asked)) return "it was made with another model, configuration or tokenizer";
+  return fmt::format("it was computed in {}, not {}", brief_name(type(file)), brief_name(type(asked)));
+}
+
+}  // namespace
+
 std::string difference(const Head& file, const Head& asked) {
   for (const auto& [key, value] : asked.settings.items()) {
     const json& old = file.settings.at(key);
     if (old != value) return fmt::format("its {} is {}, not {}", key, brief(old), brief(value));
   }
-  if (file.fingerprint != asked.fingerprint) return "it was made with another model";
+  if (file.fingerprint != asked.fingerprint) return different_model(file.fingerprint, asked.fingerprint);
   const auto names = [](const std::vector<MethodChoice>& methods) {
     std::string text;
     for (const MethodChoice& method : methods) text += (text.empty() ? "" : ", ") + method.name;

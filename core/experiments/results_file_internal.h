@@ -105,7 +105,7 @@ struct Head {
   bool finished = false;
   nlohmann::json settings;
   std::string model;        // for a person
-  std::string fingerprint;  // of the model's weights
+  std::string fingerprint;  // see identity_of()
   std::vector<MethodChoice> methods;
 };
 void write_head(nlohmann::json& json, const char* kind, const Head& head);

@@ -1,7 +1,10 @@
 #include "core/experiments/scores_cases.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
@@ -20,6 +23,19 @@ using results_file::Reader;
 
 constexpr std::size_t kMostCases = 1000000;
 constexpr std::size_t kLongestText = std::size_t{16} << 20U;
+constexpr const char* kRulerTasks[] = {"niah_single_1",
+                                       "niah_single_2",
+                                       "niah_single_3",
+                                       "niah_multikey_1",
+                                       "niah_multikey_2",
+                                       "niah_multikey_3",
+                                       "niah_multivalue",
+                                       "niah_multiquery",
+                                       "vt",
+                                       "cwe",
+                                       "fwe",
+                                       "qa_1",
+                                       "qa_2"};
 
 std::vector<std::string> texts(const Reader& list) {
   std::vector<std::string> read;
@@ -71,6 +87,9 @@ void check_task(const Reader& item, const std::string& name, std::vector<ScoreCh
 
 void check_ruler(const Reader& item, const std::string& name, std::vector<ScoreCheck>& checks) {
   const std::string task = item["task"].text(256);
+  if (std::find(std::begin(kRulerTasks), std::end(kRulerTasks), task) == std::end(kRulerTasks)) {
+    item["task"].refuse(fmt::format("one of {}", fmt::join(kRulerTasks, ", ")));
+  }
   const double computed =
       string_match(item["prediction"].text(kLongestText), texts(item["references"]), task.starts_with("qa_"));
   checks.push_back({fmt::format("{}, {}", excerpt(task), name), item["score"].number(0, 1), computed});
@@ -81,7 +100,7 @@ void check_words(const Reader& item, const std::string& name, std::vector<ScoreC
   for (const std::u32string& word : jieba().cut(code_points(item["text"].text(kLongestText)))) {
     words.push_back(to_utf8(word));
   }
-  checks.push_back({fmt::format("jieba, {}", name), 1, words == texts(item["tokens"]) ? 1.0 : 0.0});
+  checks.push_back({fmt::format("{}{}", kSegmentation, name), 1, words == texts(item["tokens"]) ? 1.0 : 0.0});
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 
 namespace dhsa {
 
+inline constexpr const char* kSegmentation = "jieba, ";  // begins the names of Chinese texts
+
 struct ScoreCheck {
   std::string name;  // "qasper, case 3", "qasper, case 3, 4-8k"
   double expected = 0;

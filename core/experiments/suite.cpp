@@ -262,7 +262,7 @@ void check_run(const Gemma2& model, const Tokenizer& tokenizer, const SuiteResul
 void run_suite(const Gemma2& model, const Tokenizer& tokenizer, SuiteResults& results, const SuiteOptions& options,
                const std::shared_ptr<const BoundaryPredictor>& predictor) {
   check_run(model, tokenizer, results, predictor);
-  if (results.fingerprint.empty()) results.fingerprint = model.fingerprint();
+  if (results.fingerprint.empty()) results.fingerprint = identity_of(model);
   SuiteRun(model, tokenizer, results, options, predictor).run();
 }
 

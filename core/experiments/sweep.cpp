@@ -171,7 +171,7 @@ void run_sweep(const Gemma2& model, const Tokenizer& tokenizer, SweepResults& re
     for (MethodChoice& method : results.methods) method.parameters.instruction_tokens = 0;
     results.points = make_points(results.settings, results.methods);
   }
-  if (results.fingerprint.empty()) results.fingerprint = model.fingerprint();
+  if (results.fingerprint.empty()) results.fingerprint = identity_of(model);
   check_points(results, model, predictor);
   Sweep(model, tokenizer, results, options, predictor).run();
 }

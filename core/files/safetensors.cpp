@@ -16,6 +16,7 @@
 #include "core/base/error.h"
 #include "core/files/atomic_write.h"
 #include "core/files/gguf.h"
+#include "core/files/model_file.h"
 #include "core/files/strict_json.h"
 
 namespace dhsa {
@@ -127,13 +128,13 @@ void parse_safetensors_header(std::span<const std::byte> head, std::uint64_t fil
                               std::map<std::string, TensorInfo>& tensors, std::map<std::string, std::string>& metadata,
                               std::uint64_t& data_at) {
   if (file_size < kLengthBytes || head.size() < kLengthBytes) {
-    throw Error(fmt::format("{}: {} bytes are too few for a safetensors file.", where, file_size));
+    throw Error(fmt::format("{}: {} bytes are too few for a safetensors file; download it again.", where, file_size));
   }
   const auto length = load<std::uint64_t>(head, 0);
   if (length > kMostHeader) {
     throw Error(
         fmt::format("{}: says that its header has {} bytes, the format "
-                    "allows {}; this is no safetensors file.",
+                    "allows {}; this is no safetensors file (perhaps a saved web page): download it again.",
                     where, length, kMostHeader));
   }
   if (length > file_size - kLengthBytes || length > head.size() - kLengthBytes) {
@@ -320,7 +321,7 @@ void TensorFolder::add(const std::shared_ptr<const TensorFile>& file) {
 void TensorFolder::add_by_index(const fs::path& index) {
   std::error_code failed;
   std::map<std::string, std::shared_ptr<const TensorFile>> shards;
-  for (const auto& [name, shard] : parse_safetensors_index(read_file(index, kMostIndex), index.string())) {
+  for (const auto& [name, shard] : parse_safetensors_index(read_model_file(index, kMostIndex), index.string())) {
     auto& file = shards[shard];
     if (!file) {
       if (!fs::exists(folder_ / shard, failed)) {
@@ -350,12 +351,17 @@ TensorFolder TensorFolder::open(const fs::path& folder) {
   }
   const fs::path index = folder / "model.safetensors.index.json";
   const fs::path single = folder / "model.safetensors";
-  if (fs::exists(single, failed)) {
-    tensors.add(SafetensorsFile::open(single));
-    return tensors;
-  }
   std::string missing;
   const std::vector<fs::path> set = whole_set(folder, missing);
+  if (fs::exists(single, failed)) {
+    try {
+      tensors.add(SafetensorsFile::open(single));
+      return tensors;
+    } catch (const Error& error) {
+      if (set.empty()) throw;
+      tensors.notes_.push_back(fmt::format("{} The {} shards beside it are read instead.", error.what(), set.size()));
+    }
+  }
   if (fs::exists(index, failed)) {
     try {
       tensors.add_by_index(index);
@@ -369,8 +375,8 @@ TensorFolder TensorFolder::open(const fs::path& folder) {
   }
   if (set.empty()) {
     throw Error(missing.empty() ? fmt::format("{}: holds neither model.safetensors nor "
-                                              "model.safetensors.index.json; it "
-                                              "is not a model's folder.",
+                                              "model.safetensors.index.json; "
+                                              "download the weights there, or give the folder that has them.",
                                               folder.string())
                                 : fmt::format("{}: the shard {} is missing; fetch it.", folder.string(), missing));
   }

@@ -35,12 +35,13 @@ void parse_safetensors_header(std::span<const std::byte> head, std::uint64_t fil
 [[nodiscard]] std::map<std::string, std::string> parse_safetensors_index(const std::string& text,
                                                                          const std::string& where);
 
-// A model's tensors, wherever they lie: in a folder in model.safetensors if present, else in the shards that the index
-// names, else in a whole set of shards by their names; or in a GGUF file, under the names it has there.
+// A model's tensors, wherever they lie: in a folder in model.safetensors if it can be read, else in the shards that the
+// index names, else in a whole set of shards by their names; or in a GGUF file, under the names it has there.
 class TensorFolder {
  public:
   [[nodiscard]] static TensorFolder open(const std::filesystem::path& folder_or_gguf);
   [[nodiscard]] std::vector<std::string> names() const;
+  [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }  // what was passed over, and why
   [[nodiscard]] bool contains(const std::string& name) const { return where_.contains(name); }
   [[nodiscard]] const TensorFile& file_of(const std::string& name) const;  // throws Error if absent
   [[nodiscard]] const TensorInfo& info(const std::string& name) const { return file_of(name).info(name); }
@@ -51,6 +52,7 @@ class TensorFolder {
 
   std::filesystem::path folder_;
   std::map<std::string, std::shared_ptr<const TensorFile>> where_;
+  std::vector<std::string> notes_;
 };
 
 struct TensorToWrite {

@@ -30,7 +30,9 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   } const closer{descriptor};
   struct stat found {};
   if (::fstat(descriptor, &found) != 0) throw fault("read");
-  if (!S_ISREG(found.st_mode)) throw Error(fmt::format("{}: is not a file.", path.string()));
+  if (!S_ISREG(found.st_mode))
+    throw Error(
+        fmt::format("{}: is not a file but a folder, a pipe or a device; put the model's file there.", path.string()));
   const auto size = static_cast<std::size_t>(found.st_size);
   if (size == 0) return;
   void* map = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);

@@ -2,9 +2,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "core/base/error.h"
+#include "core/base/parallel.h"
 #include "core/files/gguf.h"
 #include "core/model/checkpoint_internal.h"
 #include "core/model/gguf_model_internal.h"
@@ -36,12 +38,11 @@ std::vector<Checkpoint::Wanted> all_tensors(const Gemma2Config& c) {
   return all;
 }
 
-// What tools put in front of a model's names: peft, torch.compile,
-// DistributedDataParallel, multimodal wrappers.
+// What tools put in front of a model's names: peft, DistributedDataParallel, multimodal and reinforcement wrappers.
 bool is_known_prefix(std::string_view prefix) {
   while (!prefix.empty()) {
     bool known = false;
-    for (const std::string_view part : {"model.", "base_model.", "_orig_mod.", "module.", "language_model."}) {
+    for (const std::string_view part : {"model.", "base_model.", "module.", "language_model.", "policy."}) {
       if (!prefix.starts_with(part)) continue;
       prefix.remove_prefix(part.size());
       known = true;
@@ -52,6 +53,21 @@ bool is_known_prefix(std::string_view prefix) {
   return true;
 }
 
+// torch.compile, checkpointed activations and FSDP name their wrappers anywhere in a name.
+std::string without_wrappers(std::string name) {
+  for (const std::string_view part : {"_orig_mod.", "_checkpoint_wrapped_module.", "_fsdp_wrapped_module."}) {
+    for (std::size_t at = 0; (at = name.find(part, at)) != std::string::npos;) {
+      const bool whole = at == 0 || name[at - 1] == '.';
+      if (whole) {
+        name.erase(at, part.size());
+      } else {
+        at += part.size();
+      }
+    }
+  }
+  return name;
+}
+
 bool is_quantised(const std::string& name) {
   constexpr const char* kEndings[] = {".qweight", ".weight_packed", ".absmax", ".SCB", ".qzeros"};
   return std::any_of(std::begin(kEndings), std::end(kEndings),
@@ -59,6 +75,17 @@ bool is_quantised(const std::string& name) {
 }
 
 }  // namespace
+
+StoredType stored_type(const std::string& dtype) {
+  if (dtype == "F32") return StoredType::kF32;
+  if (dtype == "Q8_0") return StoredType::kQ8;
+  return dtype == "BF16" ? StoredType::kBf16 : StoredType::kF16;
+}
+
+std::int64_t stored_bytes(StoredType type, std::int64_t values) {
+  if (type == StoredType::kQ8) return values / kQ8Values * kQ8Bytes;
+  return values * (type == StoredType::kF32 ? 4 : 2);
+}
 
 std::int64_t Checkpoint::Wanted::elements() const {
   std::int64_t n = 1;
@@ -68,7 +95,10 @@ std::int64_t Checkpoint::Wanted::elements() const {
 
 Checkpoint::Checkpoint(const std::filesystem::path& folder, const Gemma2Config& config)
     : folder_(folder), gguf_(is_gguf(folder)), files_(TensorFolder::open(folder)), wanted_(all_tensors(config)) {
+  for (const std::string& name : files_.names()) names_.emplace(without_wrappers(name), name);
+  notes_ = files_.notes();
   find_prefix();
+  find_head();
   for (const Wanted& wanted : wanted_) check(wanted, config);
   choose_head(config);
 }
@@ -77,7 +107,7 @@ void Checkpoint::find_prefix() {
   // The shortest; "" where a fine-tune was saved from Gemma2Model, without the
   // head.
   bool any = false;
-  for (const std::string& name : files_.names()) {
+  for (const auto& [name, in_file] : names_) {
     if (!name.ends_with(kEmbedding)) continue;
     const std::string prefix = name.substr(0, name.size() - std::strlen(kEmbedding));
     if (!is_known_prefix(prefix) || (any && prefix.size() >= prefix_.size())) continue;
@@ -86,12 +116,20 @@ void Checkpoint::find_prefix() {
   }
 }
 
+void Checkpoint::find_head() {
+  // It stands beside the model or one of its wrappers.
+  std::string outer = prefix_;
+  while (!outer.empty() && !names_.contains(outer + kHead)) {
+    outer.resize(outer.rfind('.', outer.size() - 2) + 1);  // npos + 1 is 0
+  }
+  head_ = outer + kHead;
+}
+
 std::string Checkpoint::full_name(const std::string& name) const {
   if (gguf_) return gguf_tensor_name(name);
-  if (name != kHead) return prefix_ + name;
-  // The head stands beside the model and not in it.
-  constexpr std::string_view kModel = "model.";
-  return (prefix_.ends_with(kModel) ? prefix_.substr(0, prefix_.size() - kModel.size()) : prefix_) + kHead;
+  const std::string plain = name == kHead ? head_ : prefix_ + name;
+  const auto found = names_.find(plain);
+  return found == names_.end() ? plain : found->second;
 }
 
 void Checkpoint::check(const Wanted& wanted, const Gemma2Config& config) const {
@@ -130,8 +168,8 @@ void Checkpoint::check(const Wanted& wanted, const Gemma2Config& config) const {
     throw Error(
         fmt::format("The embedding {} in {} has {} rows but "
                     "its configuration says vocab_size {}: the two "
-                    "do not belong together.",
-                    name, file, info.shape[0], config.vocab_size));
+                    "do not belong together; if the weights are right, set vocab_size to {}.",
+                    name, file, info.shape[0], config.vocab_size, info.shape[0]));
   }
   if (info.shape != wanted.shape) {
     throw Error(fmt::format("Tensor {} in {} has shape [{}] but the model's configuration asks for [{}].", name, file,
@@ -140,10 +178,27 @@ void Checkpoint::check(const Wanted& wanted, const Gemma2Config& config) const {
 }
 
 bool Checkpoint::head_is_embedding() const {
-  if (info(kHead).dtype != info(kEmbedding).dtype) return false;
   const auto head = file_of(kHead).bytes(full_name(kHead));
   const auto embedding = file_of(kEmbedding).bytes(full_name(kEmbedding));
-  return std::equal(head.begin(), head.end(), embedding.begin(), embedding.end());
+  const StoredType types[] = {stored_type(info(kHead).dtype), stored_type(info(kEmbedding).dtype)};
+  if (types[0] == types[1]) return std::equal(head.begin(), head.end(), embedding.begin(), embedding.end());
+  // Another type may still hold the same values.
+  constexpr std::int64_t kValues = 1 << 16;
+  const std::int64_t n = info(kHead).elements();
+  std::atomic<bool> same{true};
+  parallel_for((n + kValues - 1) / kValues, [&](std::int64_t job) {
+    if (!same) return;
+    const std::int64_t begin = job * kValues;
+    const auto count = static_cast<std::size_t>(std::min(kValues, n - begin));
+    std::vector<float> values[2] = {std::vector<float>(count), std::vector<float>(count)};
+    for (std::size_t i = 0; i < 2; ++i) {
+      // Values that are not finite are refused on loading.
+      (void)ops_kernels().convert((i == 0 ? head : embedding).data() + stored_bytes(types[i], begin), types[i],
+                                  static_cast<std::int64_t>(count), values[i].data(), false);
+    }
+    if (values[0] != values[1]) same = false;
+  });
+  return same;
 }
 
 void Checkpoint::choose_head(const Gemma2Config& config) {

@@ -9,8 +9,7 @@
 #include <optional>
 
 #include "core/base/error.h"
-#include "core/files/atomic_write.h"
-#include "core/files/lfs_pointer.h"
+#include "core/files/model_file.h"
 #include "core/files/strict_json.h"
 
 namespace dhsa {
@@ -139,7 +138,8 @@ void check_plain_rope(const Fields& rope) {
 double parse_rope(const Fields& fields, const std::string& where, double if_absent) {
   constexpr double kMostTheta = 1e12;
   if (const auto scaling = sub_object(fields, "rope_scaling", where)) check_plain_rope(*scaling);
-  const double old_theta = fields.positive("rope_theta", kMostTheta, if_absent);
+  const double old_theta =
+      fields.is_null("rope_theta") ? if_absent : fields.positive("rope_theta", kMostTheta, if_absent);
   const auto rope = sub_object(fields, "rope_parameters", where);
   if (!rope) return old_theta;
   check_plain_rope(*rope);
@@ -190,7 +190,10 @@ std::vector<std::int32_t> parse_stop_tokens(const Fields& fields, const json& st
 void parse_tokens(const Fields& fields, Gemma2Config& config) {
   const std::int64_t vocabulary = config.vocab_size;
   config.bos_token = fields.token("bos_token_id", vocabulary, config.bos_token);
-  config.pad_token = fields.token("pad_token_id", vocabulary, config.pad_token);
+  // No text is padded here, and some files say -1: what is no token is passed over.
+  if (const json* pad = fields.find("pad_token_id"); pad != nullptr && Fields::whole_in(*pad, 0, vocabulary - 1)) {
+    config.pad_token = pad->get<std::int32_t>();
+  }
   if (const json* stop = fields.find("eos_token_id")) {
     config.stop_tokens = parse_stop_tokens(fields, *stop, vocabulary);
   } else if (fields.is_null("eos_token_id")) {
@@ -237,6 +240,12 @@ Gemma2Config parse_config(const std::string& text, const std::string& where) {
   }
   const Fields fields(object, where);
   check_kind(fields);
+  if (fields.find("text_config") != nullptr && fields.find("vocab_size") == nullptr) {
+    throw Error(
+        fmt::format("{}: keeps its fields under text_config, so the model has more parts than the one that reads text; "
+                    "save that part alone and open its folder.",
+                    where));
+  }
 
   Gemma2Config config;
   config.vocab_size = fields.required_count("vocab_size", kMostVocabulary);
@@ -267,9 +276,7 @@ Gemma2Config parse_config(const std::string& text, const std::string& where) {
 }
 
 Gemma2Config read_config(const std::filesystem::path& config_json) {
-  const std::string text = read_file(config_json, kMostConfig);
-  refuse_lfs_pointer(text, config_json);
-  return parse_config(text, config_json.string());
+  return parse_config(read_model_file(config_json, kMostConfig), config_json.string());
 }
 
 void add_stop_token(Gemma2Config& config, std::int64_t token) {
@@ -286,7 +293,12 @@ void add_generation_config(const std::string& text, const std::string& where, Ge
   const Fields fields(object, where);
   const json* stop = fields.find("eos_token_id");
   if (stop == nullptr) return;
-  for (const std::int32_t token : parse_stop_tokens(fields, *stop, config.vocab_size)) add_stop_token(config, token);
+  for (const json& token : stop->is_array() ? *stop : json::array({*stop})) {
+    // Left from a larger vocabulary, or -1 for none: the model never makes such a token.
+    constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+    if (!Fields::whole_in(token, -kMost, kMost)) fields.refuse("eos_token_id", "a token or a list of tokens");
+    add_stop_token(config, token.get<std::int64_t>());
+  }
 }
 
 json to_hugging_face(const Gemma2Config& config, const std::string& torch_dtype) {

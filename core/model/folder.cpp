@@ -11,6 +11,7 @@
 #include "core/files/atomic_write.h"
 #include "core/files/gguf.h"
 #include "core/files/lfs_pointer.h"
+#include "core/files/model_file.h"
 #include "core/files/strict_json.h"
 #include "core/model/checkpoint_internal.h"
 #include "core/model/gguf_model_internal.h"
@@ -25,7 +26,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::size_t kMostJson = std::size_t{16} << 20U;
-constexpr std::size_t kMostTokenizer = std::size_t{64} << 20U;
+constexpr std::size_t kMostTokenizer = std::size_t{256} << 20U;
 
 bool there(const fs::path& path) {
   std::error_code ignored;
@@ -44,9 +45,10 @@ bool holds_weights(const fs::path& folder) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with("model") && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"))) {
-      return true;
-    }
+    const bool shard = name.starts_with("model-") && name.find("-of-") != std::string::npos;
+    const bool weights = name == "model.safetensors" || name == "model.safetensors.index.json" ||
+                         (shard && name.ends_with(".safetensors"));
+    if (weights && there(entry.path())) return true;
   }
   return false;
 }
@@ -65,8 +67,16 @@ std::optional<std::string> file_ending(const fs::path& folder, std::initializer_
   return std::nullopt;
 }
 
+std::optional<std::string> dangling_link(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    if (entry.is_symlink(ignored) && !there(entry.path())) return entry.path().filename().string();
+  }
+  return std::nullopt;
+}
+
 std::string base_of_adapter(const fs::path& config) {
-  const json file = parse_strict_json(read_file(config, kMostJson), config.string());
+  const json file = parse_strict_json(read_model_file(config, kMostJson), config.string());
   const json base = file.is_object() ? file.value("base_model_name_or_path", json()) : json();
   return base.is_string() ? " " + brief_name(base.get<std::string>()) : std::string();
 }
@@ -79,6 +89,14 @@ void refuse_other_kinds(const fs::path& folder) {
                     "model{}; merge it into the base (peft's "
                     "merge_and_unload), save that and open its folder.",
                     folder.string(), base_of_adapter(folder / "adapter_config.json")));
+  }
+  if (const auto part = file_ending(folder, {".incomplete", ".part", ".crdownload", ".aria2"})) {
+    throw Error(fmt::format("{}: holds {}, so its download did not come to its end; download it again.",
+                            folder.string(), *part));
+  }
+  if (const auto link = dangling_link(folder)) {
+    throw Error(
+        fmt::format("{}: {} is a link to a file that is not there; download the model again.", folder.string(), *link));
   }
   if (const auto pickle = file_ending(folder, {".bin", ".bin.index.json", ".pt", ".pth", ".ckpt"})) {
     throw Error(
@@ -115,7 +133,7 @@ fs::path snapshot_of(const fs::path& cache) {
                     "snapshot; download it again.",
                     cache.string()));
   }
-  if (there(cache / "refs" / "main")) {
+  if (fs::is_regular_file(cache / "refs" / "main", ignored)) {
     std::string revision = read_file(cache / "refs" / "main", 1024);
     revision.erase(revision.find_last_not_of(" \n\r") + 1);
     const fs::path main = cache / "snapshots" / fs::path(revision).filename();
@@ -125,6 +143,21 @@ fs::path snapshot_of(const fs::path& cache) {
       fmt::format("{}: holds {} snapshots of a model; give the folder "
                   "of one below snapshots.",
                   cache.string(), snapshots.size()));
+}
+
+// The only model of a whole download cache.
+fs::path only_cached(const fs::path& hub) {
+  std::vector<std::string> models;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(hub, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("models--") && entry.is_directory(ignored)) models.push_back(name);
+  }
+  if (models.empty()) return hub;
+  if (models.size() == 1) return hub / models.front();
+  std::sort(models.begin(), models.end());
+  throw Error(fmt::format("{}: a download cache of {} models; give the folder of one, for example {}.", hub.string(),
+                          models.size(), models.front()));
 }
 
 // The GGUF file of a folder that holds one.
@@ -139,13 +172,19 @@ std::optional<fs::path> only_gguf(const fs::path& folder) {
   throw Error(fmt::format("{}: holds {} GGUF files; give one of them.", folder.string(), files.size()));
 }
 
+// Empty where there is no tokenizer.
+std::vector<SentencePieceFile::Piece> pieces_of(const fs::path& folder) {
+  if (is_gguf(folder)) return gguf_pieces(*GgufFile::open(folder));
+  if (!there(folder / "tokenizer.model") && !there(folder / "tokenizer.json")) return {};
+  const fs::path file = tokenizer_file(folder);
+  const std::string bytes = read_model_file(file, kMostTokenizer);
+  return file.extension() == ".json" ? tokenizer_json_pieces(bytes) : parse_sentencepiece_file(bytes).pieces;
+}
+
 // The id of a piece that the tokenizer's configuration does not give.
 std::optional<std::int64_t> find_piece(const fs::path& folder, const std::string& name) {
-  const bool gguf = is_gguf(folder);
-  if (!gguf && !there(folder / "tokenizer.model")) return std::nullopt;
   try {
-    const auto pieces = gguf ? gguf_pieces(*GgufFile::open(folder))
-                             : parse_sentencepiece_file(read_file(folder / "tokenizer.model", kMostTokenizer)).pieces;
+    const std::vector<SentencePieceFile::Piece> pieces = pieces_of(folder);
     const auto found =
         std::find_if(pieces.begin(), pieces.end(), [&](const auto& piece) { return piece.text == name; });
     if (found != pieces.end()) return found - pieces.begin();
@@ -171,7 +210,13 @@ fs::path model_folder(const fs::path& path) {
     throw Error(fmt::format("{}: is not a folder{}; give the folder of a Gemma 2 model, or its GGUF file.",
                             path.string(), there(path) ? "" : ", for there is nothing of that name"));
   }
-  const fs::path folder = !there(path / "config.json") && there(path / "snapshots") ? snapshot_of(path) : path;
+  fs::path folder = path;
+  if (!there(path / "config.json")) {
+    // Of the download cache: all of it, a model's folder in it, or the one of its snapshots.
+    const fs::path plain = path.has_filename() ? path : path.parent_path();
+    folder = plain.filename() == "snapshots" ? fs::absolute(plain).parent_path() : only_cached(path);
+    if (there(folder / "snapshots")) folder = snapshot_of(folder);
+  }
   if (holds_weights(folder)) return folder;
   if (const auto gguf = only_gguf(folder)) return *gguf;
   refuse_other_kinds(folder);
@@ -182,7 +227,7 @@ Gemma2Config read_model_config(const fs::path& folder) {
   const bool gguf = is_gguf(folder);
   Gemma2Config config = gguf ? gguf_config(*GgufFile::open(folder)) : read_config(folder / "config.json");
   if (const fs::path generation = folder / "generation_config.json"; there(generation)) {
-    add_generation_config(read_file(generation, kMostJson), generation.string(), config);
+    add_generation_config(read_model_file(generation, kMostJson), generation.string(), config);
   }
   const TokenizerConfig tokens = read_tokenizer_config(folder);
   for (const std::string& name : {tokens.end_token, std::string(kTurnEnd)}) {
@@ -195,7 +240,15 @@ Gemma2Config read_model_config(const fs::path& folder) {
 bool is_instruction_tuned(const fs::path& folder) { return speaks_in_turns(read_tokenizer_config(folder)); }
 
 std::vector<std::string> weight_notes(const fs::path& folder) {
-  return Checkpoint(folder, read_model_config(folder)).notes();
+  std::vector<std::string> notes = Checkpoint(folder, read_model_config(folder)).notes();
+  if (is_lfs_pointer(folder / "tokenizer.model")) {
+    notes.emplace_back("tokenizer.model is a Git-LFS pointer and not the file itself: tokenizer.json is read instead.");
+  }
+  if (const TokenizerConfig tokens = read_tokenizer_config(folder);
+      !tokens.chat_template.empty() && !speaks_in_turns(tokens)) {
+    notes.emplace_back("Its chat template is not Gemma's: a text is given as it is, and not as a turn of the user.");
+  }
+  return notes;
 }
 
 }  // namespace dhsa

@@ -11,7 +11,8 @@
 namespace dhsa {
 
 // The folder that holds a model's files: `path`, or the snapshot in it if it is one of the cache's folders
-// ("models--google--gemma-2-2b"), or the only GGUF file in it if it holds no other model; `path` itself if that is a
+// ("models--google--gemma-2-2b"), or that of the only
+// model in a whole cache, or the only GGUF file in it if it holds no other model; `path` itself if that is a
 // GGUF file. Throws Error with what to do where the model is of a kind that is not read: an adapter without its base,
 // weights as pickles, a file of another kind.
 [[nodiscard]] std::filesystem::path model_folder(const std::filesystem::path& path);
@@ -23,7 +24,7 @@ namespace dhsa {
 // Its chat template is Gemma's.
 [[nodiscard]] bool is_instruction_tuned(const std::filesystem::path& folder);
 
-// One sentence on each choice that was made in reading the weights.
+// One sentence on each choice that was made in reading the folder.
 [[nodiscard]] std::vector<std::string> weight_notes(const std::filesystem::path& folder);
 
 }  // namespace dhsa

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "core/base/memory.h"
 #include "core/base/parallel.h"
@@ -21,23 +23,12 @@
 #include "core/model/folder.h"
 #include "core/model/on_cuda_internal.h"
 #include "core/model/weights_internal.h"
+#include "core/text/sentencepiece_internal.h"
 
 namespace dhsa {
 namespace {
 
 constexpr std::int64_t kValuesPerJob = 1 << 20;  // whole blocks of every type
-
-StoredType stored_type(const std::string& dtype) {
-  if (dtype == "F32") return StoredType::kF32;
-  if (dtype == "Q8_0") return StoredType::kQ8;
-  return dtype == "BF16" ? StoredType::kBf16 : StoredType::kF16;
-}
-
-// Bytes in a file of so many values, whole blocks where the type has them.
-std::int64_t stored_bytes(StoredType type, std::int64_t values) {
-  if (type == StoredType::kQ8) return values / kQ8Values * kQ8Bytes;
-  return values * (type == StoredType::kF32 ? 4 : 2);
-}
 
 // The type a matrix is kept in; vectors (norms) are always float32. A bfloat16
 // file computed in float32 stays bfloat16 and is widened inside the matrix
@@ -60,13 +51,15 @@ std::int64_t kept_bytes(const Checkpoint& checkpoint, const ModelOptions& option
   return sum;
 }
 
-// The identity of a model's weights: a hash of all that was read, tensor by
-// tensor.
+// The identity of a model: a hash of its configuration, its tokenizer and all
+// weights that were read, tensor by tensor.
 class Fingerprint {
  public:
-  // What the same files gave before: they are known by path, size and time of
-  // change.
-  explicit Fingerprint(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {
+  // What the same files gave before: those of weights are known by path, size
+  // and time of change.
+  Fingerprint(const Checkpoint& checkpoint, const std::filesystem::path& folder, const Gemma2Config& config)
+      : checkpoint_(checkpoint), about_(to_hugging_face(config, "").dump() + tokenizer_identity(folder)) {
+    files_ = about_;
     std::error_code ignored;
     for (const Checkpoint::Wanted& wanted : checkpoint.wanted()) {
       const std::filesystem::path& path = checkpoint.file_of(wanted.name).path();
@@ -93,7 +86,7 @@ class Fingerprint {
   }
   [[nodiscard]] std::string text() {
     if (is_known()) return text_;
-    std::string all;
+    std::string all = about_;
     for (const Checkpoint::Wanted& wanted : checkpoint_.wanted()) {
       all += fmt::format("{} {} {} {:016x};", wanted.name, checkpoint_.info(wanted.name).dtype,
                          fmt::join(wanted.shape, "x"), tensors_.at(wanted.name));
@@ -111,6 +104,21 @@ class Fingerprint {
   static std::mutex& known_mutex() {
     static std::mutex mutex;
     return mutex;
+  }
+
+  // Of what makes token ids of a text; a model without a tokenizer has weights
+  // all the same.
+  static std::string tokenizer_identity(const std::filesystem::path& folder) {
+    std::string text;
+    try {
+      text = tokenizer_bytes(folder);
+      for (const auto& [id, token] : read_tokenizer_config(folder).added) {
+        text += fmt::format("{} {} {};", id, token.text, token.special);
+      }
+    } catch (const Error&) {
+    } catch (const std::invalid_argument&) {
+    }
+    return fmt::format("{:016x};", hash(std::as_bytes(std::span(text))));
   }
 
   // 32 bytes at a time, in four lanes that do not wait for each other: as fast
@@ -141,7 +149,7 @@ class Fingerprint {
   }
 
   const Checkpoint& checkpoint_;
-  std::string files_, text_;
+  std::string about_, files_, text_;
   std::map<std::string, std::uint64_t> tensors_;
 };
 
@@ -261,7 +269,7 @@ class Loader {
   [[noreturn]] void refuse_values(const std::string& name) const {
     throw Error(
         fmt::format("Tensor {} in {} holds values that are infinite or "
-                    "not numbers: the file is damaged.",
+                    "not numbers: the file is damaged; download it again.",
                     folder_.full_name(name), folder_.file_of(name).path().string()));
   }
 
@@ -317,7 +325,7 @@ Weights load_weights(const std::filesystem::path& folder, const Gemma2Config& co
                     "choose bfloat16 or a smaller model.",
                     folder.string(), static_cast<double>(weights.bytes) / 1e9, static_cast<double>(free) / 1e9));
   }
-  Fingerprint fingerprint(checkpoint);
+  Fingerprint fingerprint(checkpoint, folder, config);
   const Loader loader(checkpoint, options, fingerprint, cancel);
   weights.embedding = loader.plain({"embed_tokens.weight"});
   weights.head = checkpoint.own_head() ? loader.plain({"lm_head.weight"}) : weights.embedding;

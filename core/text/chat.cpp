@@ -9,6 +9,16 @@ namespace {
 
 constexpr std::string_view kBos = "<bos>";
 
+// Bytes in front of a written chat: blanks and "<bos>", once or more.
+std::size_t lead(std::string_view text) {
+  std::size_t at = 0;
+  while (true) {
+    at = std::min(text.find_first_not_of(" \t\r\n", at), text.size());
+    if (!text.substr(at).starts_with(kBos)) return at;
+    at += kBos.size();
+  }
+}
+
 void put(Encoding& to, std::int32_t id, std::int64_t begin, std::int64_t end) {
   to.ids.push_back(id);
   to.spans.push_back({begin, end});
@@ -64,7 +74,7 @@ std::optional<TurnMarkers> turn_markers(const Tokenizer& tokenizer) {
 }
 
 bool is_written_chat(std::string_view text) {
-  if (text.starts_with(kBos)) text.remove_prefix(kBos.size());
+  text.remove_prefix(lead(text));
   return text.starts_with(kTurnStart) && text.find(kTurnEnd) != std::string_view::npos;
 }
 
@@ -88,7 +98,7 @@ ChatEncoding encode_written_chat(const Tokenizer& tokenizer, const TurnMarkers& 
   options.most = 0;
   ChatEncoding chat;
   const auto size = static_cast<std::int64_t>(text.size());
-  std::int64_t at = text.starts_with(kBos) ? static_cast<std::int64_t>(kBos.size()) : 0;
+  auto at = static_cast<std::int64_t>(lead(text));
   put(chat.encoding, tokenizer.bos(), 0, at);
   bool open = false;    // in a turn
   bool models = false;  // and it is the model's

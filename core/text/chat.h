@@ -31,7 +31,7 @@ struct TurnMarkers {
 // None if the vocabulary has not both.
 [[nodiscard]] std::optional<TurnMarkers> turn_markers(const Tokenizer& tokenizer);
 
-// The text is a conversation written out with its markers, perhaps behind "<bos>".
+// The text is a conversation written out with its markers, perhaps behind blanks and "<bos>".
 [[nodiscard]] bool is_written_chat(std::string_view text);
 [[nodiscard]] bool holds_markers(std::string_view text);
 

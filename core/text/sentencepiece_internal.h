@@ -50,6 +50,8 @@ void append_piece(std::string& model, const SentencePieceFile::Piece& piece);
 // The pieces of a Hugging Face tokenizer.json of Gemma 2, such that SentencePiece makes the same ids of every text.
 // Throws std::invalid_argument with the reason where it would not.
 std::vector<SentencePieceFile::Piece> parse_tokenizer_json(std::string_view text);
+// The pieces alone, without their scores, whatever kind of tokenizer it is.
+std::vector<SentencePieceFile::Piece> tokenizer_json_pieces(std::string_view text);
 
 // The pieces of the tokenizer in a GGUF file, likewise; without the padding at the end. Throws std::invalid_argument.
 std::vector<SentencePieceFile::Piece> gguf_pieces(const GgufFile& file);

@@ -9,9 +9,8 @@
 #include <unordered_map>
 
 #include "core/base/parallel.h"
-#include "core/files/atomic_write.h"
 #include "core/files/gguf.h"
-#include "core/files/lfs_pointer.h"
+#include "core/files/model_file.h"
 #include "core/text/document.h"
 #include "core/text/sentencepiece_internal.h"
 #include "core/text/sentencepiece_module/interface.h"
@@ -336,10 +335,8 @@ std::string model_of_gguf(const fs::path& file) { return write_sentencepiece_fil
 std::shared_ptr<const Tokenizer> load_with(const fs::path& file, const TokenizerConfig& config,
                                            std::int64_t vocabulary) {
   const bool in_gguf = is_gguf(file);
-  const std::string bytes = in_gguf ? std::string() : read_file(file, kMostTokenizer);
-  refuse_lfs_pointer(bytes, file);
-  const std::size_t first = bytes.find_first_not_of(" \t\r\n");
-  const bool is_json = first != std::string::npos && bytes[first] == '{';
+  const std::string bytes = in_gguf ? std::string() : read_model_file(file, kMostTokenizer);
+  const bool is_json = file.extension() == ".json";
   try {
     const std::string model = in_gguf   ? model_of_gguf(file)
                               : is_json ? write_sentencepiece_file(parse_tokenizer_json(bytes))
@@ -366,9 +363,12 @@ std::shared_ptr<const Tokenizer> Tokenizer::of_model(const fs::path& folder, std
 fs::path tokenizer_file(const fs::path& folder) {
   if (is_gguf(folder)) return folder;
   std::error_code ignored;
-  for (const char* name : {"tokenizer.model", "tokenizer.json"}) {
-    if (fs::exists(folder / name, ignored)) return folder / name;
-  }
+  const fs::path model = folder / "tokenizer.model";
+  const fs::path other = folder / "tokenizer.json";
+  const bool model_there = fs::exists(model, ignored);
+  const bool passed_over = is_lfs_pointer(model) && !is_lfs_pointer(other);  // for the one that was fetched
+  if (fs::exists(other, ignored) && (!model_there || passed_over)) return other;
+  if (model_there) return model;
   throw Error(
       fmt::format("{}: holds neither tokenizer.model nor tokenizer.json; copy one of them from where the model "
                   "came from.",
@@ -376,7 +376,7 @@ fs::path tokenizer_file(const fs::path& folder) {
 }
 
 std::string tokenizer_bytes(const fs::path& folder) {
-  return is_gguf(folder) ? model_of_gguf(folder) : read_file(tokenizer_file(folder));
+  return is_gguf(folder) ? model_of_gguf(folder) : read_model_file(tokenizer_file(folder), kMostTokenizer);
 }
 
 std::vector<std::string> shown_pieces(const Tokenizer& tokenizer, std::span<const std::int32_t> ids) {

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
-#include "core/files/atomic_write.h"
 #include "core/files/gguf.h"
+#include "core/files/model_file.h"
 #include "core/files/strict_json.h"
 #include "core/text/sentencepiece_internal.h"
 
@@ -23,7 +23,7 @@ constexpr std::size_t kMostConfig = std::size_t{64} << 20U;
 json read_optional(const fs::path& path) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return nullptr;
-  return parse_strict_json(read_file(path, kMostConfig), path.string());
+  return parse_strict_json(read_model_file(path, kMostConfig), path.string());
 }
 
 // A token is written as its text or as an object with the text in it.
@@ -71,8 +71,9 @@ TokenizerConfig read_tokenizer_config(const fs::path& folder) {
     }
   }
   std::error_code ignored;
-  if (const fs::path own = folder / "chat_template.jinja"; fs::exists(own, ignored)) {
-    config.chat_template = read_file(own, kMostConfig);
+  const fs::path own = folder / "chat_template.jinja";
+  if (fs::exists(own, ignored) && !fs::is_empty(own, ignored)) {
+    config.chat_template = read_model_file(own, kMostConfig);
   } else if (const json file = read_optional(folder / "chat_template.json"); file.is_object()) {
     config.chat_template = template_text(file.value("chat_template", json()));
   }

@@ -220,11 +220,18 @@ void score(std::vector<Piece>& pieces, const Reader& file) {
   }
 }
 
-}  // namespace
-
-std::vector<Piece> parse_tokenizer_json(std::string_view text) {
+Reader read(std::string_view text) {
   Reader file;
   if (!json::sax_parse(text.begin(), text.end(), &file)) refuse("no valid JSON");
+  return file;
+}
+
+}  // namespace
+
+std::vector<Piece> tokenizer_json_pieces(std::string_view text) { return pieces_by_id(read(text)); }
+
+std::vector<Piece> parse_tokenizer_json(std::string_view text) {
+  const Reader file = read(text);
   check_kind(file);
   std::vector<Piece> pieces = pieces_by_id(file);
   score(pieces, file);

@@ -90,6 +90,7 @@ std::string from_units(std::string_view bytes, std::size_t unit, bool big_endian
 
 // What kind of file begins like this; null if it may be text.
 const char* other_kind(std::string_view bytes) {
+  using namespace std::string_view_literals;
   struct Kind {
     std::string_view begin;
     const char* name;
@@ -97,7 +98,6 @@ const char* other_kind(std::string_view bytes) {
   static constexpr Kind kKinds[] = {{"%PDF-", "a PDF"},
                                     {"\x89PNG", "an image"},
                                     {"\xff\xd8\xff", "an image"},
-                                    {"GIF8", "an image"},
                                     {{"II*\0", 4}, "an image"},
                                     {{"MM\0*", 4}, "an image"},
                                     {"PK\x03\x04", "a ZIP archive or an office document"},
@@ -105,18 +105,25 @@ const char* other_kind(std::string_view bytes) {
                                     {"\xfd"
                                      "7zXZ",
                                      "a compressed file"},
-                                    {"BZh", "a compressed file"},
                                     {"\x28\xb5\x2f\xfd", "a compressed file"},
                                     {"7z\xbc\xaf", "an archive"},
-                                    {"Rar!", "an archive"},
+                                    {"Rar!\x1a\x07", "an archive"},
                                     {"\xd0\xcf\x11\xe0", "an old office document"},
                                     {"\x7f"
                                      "ELF",
                                      "a program"},
-                                    {"SQLite format 3", "a database"},
-                                    {"GGUF", "a model"}};
+                                    {{"SQLite format 3\0", 16}, "a database"}};
   for (const Kind& kind : kKinds) {
     if (bytes.starts_with(kind.begin)) return kind.name;
+  }
+  // These begin like words: more of them must fit.
+  const std::string_view begin = bytes.substr(0, 16);
+  if (begin.starts_with("GGUF") && begin.find("\0\0"sv) != std::string_view::npos) return "a model";
+  if ((begin.starts_with("GIF87a") || begin.starts_with("GIF89a")) && begin.find('\0') != std::string_view::npos) {
+    return "an image";
+  }
+  if (begin.starts_with("BZh") && begin.substr(std::min<std::size_t>(4, begin.size())).starts_with("1AY&SY")) {
+    return "a compressed file";
   }
   if (bytes.starts_with("RIFF") && bytes.substr(0, 12).ends_with("WEBP")) return "an image";
   return bytes.size() > 262 && bytes.substr(257, 5) == "ustar" ? "an archive" : nullptr;
@@ -151,11 +158,15 @@ std::string decode_text(const std::string& name, std::string bytes, std::vector<
   }
   const std::size_t size = bytes.size();
   const auto zeros = static_cast<std::size_t>(std::count(bytes.begin(), bytes.end(), '\0'));
-  if (zeros > size / 4) {
+  // Of characters beyond Latin in UTF-16 the higher bytes look like these; a text has none but the few that move or
+  // colour what a terminal shows.
+  const auto controls = static_cast<std::size_t>(std::count_if(bytes.begin(), bytes.end(), [](unsigned char c) {
+    return c > 0 && c < 0x20 && (c < '\b' || c > '\r') && c != 0x1b;
+  }));
+  if (zeros > size / 4 || controls > size / 32) {
     throw Error(
-        fmt::format("The text {} is mostly zero bytes: binary data, or UTF-16 without a byte order mark; save it "
-                    "as UTF-8.",
-                    name));
+        fmt::format("The text {} is full of {}: binary data, or UTF-16 without a byte order mark; save it as UTF-8.",
+                    name, zeros > size / 4 ? "zero bytes" : "control characters"));
   }
   const std::int64_t replaced = replace_invalid_utf8(bytes);
   if (static_cast<std::size_t>(replaced) > size / 4) {

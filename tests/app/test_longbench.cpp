@@ -32,6 +32,10 @@ TEST(VerifyScores, OtherFilesAreRefused) {
   EXPECT_REFUSED(dhsa("verify scores --cases '" + folder.write("a.json", "[]") + "'"), "no case");
   EXPECT_REFUSED(dhsa("verify scores --cases '" + folder.write("b.json", R"([{"dataset":"squad"}])") + "'"),
                  "no LongBench task");
+  EXPECT_REFUSED(
+      dhsa("verify scores --cases '" +
+           folder.write("c.json", R"([{"task":"niah_9","prediction":"","references":[""],"score":0}])") + "'"),
+      "niah_multikey_1");
 }
 
 // Two methods on both rows of one task.
@@ -42,6 +46,8 @@ std::string quick(const Folder& folder) {
 
 TEST(LongBench, TheShippedSetShowsATableAndKeepsEveryPrediction) {
   const Folder folder;
+  std::filesystem::create_directory(folder.path("lb"));
+  (void)folder.write("lb/.dhsa-0011223344556677.part", "half a tab");  // of one that was killed before any other file
   const Outcome outcome = dhsa(quick(folder));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   for (const char* part : {"Few-shot learning", "triviaqa", "Average", "100.0 %"}) {

@@ -198,7 +198,7 @@ class ExperimentOf : public Experiment {
     complete(results);
     if (const auto model = explorer()->session()->model()) {
       results.model = model->name.toStdString();
-      results.fingerprint = model->weights->fingerprint();
+      results.fingerprint = identity_of(*model->weights);
     }
     return results;
   }

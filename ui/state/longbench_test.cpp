@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/resources.h"
+#include "core/experiments/experiment.h"
 #include "core/text/chat.h"
 #include "core/text/tokenizer_config.h"
 #include "ui/models/method_list.h"
@@ -62,7 +63,7 @@ void LongBenchTest::start(const LongBenchRequest& request, const std::vector<Met
     const LongBenchData data = readData(request.data, namesIn(request.tasks), settings);
     LongBenchResults results = begin_longbench(settings, data, methods);
     results.model = model->name.toStdString();
-    results.fingerprint = model->weights->fingerprint();
+    results.fingerprint = identity_of(*model->weights);
     const fs::path folder(request.results.toStdU16String());
     begin_longbench_folder(folder, results);
     auto file = std::make_shared<ResultsFile>();

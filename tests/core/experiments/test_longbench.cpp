@@ -4,7 +4,11 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "core/experiments/experiment.h"
+#include "core/experiments/scores.h"
+#include "core/files/atomic_write.h"
 #include "tests/support/demo.h"
+#include "tests/support/scratch_folder.h"
 
 namespace dhsa {
 namespace {
@@ -72,6 +76,75 @@ TEST(LongBenchPrompt, TheChatTurnStandsAroundWhatTheScriptWraps) {
   EXPECT_EQ(wrapped[1], 106);
   EXPECT_EQ(std::count(wrapped.begin(), wrapped.end(), 107), 1);
   for (const auto& plain : {ids("qasper", false), ids("trec", true), ids("lcc", true)}) EXPECT_NE(plain[1], 106);
+}
+
+// Of two rows whose classes differ; nothing answered yet.
+LongBenchResults classified(std::vector<std::string> methods) {
+  LongBenchRow first = row();
+  first.answers = {"City"};
+  LongBenchRow last = first;
+  first.classes = {"City", "State"};
+  last.classes = {"Cit", "City"};
+  LongBenchData data;
+  data.sets.push_back({&longbench_task("trec"), {first, last}, PromptTemplate("{context}", "file")});
+  LongBenchSettings settings;
+  settings.limit = 2000000;
+  std::vector<MethodChoice> choices;
+  for (std::string& name : methods) choices.push_back({std::move(name), {}});
+  return begin_longbench(settings, data, std::move(choices));
+}
+
+TEST(LongBenchFolder, ScoresWithTheClassesOfTheDatasLastRow) {
+  const ScratchFolder folder;
+  LongBenchResults results = classified({"dense"});
+  ASSERT_EQ(results.tasks[0].classes, (std::vector<std::string>{"Cit", "City"}));
+  LongBenchRow first = row();
+  first.answers = {"City"};
+  first.classes = {"City", "State"};
+  results.tasks[0].samples[0].push_back({"City or State", 0, 10, 10, 1});
+  results.tasks[0].lengths = {3};
+  write_longbench_tables(folder.path(), results);
+  append_longbench_prediction(folder.path(), results, 0, 0, first);
+  const LongBenchResults read = read_longbench_results(folder.path());
+  EXPECT_EQ(read.settings.limit, 2000000);
+  EXPECT_EQ(difference(read, results), "");
+  const auto score = [](const std::vector<std::string>& classes) {
+    const std::vector<std::string> answers = {"City"};
+    return longbench_score(longbench_task("trec"), "City or State", answers, classes);
+  };
+  EXPECT_EQ(read.tasks[0].samples[0].at(0).score, score({"Cit", "City"}));
+  EXPECT_NE(read.tasks[0].samples[0].at(0).score, score(first.classes));
+}
+
+TEST(LongBenchFolder, LongMethodNamesHaveFoldersOfTheirOwn) {
+  const ScratchFolder folder;
+  const std::string name(300, 'x');
+  LongBenchResults results = classified({name + "1", name + "2"});
+  write_longbench_tables(folder.path(), results);
+  for (const std::size_t method : {0U, 1U}) {
+    results.tasks[0].samples[method].push_back({method == 0 ? "one" : "two", 0, 10, 10, 1});
+    append_longbench_prediction(folder.path(), results, 0, method, row());
+  }
+  const LongBenchResults read = read_longbench_results(folder.path());
+  EXPECT_EQ(read.tasks[0].samples[0].at(0).prediction, "one");
+  EXPECT_EQ(read.tasks[0].samples[1].at(0).prediction, "two");
+}
+
+TEST(LongBenchData, NamesATaskTwiceOrOneThatIsNotThere) {
+  const ScratchFolder folder;
+  write_file(folder / "qasper.jsonl", std::string(kRow) + "\n");
+  write_file(folder / "dataset2prompt.json", R"({"qasper": "{context}", "trec": "{context}"})");
+  const auto sentence = [&](const std::vector<std::string>& tasks) {
+    return error_of([&] { (void)read_longbench(folder.path(), {}, tasks, false, 0); });
+  };
+  expect_mentions(sentence({"qasper", "qasper"}), "named twice");
+  expect_mentions(sentence({"trec"}), "that folder holds qasper");
+}
+
+TEST(Identity, HoldsTheTypeOfTheComputation) {
+  EXPECT_EQ(identity_of(*demo().model), demo().model->fingerprint());
+  const auto other = Gemma2::load(DHSA_FIXTURES "/gemma2_tiny_a", {Device::kCpu, DType::kBFloat16});
+  EXPECT_EQ(identity_of(*other), other->fingerprint() + " bfloat16");
 }
 
 }  // namespace

@@ -237,6 +237,7 @@ TEST(NeedleResultsFile, SaysWhatDiffers) {
   expect_mentions(differs([](NeedleResults& r) { r.methods[1].parameters.budget = 65; }), "window-sinks has another");
   expect_mentions(differs([](NeedleResults& r) { r.methods.pop_back(); }), "methods are dense, not");
   expect_mentions(differs([](NeedleResults& r) { r.fingerprint = "x"; }), "model");
+  expect_mentions(differs([](NeedleResults& r) { r.fingerprint += " bfloat16"; }), "in \"bfloat16\", not \"float32\"");
 }
 
 TEST(NeedleResultsFile, CsvHasARowForEachCellAndMethod) {

@@ -90,6 +90,7 @@ TEST(Config, NewSpelling) {
   EXPECT_EQ(config.local_layer, (std::vector<bool>{true, false, true}));
   EXPECT_EQ(parse(with("rope_parameters", {{"rope_type", "default"}, {"rope_theta", 77.5}})).rope_theta, 77.5);
   EXPECT_EQ(parse(with("rope_parameters", nullptr)).rope_theta, 10000.0);
+  EXPECT_EQ(parse(with("rope_theta", nullptr)).rope_theta, 10000.0);
 }
 
 TEST(Config, BothSpellingsMustAgree) {
@@ -130,11 +131,27 @@ TEST(Config, StopTokens) {
   expect_mentions(fault("eos_token_id", {1, 100}), "one holds 100");
   expect_mentions(fault("eos_token_id", {1, "2"}), "one holds \"2\"");
   for (const json& value : {json(100), json(-1), json(1.0), json("1"), json(true)}) (void)fault("eos_token_id", value);
-  for (const char* key : {"bos_token_id", "pad_token_id"}) {
-    for (const json& value : {json(100), json(-1), json("2"), json(2.5), json::array({2})}) (void)fault(key, value);
+  for (const json& value : {json(100), json(-1), json("2"), json(2.5), json::array({2})}) {
+    (void)fault("bos_token_id", value);
+    EXPECT_EQ(parse(with("pad_token_id", value)).pad_token, 0);  // nothing is padded
   }
   EXPECT_EQ(parse(with("bos_token_id", 5)).bos_token, 5);
   EXPECT_EQ(parse(with("pad_token_id", 6)).pad_token, 6);
+}
+
+TEST(Config, StopTokensOfGenerationsThatTheVocabularyLacksArePassedOver) {
+  const auto stops = [](const json& tokens) {
+    Gemma2Config config = parse(small());
+    add_generation_config(json{{"eos_token_id", tokens}}.dump(), "generation_config.json", config);
+    return config.stop_tokens;
+  };
+  EXPECT_EQ(stops({7, 100, -1}), (std::vector<std::int32_t>{1, 7}));
+  EXPECT_EQ(stops(-1), std::vector<std::int32_t>{1});
+  expect_mentions(error_of([&] { (void)stops("</s>"); }), "generation_config.json: eos_token_id is \"</s>\"");
+}
+
+TEST(Config, FieldsOfAPartAreSaidToBeThere) {
+  expect_mentions(fault(json{{"model_type", "gemma2"}, {"text_config", small()}}), "under text_config");
 }
 
 TEST(Config, RequiredFields) {

@@ -1,4 +1,6 @@
 // What a model folder may be and what is refused, by name and in one sentence.
+#include <set>
+
 #include "core/base/parallel.h"
 #include "tests/core/model/model_helpers.h"
 
@@ -111,6 +113,80 @@ TEST(Weights, PrefixIsOptionalAndTheTiedHeadIgnored) {
   EXPECT_EQ(logits_of(folder.path()), expected);
 }
 
+// The tiny model under other names, with an output layer of its own as `head`.
+void renamed_model(const std::filesystem::path& folder, const std::function<std::string(std::string)>& rename,
+                   const std::string& head) {
+  tiny_model_with(
+      folder,
+      [&](OwnedTensors& t) {
+        OwnedTensors renamed;
+        for (auto& [name, tensor] : t) renamed[rename(name.substr(std::string("model.").size()))] = tensor;
+        if (!head.empty()) {
+          OwnedTensor own = t.at("model.embed_tokens.weight");
+          for (std::size_t i = 3; i < own.bytes.size(); i += 4) own.bytes[i] ^= std::byte{0x80};  // the sign
+          renamed[head] = own;
+        }
+        t = renamed;
+      },
+      [&](nlohmann::json& config) { config["tie_word_embeddings"] = head.empty(); });
+}
+
+TEST(Weights, TheHeadStandsBesideTheModelOrAnyOfItsWrappers) {
+  set_compute_threads(0);
+  const auto with = [](const std::string& prefix, const std::string& head) {
+    const TempFolder folder;
+    renamed_model(
+        folder.path(), [&](const std::string& name) { return prefix + name; }, head);
+    return logits_of(folder.path());
+  };
+  const auto expected = with("model.", "lm_head.weight");
+  EXPECT_NE(expected, logits_of(kTiny));
+  EXPECT_EQ(with("language_model.", "language_model.lm_head.weight"), expected);
+  EXPECT_EQ(with("language_model.model.", "language_model.lm_head.weight"), expected);
+  EXPECT_EQ(with("model.language_model.", "lm_head.weight"), expected);
+  EXPECT_EQ(with("base_model.model.model.", "base_model.model.lm_head.weight"), expected);
+  EXPECT_EQ(with("", "lm_head.weight"), expected);
+}
+
+TEST(Weights, WrappersInsideNamesAreReadThrough) {
+  set_compute_threads(0);
+  const auto expected = logits_of(kTiny);
+  const std::vector<std::function<std::string(std::string)>> renames = {
+      [](const std::string& name) { return "model._orig_mod." + name; },
+      [](const std::string& name) { return "_fsdp_wrapped_module.model." + name; },
+      [](const std::string& name) { return "policy.model." + name; },
+      [](std::string name) {
+        if (const std::size_t at = name.find("mlp."); at != std::string::npos) {
+          name.insert(at, "_checkpoint_wrapped_module.");
+        }
+        return "model." + name;
+      }};
+  for (const auto& rename : renames) {
+    const TempFolder folder;
+    renamed_model(folder.path(), rename, "");
+    EXPECT_EQ(logits_of(folder.path()), expected) << rename("mlp.");
+  }
+}
+
+TEST(Weights, AHeadOfTheSameValuesInAnotherTypeIsTheEmbedding) {
+  const auto bytes_with = [](bool head, std::byte flip) {
+    const TempFolder folder;
+    tiny_model_with(folder.path(), [&](OwnedTensors& t) {
+      OwnedTensor& embedding = t["model.embed_tokens.weight"];
+      embedding.bytes = halved(embedding.bytes, true);
+      embedding.dtype = "BF16";
+      if (!head) return;
+      OwnedTensor& wide = t["lm_head.weight"];
+      wide = {"F32", embedding.shape, std::vector<std::byte>(2 * embedding.bytes.size())};
+      for (std::size_t i = 0; i < embedding.bytes.size(); ++i) wide.bytes[4 * (i / 2) + 2 + i % 2] = embedding.bytes[i];
+      wide.bytes.back() ^= flip;
+    });
+    return weight_bytes(folder.path(), {});
+  };
+  EXPECT_EQ(bytes_with(true, {}), bytes_with(false, {}));
+  EXPECT_GT(bytes_with(true, std::byte{0x80}), bytes_with(false, {}));
+}
+
 TEST(Weights, AllThreeTypesLoad) {
   set_compute_threads(0);
   const auto expected = logits_of(kTiny);
@@ -144,6 +220,35 @@ TEST(Weights, FingerprintFollowsTheWeights) {
   TempFolder folder;
   tiny_model_with(folder.path(), [](OwnedTensors& t) { t[kGate].bytes[5] ^= std::byte{1}; });
   EXPECT_NE(Gemma2::load(folder.path())->fingerprint(), original);
+}
+
+TEST(Weights, FingerprintFollowsConfigurationAndTokenizer) {
+  const TempFolder folder;
+  std::set<std::string> seen;
+  const auto is_new = [&] { return seen.insert(Gemma2::load(folder.path())->fingerprint()).second; };
+  tiny_model_with(folder.path(), {});
+  EXPECT_TRUE(is_new());
+  EXPECT_FALSE(is_new());
+  nlohmann::json config = nlohmann::json::parse(read_file(folder.path() / "config.json"));
+  const auto with = [&](const char* key, const nlohmann::json& value) {
+    nlohmann::json changed = config;
+    changed[key] = value;
+    write_file(folder.path() / "config.json", changed.dump());
+  };
+  with("rms_norm_eps", 1e-5);
+  EXPECT_TRUE(is_new());
+  with("eos_token_id", {1, 5});
+  EXPECT_TRUE(is_new());
+  write_file(folder.path() / "config.json", config.dump(2));  // the same values
+  EXPECT_FALSE(is_new());
+  std::filesystem::copy_file(kDemo / "tokenizer.model", folder.path() / "tokenizer.model");
+  EXPECT_TRUE(is_new());
+  std::string tokenizer = read_file(folder.path() / "tokenizer.model");
+  tokenizer[tokenizer.size() / 2] ^= 1;
+  write_file(folder.path() / "tokenizer.model", tokenizer);
+  EXPECT_TRUE(is_new());
+  write_file(folder.path() / "added_tokens.json", R"({"<|tool|>": 96})");
+  EXPECT_TRUE(is_new());
 }
 
 TEST(Weights, LoadingCanBeCancelledAndGpuIsRefusedWhereThereIsNone) {

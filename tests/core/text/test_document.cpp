@@ -162,6 +162,43 @@ TEST(Document, RefusesWhatIsNoText) {
   EXPECT_NE(refused("\x1f\x8b\x08").find("compressed"), std::string::npos);
   EXPECT_NE(refused("\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0").find("not UTF-8"), std::string::npos);
   EXPECT_NE(refused(std::string("a\0b\0c\0d\0", 8)).find("UTF-16"), std::string::npos);
+  // "Привет", "天地玄黄" and the like without a mark: no byte of them is zero.
+  const std::string cyrillic = "\x1f\x04\x40\x04\x38\x04\x32\x04\x35\x04\x42\x04";
+  EXPECT_NE(refused(cyrillic).find("UTF-16"), std::string::npos);
+  const std::string chinese = "\x29\x59\x30\x57\x0c\xff\x07\x5b\x19\x5b\x02\x30\x3a\x4e\x2d\x4e";
+  EXPECT_NE(refused(chinese).find("UTF-16"), std::string::npos);
+  // What moves and colours in a terminal is of texts.
+  EXPECT_EQ(refused("\x1b[1mNAME\x1b[0m\n\tl\bls\bs\f\n"), "");
+}
+
+TEST(Document, WordsThatBeginOtherFilesAreText) {
+  const auto kept = [](const std::string& text) {
+    std::vector<std::string> notes;
+    return decode_text("note", text, notes) == text;
+  };
+  for (const char* text : {"GGUF is a format.", "BZh", "BZh9 stands first.", "GIF89a and GIF87a", "Rar! said the bear.",
+                           "SQLite format 3 is old."}) {
+    EXPECT_TRUE(kept(text)) << text;
+  }
+  using namespace std::string_literals;
+  for (const std::string& file :
+       {"GGUF\3\0\0\0\1"s, "BZh91AY&SY\x9a"s, "GIF89a\1\0\1\0\x80\0\0"s, "Rar!\x1a\7"s, "SQLite format 3\0\x10"s}) {
+    EXPECT_THROW((void)kept(file), Error) << file;
+  }
+}
+
+TEST(Chat, BlanksAndBeginningsInFrontOfAWrittenChatBelongToItsBegin) {
+  const std::string chat = "<start_of_turn>user\nHello<end_of_turn>\n";
+  const TurnMarkers markers{105, 106};
+  const std::vector<std::int32_t> expected =
+      encode_written_chat(*demo_tokenizer(), markers, chat, EncodeOptions()).encoding.ids;
+  for (const char* lead : {"<bos>", "\n\n", "<bos><bos>", " \r\n<bos>\n"}) {
+    EXPECT_TRUE(is_written_chat(lead + chat)) << lead;
+    const Encoding encoding = encode_written_chat(*demo_tokenizer(), markers, lead + chat, EncodeOptions()).encoding;
+    EXPECT_EQ(encoding.ids, expected) << lead;
+    EXPECT_EQ(encoding.spans[1].begin, static_cast<std::int64_t>(std::string(lead).size()));
+  }
+  EXPECT_FALSE(is_written_chat("Hello " + chat));
 }
 
 TEST(Document, AQuestionFarFromTheEndIsPartOfTheTextAndSaidSo) {

@@ -55,6 +55,17 @@ TEST(TokenizerJson, GivesTheIdsAndSpansOfTheModelItWasMadeFrom) {
   }
 }
 
+TEST(TokenizerJson, IsKnownByItsName) {
+  const ScratchFolder folder;
+  const fs::path file = folder / "tokenizer.json";
+  write_file(file, "\xef\xbb\xbf" + demo_tokenizer_json().dump());
+  EXPECT_EQ(Tokenizer::load(file)->size(), demo().size());
+  write_file(file, "");
+  expect_mentions(error_of([&] { (void)Tokenizer::load(file); }), "is empty; download it again");
+  write_file(file, "nonsense");
+  expect_mentions(error_of([&] { (void)Tokenizer::load(file); }), "put the model's tokenizer.model beside it");
+}
+
 TEST(TokenizerJson, MergesMayBePairs) {
   nlohmann::json file = demo_tokenizer_json();
   for (auto& merge : file["model"]["merges"]) {

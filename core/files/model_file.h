@@ -1,0 +1,17 @@
+// The files that lie beside a model's weights.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+
+namespace dhsa {
+
+// As read_file(), and throws Error with what to do where the file is a pipe or a device (which nobody waits for),
+// empty, a link to nothing or a Git-LFS pointer.
+[[nodiscard]] std::string read_model_file(const std::filesystem::path& path, std::size_t most);
+
+// The small text that Git-LFS leaves in place of a large file that was not fetched.
+[[nodiscard]] bool is_lfs_pointer(const std::filesystem::path& path);
+
+}  // namespace dhsa
