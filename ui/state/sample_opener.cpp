@@ -14,7 +14,6 @@ void SampleOpener::open(std::function<OpenedSample(const LoadedModel&)> make) {
   m_explorer->engine()->submit(JobKind::kLoadDocument, [this, model, make = std::move(make)](const JobContext& job) {
     job.post([this, sample = make(*model)] {
       m_opening = std::make_unique<OpenedSample>(sample);
-      m_explorer->parameters()->apply(sample.parameters, tr("Parameters of “%1”").arg(sample.method));
       m_explorer->session()->openDocument(sample.document);
     });
   });
@@ -23,6 +22,7 @@ void SampleOpener::open(std::function<OpenedSample(const LoadedModel&)> make) {
 void SampleOpener::show() {
   if (!m_opening || m_explorer->session()->document()->source != m_opening->document.text) return;
   const std::unique_ptr<OpenedSample> sample = std::move(m_opening);
+  m_explorer->parameters()->apply(sample->parameters, tr("Parameters of “%1”").arg(sample->method));
   ViewState* view = m_explorer->view();
   // What a question looks for is far away: only global layers see it.
   const Gemma2Config& config = m_explorer->session()->model()->weights->config();
