@@ -69,7 +69,7 @@ class Gemma2 {
   [[nodiscard]] virtual const Gemma2Config& config() const = 0;
   [[nodiscard]] virtual const ModelOptions& options() const = 0;
   [[nodiscard]] virtual std::int64_t weight_bytes() const = 0;
-  // "sha256:..."-like identity of the weights: hash over names, types, shapes and all values.
+  // "sha256:...": of all weights (names, types, shapes, values), the configuration, stop tokens and tokenizer.
   [[nodiscard]] virtual std::string fingerprint() const = 0;
 
   [[nodiscard]] virtual PrefillEstimate estimate(std::int64_t tokens, const PrefillOptions& options) const = 0;

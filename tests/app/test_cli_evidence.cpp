@@ -163,7 +163,8 @@ TEST(SweepCommand, MeasuresEveryValueAndGoesOn) {
   EXPECT_REFUSED(dhsa(std::string(kSmallSweep) + to), "--resume");
   EXPECT_REFUSED(dhsa(std::string(kSmallSweep) + " --samples 2 --resume" + to), "samples");
   ASSERT_EQ(dhsa(std::string(kSmallSweep) + " --resume" + to).code, 0);
-  EXPECT_EQ(json_of(json)["points"][4]["samples"][0]["mean_kl_nats"], results["points"][4]["samples"][0]["mean_kl_nats"]);
+  EXPECT_EQ(json_of(json)["points"][4]["samples"][0]["mean_kl_nats"],
+            results["points"][4]["samples"][0]["mean_kl_nats"]);
   EXPECT_EQ(json_of(json)["points"][3], results["points"][3]);  // not measured again
 }
 
