@@ -43,7 +43,7 @@ constexpr std::array kMeasures = {
     M{"retained_mass", "retained mass (mean)", "mass", "%", G::kMask, F::kShare, B::kHigher, O::kMean, true, false,
       "Dense attention mass on the kept keys, mean over rows and heads. Higher is better."},
     M{"retained_mass_global", "retained mass, global layers", "global", "%", G::kMask, F::kShare, B::kHigher, O::kMean,
-      true, true, "Retained mass of the layers that see the whole text."},
+      true, true, "Retained mass of the layers that see the whole text.", true},
     M{"worst_head_mass", "worst head", "head", "%", G::kMask, F::kShare, B::kHigher, O::kLowest, true, true,
       "Retained mass of the head that retains least; a little low while sampled."},
     M{"worst_rows_mass", "worst 1 % of rows", "rows", "%", G::kMask, F::kShare, B::kHigher, O::kLowest, true, true,
@@ -97,10 +97,10 @@ const Measure& measure(std::string_view key) {
   return *found;
 }
 
-std::vector<Measure> measures(Measure::Group group) {
+std::vector<Measure> layer_measures() {
   std::vector<Measure> chosen;
   std::copy_if(kMeasures.begin(), kMeasures.end(), std::back_inserter(chosen),
-               [&](const Measure& measure) { return measure.group == group; });
+               [](const Measure& measure) { return measure.group == G::kMask && !measure.of_runs_only; });
   return chosen;
 }
 

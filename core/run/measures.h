@@ -30,13 +30,14 @@ struct Measure {
   bool may_be_sampled = false;
   bool part = false;  // of the measure before it, indented under it
   std::string_view help;
+  bool of_runs_only = false;  // of several layers together: one layer has none
 };
 
 [[nodiscard]] std::span<const Measure> measures();
 [[nodiscard]] const Measure& measure(std::string_view key);  // throws Error where there is none
 // The key meant by one whose words are joined by "-", or by what files of before this table call some measures.
 [[nodiscard]] std::string key_of(std::string_view written);
-[[nodiscard]] std::vector<Measure> measures(Measure::Group group);
+[[nodiscard]] std::vector<Measure> layer_measures();  // of one layer's mask
 
 // Headings of measures in a table that is exported, and the cells under them: after each that may be sampled follow its
 // row step and standard error. Empty where a value was not measured, or its error is not known.

@@ -13,7 +13,7 @@ namespace {
 constexpr quintptr kTop = 0;
 
 const std::vector<Measure>& maskMeasures() {
-  static const std::vector<Measure> list = measures(Measure::Group::kMask);
+  static const std::vector<Measure> list = layer_measures();
   return list;
 }
 int planColumn() { return 1 + static_cast<int>(maskMeasures().size()); }

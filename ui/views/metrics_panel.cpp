@@ -23,7 +23,7 @@ namespace {
 // Of the layer in view; its heads stand in the table.
 const std::vector<Measure>& tileMeasures() {
   static const std::vector<Measure> list = [] {
-    std::vector<Measure> chosen = measures(Measure::Group::kMask);
+    std::vector<Measure> chosen = layer_measures();
     std::erase_if(chosen, [](const Measure& measure) { return measure.key == "worst_head_mass"; });
     return chosen;
   }();
