@@ -28,7 +28,7 @@ TEST(Run, TheQuestionIsWhatTheMarksSayAndTheReportSaysWhich) {
   const Folder folder;
   const std::string text = folder.write("note.txt", short_text() + "\n\nSumario: que dice?\n");
   const auto report = [&](const std::string& more) {
-    const Outcome outcome = dhsa("run '" + text + "' --budget 128" + kQuick + more);
+    const Outcome outcome = dhsa("run '" + text + "' --budget 128 --sink-tokens 4 --local-tokens 16" + kQuick + more);
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     return outcome.out;
   };

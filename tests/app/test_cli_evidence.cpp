@@ -69,7 +69,9 @@ TEST(NeedleCommand, GoesOnOnlyWithTheSameSettings) {
   ASSERT_EQ(done["cells"].size(), 4U);
   for (std::size_t c = 0; c < 4; ++c) {
     for (std::size_t m = 0; m < 2; ++m) {
-      EXPECT_EQ(done["cells"][c]["scores"][m]["answers"], whole["cells"][c]["scores"][m]["answers"]);
+      nlohmann::json answers[] = {done["cells"][c]["scores"][m]["answers"], whole["cells"][c]["scores"][m]["answers"]};
+      for (nlohmann::json& each : answers) each[0].erase("prefill_seconds");
+      EXPECT_EQ(answers[0], answers[1]);
     }
   }
 }
