@@ -259,7 +259,7 @@ void TextOptions::add_to(CLI::App& app, bool with_chat) {
   app.add_option("--question-marks", question_marks,
                  fmt::format("What the line of a question at the end begins with, separated by commas; none: no line "
                              "[default {}]",
-                             joined(usual_question_marks(), ",")))
+                             joined(usual_question_marks(), ", ")))
       ->type_name("LIST")
       ->group("Text");
   if (!with_chat) return;
