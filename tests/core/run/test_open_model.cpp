@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <fstream>
 
 #include "core/sparsity/boundary_predictor.h"
@@ -53,6 +54,8 @@ TEST(OpenPredictor, IsReadAgainOnlyAfterItHasChanged) {
 
   weights.mlp2_bias[0] += 1;  // trained again: as long as before
   write_predictor(path, weights);
+  // Clocks of file systems tick every few milliseconds: no training is as quick as this test.
+  std::filesystem::last_write_time(path, std::filesystem::last_write_time(path) + std::chrono::seconds(1));
   const auto second = open_predictor(parameters, folder.path());
   EXPECT_EQ(second->weights().mlp2_bias[0], weights.mlp2_bias[0]);
   EXPECT_NE(second, first);
