@@ -244,14 +244,9 @@ void check_run(const Gemma2& model, const Tokenizer& tokenizer, const SuiteResul
     const SuitePrompt prompt = make_suite_prompt(settings, *task, settings.lengths.front(), 0, tokenizer);
     for (const MethodChoice& method : results.methods) {
       for (const std::int64_t length : settings.lengths) {
-        try {
-          const SparsityParameters parameters =
-              suite_parameters(settings, *task, method.parameters, length, prompt.question_tokens);
-          check_parameters(parameters);
-          static_cast<void>(make_planner(parameters, {length, {}}, predictor));
-        } catch (const Error& error) {
-          throw Error(fmt::format("{} at {} tokens: {}", method.name, length, error.what()));
-        }
+        check_method(fmt::format("{} at {} tokens", method.name, length),
+                     suite_parameters(settings, *task, method.parameters, length, prompt.question_tokens), {length, {}},
+                     predictor);
       }
     }
   }
