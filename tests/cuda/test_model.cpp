@@ -29,7 +29,8 @@ std::vector<float> logits_of(const Gemma2& model, const std::vector<std::int32_t
 struct Distance {
   double mean = 0;
   double worst = 0;
-  int same_top = 0;  // positions whose most likely token is the same
+  int same_top = 0;   // positions whose most likely token is the same
+  double regret = 0;  // where it is another, the most that `a` gives up with b's token
 };
 
 Distance distance(const std::vector<float>& a, const std::vector<float>& b, std::size_t positions) {
@@ -44,7 +45,10 @@ Distance distance(const std::vector<float>& a, const std::vector<float>& b, std:
       d.mean += error / static_cast<double>(a.size());
       d.worst = std::max(d.worst, error);
     }
-    d.same_top += std::max_element(row_a, row_a + width) - row_a == std::max_element(row_b, row_b + width) - row_b;
+    const auto top_a = std::max_element(row_a, row_a + width) - row_a;
+    const auto top_b = std::max_element(row_b, row_b + width) - row_b;
+    d.same_top += top_a == top_b;
+    d.regret = std::max(d.regret, static_cast<double>(row_a[top_a]) - static_cast<double>(row_a[top_b]));
   }
   return d;
 }
@@ -66,11 +70,13 @@ void expect_close(const SparsityParameters& parameters) {
   const Distance rounding = distance(exact, cpu, positions.size());
   std::printf(
       "logits, GPU and CPU in bfloat16: mean error %.4f and %.4f, worst %.3f and %.3f, same top token %d and %d of "
-      "%zu\n",
-      ours.mean, rounding.mean, ours.worst, rounding.worst, ours.same_top, rounding.same_top, positions.size());
+      "%zu, given up %.3f and %.3f\n",
+      ours.mean, rounding.mean, ours.worst, rounding.worst, ours.same_top, rounding.same_top, positions.size(),
+      ours.regret, rounding.regret);
   EXPECT_LT(ours.mean, 1.5 * rounding.mean);
   EXPECT_LT(ours.worst, 1.5 * rounding.worst);
-  EXPECT_GT(ours.same_top, rounding.same_top - static_cast<int>(0.03 * static_cast<double>(positions.size())));
+  // How many tokens change places is chance among near ties; that they were near ties is not.
+  EXPECT_LT(ours.regret, 10 * rounding.mean);
 }
 
 TEST(CudaModel, DenseLogitsFollowTheCpu) {
