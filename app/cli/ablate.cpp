@@ -147,8 +147,8 @@ std::string report(const AblationResults& results, const AblateChoice& options) 
   const std::vector<AblationRow> rows = summarise(results);
   std::string text;
   for (const auto& [name, fact] : facts_of(results, options)) {
-    text +=
-        options.markdown ? fmt::format("* {}: {}\n", name, fact) : fmt::format("{:<8}{}\n", name, wrap(fact, 100, 8));
+    text += options.markdown ? fmt::format("* {}: {}\n", name, fact)
+                             : fmt::format("{:<8}{}\n", name, wrap(fact, kLineWidth, 8));
   }
   const MeasureTable table = table_of(rows);
   if (options.markdown) return text + table.markdown() + "\n" + table.legend();

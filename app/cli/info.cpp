@@ -111,7 +111,7 @@ int info(const InfoOptions& options) {
   progress.clear();
   fmt::print("\n  All weights are finite and of the right shape. Fingerprint {}\n", model->fingerprint());
   const std::vector<std::string> notes = weight_notes(folder);
-  for (const std::string& note : notes) fmt::print("  Note: {}\n", wrap(note, 100, 2));
+  for (const std::string& note : notes) fmt::print("  Note: {}\n", wrap(note, kLineWidth, 2));
   fmt::print("\n  Memory of a prefill, {} on {}, key/value cache included\n", name_of(compute.compute),
              compute.device == Device::kCpu ? "CPU" : "CUDA");
   Table memory({"tokens", "beside the weights", "with the weights", ""}, {3});

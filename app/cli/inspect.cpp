@@ -323,11 +323,11 @@ int inspect(const InspectOptions& options) {
   const std::vector<MethodChoice> choices = {{dhsa::name_of(parameters.method), parameters}};
   const auto predictor = load_predictor(choices, loaded.folder);
   progress.clear();
-  fmt::print("Model   {}\n", wrap(describe(loaded), 100, 8));
+  fmt::print("Model   {}\n", wrap(describe(loaded), kLineWidth, 8));
   fmt::print("Text    {}: {} tokens\n", document.name, count(document.tokens()));
-  for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, 100, 8));
+  for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, kLineWidth, 8));
   fmt::print("{:<8}{}\n", "Method",
-             wrap(fmt::format("{}: {}", choices.front().name, settings_text(parameters)), 100, 8));
+             wrap(fmt::format("{}: {}", choices.front().name, settings_text(parameters)), kLineWidth, 8));
   // Said before it is done.
   fmt::print("Capture {} of queries, keys and values of layer {}\n",
              bytes(capture_bytes(config, loaded.model->options().compute, document.tokens(), 1)), layer);

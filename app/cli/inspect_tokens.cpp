@@ -38,7 +38,7 @@ int list_tokens(const TokenListOptions& options) {
               {"tokens", list}});
   fmt::print("Text    {}: {} tokens, {} bytes\n", document.name, count(document.tokens()),
              count(static_cast<std::int64_t>(document.text.size())));
-  for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, 100, 8));
+  for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, kLineWidth, 8));
   fmt::print("{}", table.text());
   return 0;
 }

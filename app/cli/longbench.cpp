@@ -18,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kColumns = 100;
 constexpr const char* kMethods = "dense,dhsa,best,block-sparse,window-sinks";
 // The authors' own settings: budget 2048, eight chunks a block, boundaries of the first layer for all.
 constexpr const char* kAuthorsMethods =
@@ -92,7 +91,7 @@ std::string report(const LongBenchResults& results) {
   const LongBenchSettings& settings = results.settings;
   std::int64_t rows = 0;
   for (const LongBenchTaskResults& task : results.tasks) rows += task.rows;
-  std::string text = fmt::format("Model   {}\n", wrap(results.model, kColumns, 8));
+  std::string text = fmt::format("Model   {}\n", wrap(results.model, kLineWidth, 8));
   text += fmt::format(
       "Test    {}\n",
       wrap(fmt::format(
@@ -102,7 +101,7 @@ std::string report(const LongBenchResults& results) {
                count(rows), settings.preset, count(settings.max_length),
                settings.truncate == Truncation::kMiddle ? "longer ones keep both ends" : "longer ones keep their end",
                name_of(settings.mode), settings.mode == NeedleMode::kReference ? "attend densely" : "are sparse too"),
-           kColumns, 8));
+           kLineWidth, 8));
   text += score_table(results, "English", longbench_table(results, false));
   text += score_table(results, "Chinese", longbench_table(results, true));
   if (settings.e) text += score_table(results, "by length", longbench_e_table(results));
@@ -114,7 +113,7 @@ std::string report(const LongBenchResults& results) {
          wrap(fmt::format("Scores in percent by the official metrics; a group is the mean of its tasks, the average "
                           "that of the groups. Kept of the causal pairs: {}.",
                           densities),
-              kColumns, 2) +
+              kLineWidth, 2) +
          "\n";
 }
 

@@ -16,11 +16,11 @@
 
 namespace {
 
+using dhsa::cli::kLineWidth;
 using dhsa::cli::wrap;
 
 constexpr int kFailed = 1;
 constexpr int kBadInput = 2;
-constexpr std::size_t kColumns = 100;
 
 // Options under each other with wrapped explanations: CLI11's own runs past the right edge.
 class HelpFormatter : public CLI::Formatter {
@@ -31,7 +31,7 @@ class HelpFormatter : public CLI::Formatter {
     if (!option->get_type_name().empty()) name += " " + option->get_type_name();
     name.resize(std::max(name.size(), kAt), ' ');
     if (name.size() > kAt) name += '\n' + std::string(kAt, ' ');
-    return name + wrap(option->get_description(), kColumns, kAt) + '\n';
+    return name + wrap(option->get_description(), kLineWidth, kAt) + '\n';
   }
   std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
     if (is_positional) return option->get_name(true);

@@ -15,8 +15,6 @@
 namespace dhsa::cli {
 namespace {
 
-constexpr std::size_t kColumns = 100;
-
 struct NeedleChoice : LengthsChoice {
   SuiteFlags suite;
 };
@@ -70,7 +68,7 @@ std::vector<std::string> heat_map(const NeedleResults& results, std::size_t meth
 // The maps of all methods, as many beside each other as fit.
 std::string heat_maps(const NeedleResults& results) {
   const std::size_t width = 10 + 8 * results.settings.lengths.size() + 2;
-  const std::size_t beside = std::max<std::size_t>(1, kColumns / width);
+  const std::size_t beside = std::max<std::size_t>(1, kLineWidth / width);
   std::string text;
   for (std::size_t first = 0; first < results.methods.size(); first += beside) {
     std::vector<std::string> joined;
@@ -87,7 +85,7 @@ std::string heat_maps(const NeedleResults& results) {
 
 std::string report(const NeedleResults& results) {
   const NeedleSettings& settings = results.settings;
-  std::string text = fmt::format("Model   {}\n", wrap(results.model, kColumns, 8));
+  std::string text = fmt::format("Model   {}\n", wrap(results.model, kLineWidth, 8));
   const std::string budget =
       settings.budget_share > 0 ? fmt::format("; budget {:.4g} % of the length", 100 * settings.budget_share) : "";
   text += fmt::format(
@@ -99,7 +97,7 @@ std::string report(const NeedleResults& results) {
                settings.lengths.size(), settings.lengths.size() == 1 ? "length" : "lengths", settings.depths,
                settings.prompts, settings.prompts == 1 ? "prompt" : "prompts", settings.haystack.name(), settings.seed,
                budget),
-           kColumns, 8));
+           kLineWidth, 8));
   const MeasureTable table = score_table(results);
   text += "\n" + table.text();
   text += "\n  Exact answers in %, depth of the needle downwards, tokens of the prompt to the right\n";
@@ -113,7 +111,7 @@ int needle(const NeedleChoice& choice) {
   steps.counted = "prompts";
   steps.part = &NeedleResults::cells;
   steps.parse = parse_needle_results;
-  steps.report = report;
+  steps.report = [](const NeedleResults& results) { return report(results); };
   return run_over_lengths(choice, needle_options(), NeedleResults(), steps, run_needle);
 }
 

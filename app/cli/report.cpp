@@ -222,7 +222,7 @@ std::string legend(const Values& values) {
     text +=
         "\u2248: of a part of the rows (or positions), drawn at random; \u00b1: one standard error over draws of them.";
   }
-  return "  " + wrap(text, 100, 2) + "\n";
+  return "  " + wrap(text, kLineWidth, 2) + "\n";
 }
 
 std::string settings_text(const SparsityParameters& parameters) {

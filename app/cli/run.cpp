@@ -63,16 +63,16 @@ int run(const RunOptions& options) {
               {"document", document_json(document)},
               {"comparison", comparison}});
 
-  fmt::print("Model   {}\n", wrap(describe(loaded), 100, 8));
+  fmt::print("Model   {}\n", wrap(describe(loaded), kLineWidth, 8));
   const std::string line = question_line(document);
   fmt::print("Text    {}: {} tokens, {} characters, question of {} tokens{}\n", document.name, count(document.tokens()),
              count(static_cast<std::int64_t>(characters(document.text))), document.question_tokens,
              line.empty() ? "" : ": " + line);
-  for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, 100, 8));
+  for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, kLineWidth, 8));
   for (const MethodChoice& choice : choices) {
     const std::string settings = settings_text(choice.parameters);
     if (settings.empty()) continue;
-    fmt::print("{:<8}{}\n", "Method", wrap(fmt::format("{}: {}", choice.name, settings), 100, 8));
+    fmt::print("{:<8}{}\n", "Method", wrap(fmt::format("{}: {}", choice.name, settings), kLineWidth, 8));
   }
   fmt::print("\n{}", comparison_text(comparison, loaded.model->config()));
   return 0;

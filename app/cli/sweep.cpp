@@ -46,7 +46,7 @@ std::string report(const SweepResults& results) {
   const auto many = [](std::int64_t n, const char* one, const char* more) {
     return fmt::format("{} {}", n, n == 1 ? one : more);
   };
-  std::string text = fmt::format("Model   {}\n", wrap(results.model, 100, 8));
+  std::string text = fmt::format("Model   {}\n", wrap(results.model, kLineWidth, 8));
   text += fmt::format(
       "Text    {}\n",
       wrap(fmt::format("{} of each length from {}, seed {}; {} each", many(settings.samples, "text", "texts"),
@@ -67,7 +67,7 @@ int sweep(const SweepChoice& options) {
   steps.prepare = [](const OpenModel&, SweepResults& asked) {
     asked.methods = with_dense_first(std::move(asked.methods));
   };
-  steps.report = report;
+  steps.report = [](const SweepResults& swept) { return report(swept); };
   return run_over_lengths(options.texts, sweep_options(), std::move(results), steps, run_sweep);
 }
 

@@ -1,12 +1,15 @@
 // Fixed-width text for the terminal: tables and numbers with their units.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace dhsa::cli {
+
+constexpr std::size_t kLineWidth = 100;  // of the terminal that reports and help are set for
 
 // Columns as wide as their widest cell, two spaces between them. The first column and those named are left-aligned.
 class Table {
@@ -16,7 +19,7 @@ class Table {
   void heading(std::string text);  // a line of its own between rows
   // Every line indented; where a table of several columns is wider than `most`, the later columns follow in a second
   // table under it, each with the first `repeated` columns again.
-  [[nodiscard]] std::string text(std::size_t indent = 2, std::size_t most = 100, std::size_t repeated = 1) const;
+  [[nodiscard]] std::string text(std::size_t indent = 2, std::size_t most = kLineWidth, std::size_t repeated = 1) const;
 
  private:
   struct Row {

@@ -12,7 +12,7 @@
 namespace dhsa::cli {
 namespace {
 
-struct Options {
+struct TrainingChoice {
   ModelOptionsText model;
   OutputOptions output;
   std::vector<std::string> texts;
@@ -57,7 +57,7 @@ void print_row(const TrainingRow& row) {
   std::fflush(stdout);
 }
 
-int train(const Options& options) {
+int train(const TrainingChoice& options) {
   if (options.sequences < 1 || options.sequences > 1000000 || options.measure_every < 1) {
     throw Error("--sequences must be from 1 to 1000000 and --measure-every at least 1.");
   }
@@ -87,7 +87,7 @@ int train(const Options& options) {
   const auto begin = [&] {
     if (std::exchange(begun, true)) return;
     progress.clear();
-    fmt::print("Model   {}\n", wrap(describe(loaded), 100, 8));
+    fmt::print("Model   {}\n", wrap(describe(loaded), kLineWidth, 8));
     fmt::print("Texts   {} {} of {} tokens in all; the last tenth of each is held out\n", texts.size(),
                texts.size() == 1 ? "text" : "texts", count(tokens));
     fmt::print("\n{:>9}  {:>6}  {:>6}  {:>8}  {:>9}  {:>6}  {:>6}  {:>7}\n", "sequences", "steps", "loss", "held-out",
@@ -136,7 +136,7 @@ int train(const Options& options) {
 }  // namespace
 
 void add_train_predictor(CLI::App& app, Action& action) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TrainingChoice>();
   CLI::App* command = app.add_subcommand("train-predictor", "Learn from texts where chunks should end");
   command->footer(
       "Dense prefills say after which tokens attention changes; one predictor for all layers learns it. The last "

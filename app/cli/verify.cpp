@@ -92,7 +92,7 @@ int verify_method(const DhsaOptions& options) {
               {"stages", rows}});
   fmt::print("{}", table.text());
   for (const ParityRow& row : rows) {
-    if (!row.note.empty()) fmt::print("  {}\n", wrap(fmt::format("{}: {}", row.name, row.note), 100, 4));
+    if (!row.note.empty()) fmt::print("  {}\n", wrap(fmt::format("{}: {}", row.name, row.note), kLineWidth, 4));
   }
   if (failed == 0) {
     fmt::print("All {} stages agree with the reference.\n", rows.size());
