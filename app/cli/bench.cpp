@@ -138,6 +138,7 @@ int attention(const BenchChoice& options) {
   const DType type = options.model.options().compute;
   const std::vector<std::int64_t> lengths = lengths_of(options.lengths);
   const std::vector<MethodChoice> choices = options.parameters.choices(options.methods);
+  options.parameters.say_unread(choices);
   std::vector<AttentionShape> shapes;
   for (const std::string& name : split_list(options.shapes)) shapes.push_back(attention_shape(name));
   JsonFile json(options.output.json);
@@ -220,6 +221,7 @@ int prefill(const BenchChoice& options) {
   const ModelOptions compute = options.model.options();
   const std::vector<std::int64_t> lengths = lengths_of(options.lengths);
   const std::vector<MethodChoice> choices = options.parameters.choices(options.methods);
+  options.parameters.say_unread(choices);
   JsonFile json(options.output.json);
   ProgressLine progress(options.output.style());
   const BenchOptions bench = bench_options(options, progress);

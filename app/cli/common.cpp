@@ -220,6 +220,27 @@ std::vector<MethodChoice> ParameterOptions::choices(const std::string& names, st
   return choices;
 }
 
+void ParameterOptions::say_unread(const std::vector<MethodChoice>& choices) const {
+  const auto say = [](const std::string& key, const std::string& names) {
+    fmt::print(stderr, "dhsa: {} makes no difference to {}, which does not read it here.\n", key, names);
+  };
+  const auto reads = [](const MethodChoice& choice, const std::string& key) {
+    return parameter_table().at(key).is_read(choice.parameters);
+  };
+  for (const auto& [key, value] : flags_.given()) {
+    if (std::none_of(choices.begin(), choices.end(), [&, &name = key](const auto& c) { return reads(c, name); })) {
+      std::string names;
+      for (const MethodChoice& choice : choices) names += (names.empty() ? "" : " and ") + choice.name;
+      say("--" + key, names);
+    }
+  }
+  for (const MethodChoice& choice : choices) {
+    for (const auto& [key, value] : changes_in(choice.name)) {
+      if (!reads(choice, key)) say("+" + key, choice.name);
+    }
+  }
+}
+
 std::string method_names_help(const std::string& what, const std::string& standard) {
   return fmt::format(
       "{}, separated by commas: a preset, or a method with the values of its preset; single options below hold for "

@@ -116,6 +116,9 @@ class ParameterOptions {
   // What each name (at commas) stands for, single options (but for --method) between a name's preset and what it says
   // after "+". Throws Error on other names, on none, and on one that comes twice.
   [[nodiscard]] std::vector<MethodChoice> choices(const std::string& names, std::int64_t question = 0) const;
+  // Says on standard error which of the options given make no difference: to any of the methods, or, after "+", to its
+  // own.
+  void say_unread(const std::vector<MethodChoice>& choices) const;
 
  private:
   // Defaults, preset and instruction tokens.

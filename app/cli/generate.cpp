@@ -29,6 +29,7 @@ int generate(const GenerateOptions& options) {
   const SparsityParameters parameters = options.parameters.read(document.question_tokens);
   const std::vector<MethodChoice> choices = {{dhsa::name_of(parameters.method), parameters}};
   progress.clear();
+  options.parameters.say_unread(choices);
   for (const std::string& note : document.notes) fmt::print(stderr, "dhsa: {}\n", note);
 
   CompareOptions compare;

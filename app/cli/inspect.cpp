@@ -323,6 +323,7 @@ int inspect(const InspectOptions& options) {
   const std::vector<MethodChoice> choices = {{dhsa::name_of(parameters.method), parameters}};
   const auto predictor = load_predictor(choices, loaded.folder);
   progress.clear();
+  options.parameters.say_unread(choices);
   fmt::print("Model   {}\n", wrap(describe(loaded), kLineWidth, 8));
   fmt::print("Text    {}: {} tokens\n", document.name, count(document.tokens()));
   for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, kLineWidth, 8));

@@ -135,6 +135,7 @@ int longbench(const LongBenchChoice& options) {
   const std::string methods =
       !options.methods.empty() ? options.methods : (settings.authors() ? kAuthorsMethods : kMethods);
   std::vector<MethodChoice> choices = ParameterOptions().choices(methods);
+  ParameterOptions().say_unread(choices);
   JsonFile json(options.output.json);
   const fs::path folder = options.data.empty() ? resource_path("longbench") : fs::path(options.data);
   const LongBenchData data =

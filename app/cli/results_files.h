@@ -132,6 +132,7 @@ int run_over_lengths(const LengthsChoice& choice, const OptionTable<decltype(Res
   results.settings.lengths = token_counts(choice.lengths, "--lengths");
   choice.flags.settings.put(table, results.settings);
   results.methods = choice.parameters.choices(choice.methods);
+  choice.parameters.say_unread(results.methods);
   check_settings(results.settings);
   choice.flags.files.check(choice.flags.output.json);
   results.settings.haystack = choice.read_haystack();

@@ -46,6 +46,7 @@ int run(const RunOptions& options) {
   progress.show("reading the text", -1);
   const Document document = load_document(options.text, loaded, &progress);
   const std::vector<MethodChoice> choices = choices_of(options, document.question_tokens);
+  options.parameters.say_unread(choices);
 
   CompareOptions compare;
   compare.metrics_rows = options.metrics_rows;

@@ -317,8 +317,8 @@ std::vector<Option<P>> make_options() {
         .label = "Token candidates",
         .group = similarity,
         .unit = "budgets",
-        .help = "Take chunks worth this many budgets and keep their best tokens by the attention of the scored rows; 0 "
-                "keeps whole chunks.",
+        .help = "Take chunks worth this many budgets (1 or more) and keep their best tokens by the attention of the "
+                "scored rows; 0 keeps whole chunks.",
         .maximum = 64},
        &P::candidates,
        kThinned},
@@ -398,6 +398,12 @@ void check_parameters(const SparsityParameters& parameters) {
         fmt::format("The keys that are always kept ({} sink and local tokens) exceed {} ({}); keep fewer of them or "
                     "raise it.",
                     always, by_mass ? "max-budget" : "the budget", most));
+  }
+  if (kThinned.holds(parameters) && parameters.candidates > 0 && parameters.candidates < 1) {
+    throw Error(
+        fmt::format("candidates ({}) below 1 leave part of the budget unused; give 1 or more, or 0 for whole "
+                    "chunks.",
+                    parameters.candidates));
   }
   if (parameters.method == Method::kWindowSinks && parameters.sink_tokens >= parameters.budget) {
     throw Error(fmt::format("sink-tokens ({}) leave nothing of the budget ({}) for the window; lower them or raise it.",

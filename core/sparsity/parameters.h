@@ -99,6 +99,8 @@ using ParameterChanges = std::vector<std::pair<std::string, OptionValue>>;  // k
 // Throws Error on any other name.
 [[nodiscard]] SparsityParameters named_parameters(const std::string& name, const SparsityParameters& base = {},
                                                   const ParameterChanges& changes = {});
+// What a name says after its "+", in its order. Throws Error where a change has no value.
+[[nodiscard]] ParameterChanges changes_in(const std::string& name);
 // "budget=512" as key and value. Throws Error that names `where` if it has no "=".
 [[nodiscard]] std::pair<std::string, std::string> assignment(const std::string& text, const std::string& where);
 

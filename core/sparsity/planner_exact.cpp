@@ -80,8 +80,9 @@ class VerticalSlashPlanner : public Planner {
   }
 
  private:
-  // Sinks and local keys, then lines: half of what is left of the budget for slashes, the rest for verticals. A slash
-  // crosses as many keys as the group has rows, so slashes are charged by the keys that they add.
+  // Sinks and local keys, then lines: half of what is left of the budget for slashes, the rest for verticals, and what
+  // those leave for slashes again (the last queries see no column of an early group on a local layer). A slash crosses
+  // as many keys as the group has rows, so slashes are charged by the keys that they add.
   [[nodiscard]] std::vector<KeyRange> lines(const std::vector<std::int32_t>& verticals,
                                             const std::vector<std::int32_t>& slashes, std::int64_t row_begin,
                                             std::int64_t row_end, const GroupReach& reach) const {
@@ -98,20 +99,23 @@ class VerticalSlashPlanner : public Planner {
                                                      parameters_.local_tokens, parameters_.budget);
     take(reach.begin, sink_end);
     take(local_begin, row_end);
-    const std::int64_t for_verticals = std::max<std::int64_t>(0, left) / 2;
-    for (const std::int32_t offset : slashes) {
-      const std::int64_t begin = std::max(reach.begin, row_begin - offset);
-      const std::int64_t end = row_end - offset;
-      std::int64_t added = 0;
-      for (std::int64_t j = begin; j < end; ++j) added += chosen[static_cast<std::size_t>(j)] ? 0 : 1;
-      if (added == 0) continue;
-      if (left - added < for_verticals) break;
-      take(begin, end);
-    }
+    const auto take_slashes = [&](std::int64_t reserved) {
+      for (const std::int32_t offset : slashes) {
+        const std::int64_t begin = std::max(reach.begin, row_begin - offset);
+        const std::int64_t end = row_end - offset;
+        std::int64_t added = 0;
+        for (std::int64_t j = begin; j < end; ++j) added += chosen[static_cast<std::size_t>(j)] ? 0 : 1;
+        if (added == 0) continue;
+        if (left - added < reserved) break;
+        take(begin, end);
+      }
+    };
+    take_slashes(std::max<std::int64_t>(0, left) / 2);
     for (const std::int32_t column : verticals) {
       if (left <= 0) break;
       if (column >= reach.begin && column < row_end) take(column, column + 1);
     }
+    take_slashes(0);
     return ranges_of_marks(chosen, reach.begin, row_end);
   }
 

@@ -129,6 +129,18 @@ static std::size_t next_change(const std::string& name, std::size_t from) {
   return name.size();
 }
 
+ParameterChanges changes_in(const std::string& name) {
+  ParameterChanges changes;
+  for (std::size_t plus = name.find('+'); plus < name.size();) {
+    const std::size_t end = next_change(name, plus + 1);
+    const auto [key, value] = assignment(name.substr(plus + 1, end - plus - 1), name);
+    if (key == "method") throw Error(fmt::format("{}: name the method first, as in {}+budget=512.", name, value));
+    changes.emplace_back(key, value);
+    plus = end;
+  }
+  return changes;
+}
+
 SparsityParameters named_parameters(const std::string& name, const SparsityParameters& base,
                                     const ParameterChanges& changes) {
   const std::string first = name.substr(0, name.find('+'));
@@ -149,13 +161,7 @@ SparsityParameters named_parameters(const std::string& name, const SparsityParam
     switch_method(parameters, static_cast<Method>(at - methods.choices.begin()));
   }
   for (const auto& [key, value] : changes) set_parameter(parameters, key, value);
-  for (std::size_t plus = first.size(); plus < name.size();) {
-    const std::size_t end = next_change(name, plus + 1);
-    const auto [key, value] = assignment(name.substr(plus + 1, end - plus - 1), name);
-    if (key == "method") throw Error(fmt::format("{}: name the method first, as in {}+budget=512.", name, value));
-    set_parameter(parameters, key, value);
-    plus = end;
-  }
+  for (const auto& [key, value] : changes_in(name)) set_parameter(parameters, key, value);
   return parameters;
 }
 

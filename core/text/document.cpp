@@ -101,20 +101,23 @@ ChatEncoding encode_as(Reading reading, const Tokenizer& tokenizer, const std::o
   return {tokenizer.encode(text, encode), 0};
 }
 
+void say_too_far(Document& document, std::string_view rest) {
+  const std::string_view line = rest.substr(0, rest.find_first_of("\r\n"));
+  document.notes.push_back(fmt::format(
+      "The line \"{}{}\" stands more than {} tokens before the end, too far for the question: it is part of the text "
+      "(--instruction-tokens says otherwise).",
+      first_characters(line, 30), characters(line) > 30 ? "..." : "", kMostQuestionTokens));
+}
+
 // The question, if there is one near enough to the end.
 void find_question(Document& document, std::size_t start) {
   if (start == std::string::npos) return;
   const std::int64_t tokens = tokens_from(start, document.encoding);
   if (tokens <= kMostQuestionTokens) {
     document.question_tokens = tokens;
-    return;
+  } else {
+    say_too_far(document, std::string_view(document.text).substr(start));
   }
-  const std::string_view rest = std::string_view(document.text).substr(start);
-  const std::string_view line = rest.substr(0, rest.find_first_of("\r\n"));
-  document.notes.push_back(fmt::format(
-      "The line \"{}{}\" stands {} tokens before the end, more than the {} of a question at the end: it is part of the "
-      "text (--instruction-tokens says otherwise).",
-      first_characters(line, 30), characters(line) > 30 ? "..." : "", tokens, kMostQuestionTokens));
 }
 
 // A text of which only the beginning was read: the question at its end follows what was read.
@@ -130,6 +133,8 @@ void add_question_from_afar(Document& document, std::size_t start, std::int64_t 
   const bool near = start != std::string::npos && start >= read && document.text.size() - start <= kMostBytes;
   const Encoding question = near ? tokenizer.encode(std::string_view(document.text).substr(start), false) : Encoding();
   const auto length = static_cast<std::int64_t>(question.ids.size());
+  const bool asked = near && length + closing <= kMostQuestionTokens;
+  if (start != std::string::npos && !asked) say_too_far(document, std::string_view(document.text).substr(start));
   document.text.erase(read, (near ? start : document.text.size()) - read);
   const std::size_t at = encoding.ids.size() - static_cast<std::size_t>(closing);
   std::vector<TokenSpan> spans = question.spans;
@@ -141,7 +146,7 @@ void add_question_from_afar(Document& document, std::size_t start, std::int64_t 
   for (std::size_t i = encoding.spans.size() - static_cast<std::size_t>(closing); i < encoding.spans.size(); ++i) {
     encoding.spans[i] = {size, size};
   }
-  if (length > 0 && length + closing <= kMostQuestionTokens) document.question_tokens = length + closing;
+  if (asked) document.question_tokens = length + closing;
   cut_to_context(document, context, closing);
 }
 

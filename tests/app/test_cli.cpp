@@ -370,6 +370,21 @@ TEST(Parameters, BadValuesAreRefusedBeforeAnythingRuns) {
   EXPECT_REFUSED(dhsa("walk"), "walk");
 }
 
+TEST(Parameters, WhatMakesNoDifferenceIsSaid) {
+  const auto said = [](const std::string& options) {
+    const Outcome outcome =
+        dhsa("run - --quiet --metrics-rows 0 --logit-positions 0 --max-new-tokens 0 " + options, short_text());
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return outcome.err;
+  };
+  EXPECT_EQ(said("--method vertical-slash --pooling mean --compare none"),
+            "dhsa: --pooling makes no difference to vertical-slash, which does not read it here.\n");
+  EXPECT_EQ(said("--method vertical-slash --pooling mean --compare dhsa"), "");
+  EXPECT_EQ(
+      said("--budget 512 --compare window-sinks+pooling=mean+budget=256"),
+      "dhsa: +pooling makes no difference to window-sinks+pooling=mean+budget=256, which does not read it here.\n");
+}
+
 TEST(Parameters, BudgetAboveTheLengthKeepsEverything) {
   const Folder folder;
   const std::string json = folder.path("run.json").string();

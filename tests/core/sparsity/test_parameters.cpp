@@ -113,6 +113,14 @@ TEST(Parameters, CombinationsAreChecked) {
   p.method = Method::kWindowSinks;
   p.budget = p.sink_tokens;
   EXPECT_NE(fault_of([&] { check_parameters(p); }).find("sink-tokens"), std::string::npos);
+
+  SparsityParameters thinned;
+  thinned.candidates = 0.5;
+  EXPECT_NE(fault_of([&] { check_parameters(thinned); }).find("candidates (0.5)"), std::string::npos);
+  thinned.candidates = 1;
+  EXPECT_NO_THROW(check_parameters(thinned));
+  thinned.candidates = 0;
+  EXPECT_NO_THROW(check_parameters(thinned));
 }
 
 TEST(Parameters, PresetsAreValidAndKeepWhatBelongsToTheDocument) {

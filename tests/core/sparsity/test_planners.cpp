@@ -124,6 +124,19 @@ TEST(Planners, TheBudgetBoundsEveryGroup) {
   }
 }
 
+// On a local layer the last queries, whose attention is looked at, see no column of an early group.
+TEST(Planners, VerticalSlashFillsTheBudgetWhereNoVerticalIsInTheWindow) {
+  set_compute_threads(1);
+  const Layer layer(4, 2, 333, 16);
+  const SparsityParameters p = small_parameters(Method::kVerticalSlash);
+  const Plan plan = plan_of(p, layer, 120);
+  for (std::int64_t g = 6; g < plan.mask.groups(); ++g) {
+    const std::int64_t keys = listed_keys(plan.mask, 0, g);
+    EXPECT_GT(keys, p.budget - p.query_block) << "group " << g;  // the next slash may not fit
+    EXPECT_LE(keys, p.budget) << "group " << g;
+  }
+}
+
 TEST(Planners, TinyDocumentsWork) {
   set_compute_threads(1);
   for (const std::int64_t tokens : {1, 2, 3, 9}) {

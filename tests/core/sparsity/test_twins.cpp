@@ -196,7 +196,7 @@ TEST_F(TwinTest, DhsaWithEveryBoundarySourceScoreAndSelection) {
           p.boundaries = source;
           p.scores = scores;
           p.selection = keep == Keep::kThreshold ? Selection::kThreshold : Selection::kBudget;
-          p.candidates = keep == Keep::kTokens ? real(0.5, 4) : 0;
+          p.candidates = keep == Keep::kTokens ? real(1, 4) : 0;
           check(p, text, draw_layer(text));
         }
       }

@@ -111,6 +111,26 @@ TEST(Document, AQuestionOfMoreThanHalfTheContextIsNoReasonToDropTheText) {
   EXPECT_TRUE(long_text().starts_with(cut.text));
 }
 
+// Also where most of the text is not even read.
+TEST(Document, ALineTooFarForTheQuestionIsSaid) {
+  std::string long_one;
+  for (int i = 0; i < 30; ++i) long_one += long_text();
+  for (const std::string& question : {long_text(), long_one}) {
+    const Document cut = make_document("note", long_one + "\nQuestion: which? " + question, *demo_tokenizer(), {64});
+    EXPECT_EQ(cut.question_tokens, 0);
+    ASSERT_EQ(cut.notes.size(), 2U);
+    EXPECT_NE(cut.notes[0].find("\"Question: which? Line number 0"), std::string::npos) << cut.notes[0];
+  }
+}
+
+// A question is asked of something that stands before it.
+TEST(Document, ATextThatBeginsAsAQuestionHasNone) {
+  for (const char* text : {"Question: what is this?\nA list of questions.", "\n  \nQuery: all of this is the text."}) {
+    EXPECT_EQ(make_document("note", text, *demo_tokenizer(), {}).question_tokens, 0) << text;
+  }
+  EXPECT_GT(make_document("note", "Question: one?\nOne.\nQuestion: two?", *demo_tokenizer(), {}).question_tokens, 0);
+}
+
 TEST(Document, AllowLongKeepsAllAndSaysSo) {
   const Document document = make_document("note", long_text(), *demo_tokenizer(), {64, true});
   EXPECT_EQ(document.text, long_text());
