@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # One of every figure, as PDF and as PNG of print size, into a folder (default build/figures), for people to look at.
-# Further arguments are files of dhsa bench, sweep or needle (--json) to draw; without any, tiny ones are made.
+# Further arguments are files of dhsa bench, sweep, needle or longbench to draw; without any, tiny ones are made.
 # TEXT names a text; without, it is the sample. As a test (ctest figures) it fails where a figure cannot be drawn, has
 # not one page, is blank, or cuts a text short.
 set -euo pipefail
@@ -29,14 +29,23 @@ if (($# == 0)); then
     --json "$out/needle-results.json" >"$out/needle.txt"
   "$dhsa" sweep --quiet --lengths 512,1024 --vary budget=128,256,512 --sink-tokens 32 --local-tokens 32 \
     --repeats 1 --logit-positions 16 --json "$out/sweep-results.json" >"$out/sweep.txt"
-  set -- "$out/needle-results.json" "$out/sweep-results.json"
+  "$dhsa" needle --quiet --suite ruler --wording own --mode strict --tasks niah_single_1,niah_multikey_1,niah_multivalue \
+    --methods dense,best+budget=128,best+budget=256,window-sinks+budget=128 --sink-tokens 32 --local-tokens 32 \
+    --lengths 512,1K --json "$out/suite-results.json" \
+    >"$out/suite.txt"
+  set -- "$out/needle-results.json" "$out/sweep-results.json" "$out/suite-results.json"
 fi
 for file in "$@"; do
   case $(grep -oE '"kind": *"dhsa-[a-z-]+"' "$file" | head -1) in
-    *bench*) text='' draw bench latency,memory --data-file "$file" ;;
+    *dhsa-bench*) text='' draw bench latency,memory --data-file "$file" ;;
     *sweep*)
       text='' draw latency-memory latency,memory --data-file "$file"
       text='' draw budget budget --data-file "$file" "${one[@]}"
+      ;;
+    *dhsa-suite* | *dhsa-longbench*)
+      text='' draw scores scores --data-file "$file"
+      text='' draw score-budget score-budget --data-file "$file" "${one[@]}"
+      text='' draw score-length score-length --data-file "$file" "${one[@]}"
       ;;
     *needle*) text='' draw needle needle --data-file "$file" ;;
     *) echo "$file: of no kind that can be drawn." >&2; exit 1 ;;

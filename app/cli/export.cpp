@@ -298,7 +298,8 @@ void add_export(CLI::App& app, Action& action) {
       ->group("What");
   command
       ->add_option("--data-file", options->files,
-                   "Result of dhsa bench, sweep or needle (--json) to draw; may be given several times")
+                   "Result of dhsa bench, sweep or needle (--json) or the results.json of longbench to draw; may be "
+                   "given several times")
       ->type_name("FILE")
       ->group("What");
   command

@@ -95,12 +95,11 @@ std::string report(const LongBenchResults& results) {
   text += fmt::format(
       "Test    {}\n",
       wrap(fmt::format(
-               "LongBench{} of {}: {} {}, {} rows; preset {}, prompts of at most {} tokens ({}), {} mode: rows "
-               "of the question {} in the prefill, answers are decoded densely",
+               "LongBench{} of {}: {} {}, {} rows; preset {}, prompts of at most {} tokens ({}), {}",
                settings.e ? "-E" : "", results.data, results.tasks.size(), results.tasks.size() == 1 ? "task" : "tasks",
                count(rows), settings.preset, count(settings.max_length),
                settings.truncate == Truncation::kMiddle ? "longer ones keep both ends" : "longer ones keep their end",
-               name_of(settings.mode), settings.mode == NeedleMode::kReference ? "attend densely" : "are sparse too"),
+               longbench_mode_text(settings.mode)),
            kLineWidth, 8));
   text += score_table(results, "English", longbench_table(results, false));
   text += score_table(results, "Chinese", longbench_table(results, true));

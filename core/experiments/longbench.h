@@ -101,8 +101,11 @@ void write_longbench_tables(const std::filesystem::path& folder, const LongBench
 // Adds the last sample of a method, an answer to `row`, to its file.
 void append_longbench_prediction(const std::filesystem::path& folder, const LongBenchResults& results, std::size_t task,
                                  std::size_t method, const LongBenchRow& row);
-// Reads all of it back, a line that was left half written aside. Throws Error on anything a run could not have left.
-[[nodiscard]] LongBenchResults read_longbench_results(const std::filesystem::path& folder);
+// results.json alone: what was asked, no answers yet. Throws Error that begins with `where`.
+[[nodiscard]] LongBenchResults parse_longbench_results(const std::string& text, const std::string& where);
+// The answers beside it, a line that was left half written aside. Throws Error on anything a run could not have left.
+void read_longbench_predictions(const std::filesystem::path& folder, LongBenchResults& results);
+[[nodiscard]] LongBenchResults read_longbench_results(const std::filesystem::path& folder);  // both
 // The predictions of one task and method, as a file of them holds them.
 struct LongBenchPredictions {
   std::vector<LongBenchSample> samples;

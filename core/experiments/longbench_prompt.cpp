@@ -51,6 +51,12 @@ NeedleMode longbench_mode(const std::string& name) {
   throw Error(fmt::format("The mode of LongBench cannot be {}; it is reference or strict.", brief_name(name)));
 }
 
+std::string longbench_mode_text(NeedleMode mode) {
+  return fmt::format("{} mode: {}; answers are decoded densely, on the keys and values of the prefill", name_of(mode),
+                     mode == NeedleMode::kReference ? "in the prefill the rows of the question attend densely"
+                                                    : "all rows of the prefill are sparse, those of the question too");
+}
+
 LongBenchSettings longbench_preset(const std::string& name) {
   LongBenchSettings settings;
   settings.preset = name;

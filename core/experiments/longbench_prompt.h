@@ -23,6 +23,7 @@ enum class Truncation : std::uint8_t {
 [[nodiscard]] Truncation truncation(const std::string& name);       // throws Error on any other name
 
 [[nodiscard]] NeedleMode longbench_mode(const std::string& name);  // reference, strict; throws Error on any other
+[[nodiscard]] std::string longbench_mode_text(NeedleMode mode);    // for a person: which rows are sparse
 
 // How rows are asked. A preset fills it in; all but the rule of `authors` can be set one by one.
 struct LongBenchSettings {

@@ -188,6 +188,7 @@ void drop_half_written(const fs::path& folder, const LongBenchResults& results) 
 
 void to_json(json& out, const LongBenchResults& results) {
   results_file::write_head(out, kKind, head_of(results));
+  out["mode_says"] = longbench_mode_text(results.settings.mode);
   out["scores"] = scores_json(results);
   out["english"] = lines_json(results, longbench_table(results, false));
   out["chinese"] = lines_json(results, longbench_table(results, true));
@@ -248,25 +249,28 @@ LongBenchPredictions parse_longbench_predictions(std::string_view text, const st
   return read;
 }
 
-LongBenchResults read_longbench_results(const fs::path& folder) {
-  const std::string where = (folder / "results.json").string();
-  const json parsed = parse_strict_json(read_file(where, kLargestFile), where);
+LongBenchResults parse_longbench_results(const std::string& text, const std::string& where) {
+  const json parsed = parse_strict_json(text, where);
   const Reader file(parsed, where);
   LongBenchResults results;
-  results_file::Head head = results_file::read_head(file, kKind, "LongBench run", {"scores", "english", "chinese"},
-                                                    [&](const Reader& from) { read_settings(from, results); });
+  results_file::Head head =
+      results_file::read_head(file, kKind, "LongBench run", {"mode_says", "scores", "english", "chinese"},
+                              [&](const Reader& from) { read_settings(from, results); });
   results.model = std::move(head.model);
   results.fingerprint = std::move(head.fingerprint);
   results.methods = std::move(head.methods);
+  for (LongBenchTaskResults& task : results.tasks) task.samples.resize(results.methods.size());
+  return results;
+}
+
+void read_longbench_predictions(const fs::path& folder, LongBenchResults& results) {
   for (std::size_t t = 0; t < results.tasks.size(); ++t) {
     LongBenchTaskResults& task = results.tasks[t];
     for (std::size_t m = 0; m < results.methods.size(); ++m) {
       const fs::path path = predictions_path(folder, results, t, m);
-      LongBenchPredictions read;
-      if (fs::exists(path)) {
-        read = parse_longbench_predictions(whole_lines(read_file(path, kLargestFile)), path.string(), *task.task,
-                                           task.classes);
-      }
+      if (!fs::exists(path)) continue;
+      LongBenchPredictions read = parse_longbench_predictions(whole_lines(read_file(path, kLargestFile)), path.string(),
+                                                              *task.task, task.classes);
       if (static_cast<std::int64_t>(read.samples.size()) > task.rows) {
         throw Error(
             fmt::format("{} holds more predictions than the {} rows that were asked.", path.string(), task.rows));
@@ -275,9 +279,15 @@ LongBenchResults read_longbench_results(const fs::path& folder) {
         task.lengths = std::move(read.lengths);
         task.answers = std::move(read.answers);
       }
-      task.samples.push_back(std::move(read.samples));
+      task.samples[m] = std::move(read.samples);
     }
   }
+}
+
+LongBenchResults read_longbench_results(const fs::path& folder) {
+  const std::string where = (folder / "results.json").string();
+  LongBenchResults results = parse_longbench_results(read_file(where, kLargestFile), where);
+  read_longbench_predictions(folder, results);
   return results;
 }
 

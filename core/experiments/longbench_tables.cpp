@@ -145,10 +145,10 @@ std::string to_csv(const LongBenchResults& results) {
 std::string to_markdown(const LongBenchResults& results) {
   const LongBenchSettings& settings = results.settings;
   std::string text = fmt::format(
-      "LongBench{} of {}, {}: preset {}, at most {} tokens ({} kept), {} mode{}. Scores in percent by the official "
+      "LongBench{} of {}, {}: preset {}, at most {} tokens ({} kept), {}{}. Scores in percent by the official "
       "metrics.\n",
       settings.e ? "-E" : "", results.data, results.model, settings.preset, settings.max_length,
-      settings.truncate == Truncation::kMiddle ? "both ends" : "the last", name_of(settings.mode),
+      settings.truncate == Truncation::kMiddle ? "both ends" : "the last", longbench_mode_text(settings.mode),
       results.finished() ? "" : fmt::format("; {} of {} answers so far", results.answered(), results.all()));
   text += markdown_table(results, "English", longbench_table(results, false));
   text += markdown_table(results, "Chinese", longbench_table(results, true));

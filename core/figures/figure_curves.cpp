@@ -1,4 +1,4 @@
-// Figures drawn from what `dhsa bench`, `dhsa sweep` and `dhsa needle` wrote.
+// Figures drawn from what `dhsa bench`, `dhsa sweep` and `dhsa needle` wrote; of scores see figure_scores.cpp.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,65 +19,11 @@ constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
 std::string kind_of(const FigureFile& file) { return file.content.value("kind", std::string()); }
 
-// A value that was measured several times: {"median", "lowest", "highest"}, or a plain number.
-struct PlotValue {
-  double median = 0, low = 0, high = 0;
-  double standard_error = 0;  // of a value that is sampled; then low and high reach as far
-  std::int64_t row_step = 1;
-};
-
+// {"median", "lowest", "highest"}, or a plain number.
 PlotValue plot_value(const nlohmann::json& value, double scale) {
   if (value.is_number()) return {value.get<double>() * scale, value.get<double>() * scale, value.get<double>() * scale};
   return {value.at("median").get<double>() * scale, value.at("lowest").get<double>() * scale,
           value.at("highest").get<double>() * scale};
-}
-
-// `setting`: what else tells the curve apart, each ", key value".
-FigureSeries& series_of(FigurePanelData& data, const std::string& method, const std::string& setting) {
-  const std::string name = method + setting;
-  for (FigureSeries& series : data.series) {
-    if (series.name == name) return series;
-  }
-  FigureSeries series;
-  series.name = name;
-  series.method = method;
-  if (!setting.empty()) series.setting = setting.substr(2);
-  data.series.push_back(std::move(series));
-  return data.series.back();
-}
-
-void add_point(FigureSeries& series, double x, const PlotValue& y) {
-  const auto at = std::lower_bound(series.x.begin(), series.x.end(), x) - series.x.begin();
-  series.x.insert(series.x.begin() + at, x);
-  series.y.insert(series.y.begin() + at, y.median);
-  series.low.insert(series.low.begin() + at, y.low);
-  series.high.insert(series.high.begin() + at, y.high);
-  series.standard_error.insert(series.standard_error.begin() + at, y.standard_error);
-  series.row_step.insert(series.row_step.begin() + at, y.row_step);
-}
-
-void finish_curves(FigurePanelData& data, const std::string& x_name, const std::string& y_name) {
-  const bool sampled = std::any_of(data.series.begin(), data.series.end(), [](const FigureSeries& series) {
-    return std::any_of(series.row_step.begin(), series.row_step.end(), [](std::int64_t step) { return step > 1; });
-  });
-  data.csv = fmt::format("series,{},{},lowest,highest{}\n", x_name, y_name, sampled ? ",standard_error,row_step" : "");
-  if (sampled) data.y_title = "≈ " + data.y_title;
-  for (FigureSeries& series : data.series) {
-    for (std::size_t i = 0; i < series.x.size(); ++i) {
-      data.csv += fmt::format("{},{},{},{},{}", csv_field(series.name), series.x[i], series.y[i], series.low[i],
-                              series.high[i]);
-      if (sampled) data.csv += fmt::format(",{},{}", series.standard_error[i], series.row_step[i]);
-      data.csv += '\n';
-    }
-    if (!sampled) {
-      series.standard_error.clear();
-      series.row_step.clear();
-    }
-    if (series.low == series.y && series.high == series.y) {
-      series.low.clear();
-      series.high.clear();
-    }
-  }
 }
 
 // Times and memory of bench prefill and bench attention, one curve per method (and model, where there are several).
@@ -233,19 +179,68 @@ std::vector<FigurePanelData> needle_panels(const FigurePanel& panel, const Figur
 
 }  // namespace
 
+FigureSeries& series_of(FigurePanelData& data, const std::string& method, const std::string& setting) {
+  const std::string name = method + setting;
+  for (FigureSeries& series : data.series) {
+    if (series.name == name) return series;
+  }
+  FigureSeries series;
+  series.name = name;
+  series.method = method;
+  if (!setting.empty()) series.setting = setting.substr(2);
+  data.series.push_back(std::move(series));
+  return data.series.back();
+}
+
+void add_point(FigureSeries& series, double x, const PlotValue& y) {
+  const auto at = std::lower_bound(series.x.begin(), series.x.end(), x) - series.x.begin();
+  series.x.insert(series.x.begin() + at, x);
+  series.y.insert(series.y.begin() + at, y.median);
+  series.low.insert(series.low.begin() + at, y.low);
+  series.high.insert(series.high.begin() + at, y.high);
+  series.standard_error.insert(series.standard_error.begin() + at, y.standard_error);
+  series.row_step.insert(series.row_step.begin() + at, y.row_step);
+}
+
+void finish_curves(FigurePanelData& data, const std::string& x_name, const std::string& y_name) {
+  const bool sampled = std::any_of(data.series.begin(), data.series.end(), [](const FigureSeries& series) {
+    return std::any_of(series.row_step.begin(), series.row_step.end(), [](std::int64_t step) { return step > 1; });
+  });
+  data.csv = fmt::format("series,{},{},lowest,highest{}\n", x_name, y_name, sampled ? ",standard_error,row_step" : "");
+  if (sampled) data.y_title = "≈ " + data.y_title;
+  for (FigureSeries& series : data.series) {
+    for (std::size_t i = 0; i < series.x.size(); ++i) {
+      data.csv += fmt::format("{},{},{},{},{}", csv_field(series.name), series.x[i], series.y[i], series.low[i],
+                              series.high[i]);
+      if (sampled) data.csv += fmt::format(",{},{}", series.standard_error[i], series.row_step[i]);
+      data.csv += '\n';
+    }
+    if (!sampled) {
+      series.standard_error.clear();
+      series.row_step.clear();
+    }
+    if (series.low == series.y && series.high == series.y) {
+      series.low.clear();
+      series.high.clear();
+    }
+  }
+}
+
 FigureFile read_figure_file(const std::string& path) { return parse_figure_file(read_file(path, kLargestFile), path); }
 
 FigureFile parse_figure_file(const std::string& raw, const std::string& path) {
   FigureFile file{path, nlohmann::json::parse(raw, nullptr, false)};
   if (file.content.is_discarded() || !file.content.is_object() || !file.content.contains("kind") ||
       !file.content["kind"].is_string()) {
-    throw Error(fmt::format("{}: is no result of dhsa bench, sweep or needle; write one with their --json.", path));
+    throw Error(
+        fmt::format("{}: is no result of dhsa bench, sweep, needle or longbench; write one with their --json.", path));
   }
   return file;
 }
 
 std::vector<FigurePanelData> panels_from_files(const FigurePanel& panel, const FigureSpec& spec,
                                                const std::vector<FigureFile>& files) {
+  if (panel.what >= FigureKind::kScores) return score_panels(panel, files);
   const FigureKindInfo& info = figure_kind(panel.what);
   std::vector<FigurePanelData> panels;
   FigurePanelData data;

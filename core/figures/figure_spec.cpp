@@ -46,6 +46,13 @@ constexpr std::array kKinds = {
                    "Retained mass against budget, from a file of sweep.", Form::kCurves, From::kFile, false},
     FigureKindInfo{FigureKind::kNeedle, "needle", "Needle test", "Needles",
                    "Needles found by depth and length, from a file of needle.", Form::kCells, From::kFile, false},
+    FigureKindInfo{FigureKind::kScores, "scores", "Scores", "Scores",
+                   "Scores by task and method, from a file of needle --suite or longbench.", Form::kCells, From::kFile,
+                   false},
+    FigureKindInfo{FigureKind::kScoreBudget, "score-budget", "Score against budget", "Budget",
+                   "Scores of one method under several budgets, from such files.", Form::kCurves, From::kFile, false},
+    FigureKindInfo{FigureKind::kScoreLength, "score-length", "Score against length", "Length",
+                   "Scores by length of the prompts, from such files.", Form::kCurves, From::kFile, false},
 };
 
 // Widths and type sizes of the venues' own templates; slide and poster are meant to be read from afar.

@@ -26,12 +26,16 @@ enum class FigureKind : std::uint8_t {
   kMemory,
   kBudget,
   kNeedle,
+  kScores,
+  kScoreBudget,
+  kScoreLength,
 };
 
 struct FigureKindInfo {
   // What it is drawn as; kMatrix is square over query and key tokens.
   enum class Form : std::uint8_t { kMatrix, kStrips, kCells, kBars, kCurves };
-  // Where it comes from: one layer of a prefill, all of them, or a file that bench, sweep or needle wrote.
+  // Where it comes from: one layer of a prefill, all of them, or a file that bench, sweep, needle or
+  // longbench wrote.
   enum class From : std::uint8_t { kLayer, kAllLayers, kFile };
   FigureKind kind;
   const char* key;    // "mask": on the command line and in JSON

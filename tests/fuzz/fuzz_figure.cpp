@@ -1,4 +1,4 @@
-// Descriptions of figures, and the files of bench, sweep and needle that figures are drawn from.
+// Descriptions of figures, and the files of bench, sweep, needle and longbench that figures are drawn from.
 #include "core/figures/figure_data.h"
 #include "core/figures/figure_spec.h"
 #include "tests/fuzz/target.h"
@@ -39,9 +39,9 @@ void draw(const std::string& raw, dhsa::FigureKind kind) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string raw = dhsa::fuzz::text_of(data, size);
   dhsa::fuzz::parses_or_refuses([&] { describe(raw); });
-  for (const auto kind :
-       {dhsa::FigureKind::kLatency, dhsa::FigureKind::kMemory, dhsa::FigureKind::kBudget, dhsa::FigureKind::kNeedle}) {
-    dhsa::fuzz::parses_or_refuses([&] { draw(raw, kind); });
+  for (const dhsa::FigureKindInfo& kind : dhsa::figure_kinds()) {
+    if (kind.from != dhsa::FigureKindInfo::From::kFile) continue;
+    dhsa::fuzz::parses_or_refuses([&] { draw(raw, kind.kind); });
   }
   return 0;
 }

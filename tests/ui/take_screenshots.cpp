@@ -4,6 +4,7 @@
 #include <QDir>
 #include <QDockWidget>
 #include <QElapsedTimer>
+#include <QLineEdit>
 #include <QPainter>
 #include <QPushButton>
 #include <QSettings>
@@ -12,7 +13,9 @@
 #include <QTest>
 
 #include "core/base/resources.h"
+#include "ui/state/longbench_test.h"
 #include "ui/state/needle_test.h"
+#include "ui/state/suite_test.h"
 #include "ui/state/sweep_run.h"
 #include "ui/views/main_window.h"
 #include "ui/views/matrix_panel.h"
@@ -103,7 +106,7 @@ int main(int argc, char** argv) {
   window.findChild<MatrixPanel*>()->setContent(1, MatrixContent::kPinnedMask);
   shoot("what-if");
 
-  // A small needle test and a sweep, in seconds.
+  // A small needle test, a sweep, some of RULER and of LongBench, in seconds.
   const auto runPanel = [&](const char* dock, const char* panel, const Experiment* experiment) {
     window.dock(QString::fromLatin1(dock))->raise();
     auto* content = window.findChild<QWidget*>(QString::fromLatin1(panel));
@@ -119,5 +122,16 @@ int main(int argc, char** argv) {
   shoot("needle");
   runPanel("sweeps", "sweepPanel", window.sweep());
   shoot("sweeps");
-  return taken == 6 ? 0 : 1;
+  const auto fill = [&](const char* field, const QString& text) {
+    window.findChild<QLineEdit*>(QString::fromLatin1(field))->setText(text);
+  };
+  fill("suite-tasks", QStringLiteral("niah_single_1,niah_multikey_1"));
+  fill("suiteLengths", QStringLiteral("1K, 2K"));
+  runPanel("ruler", "suitePanel", window.suiteTest());
+  shoot("ruler");
+  fill("longBenchResults", settingsFolder.filePath(QStringLiteral("longbench")));
+  fill("longBenchTasks", QStringLiteral("musique,trec"));
+  runPanel("longbench", "longBenchPanel", window.longBenchTest());
+  shoot("longbench");
+  return taken == 8 ? 0 : 1;
 }

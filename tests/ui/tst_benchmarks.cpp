@@ -1,10 +1,13 @@
 // RULER's tasks and LongBench in the window: results opened, sorted, sifted, run, and a sample opened as the document.
+#include <QAction>
 #include <QComboBox>
 #include <QDockWidget>
+#include <QFileInfo>
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
 #include <QSignalSpy>
+#include <QSpinBox>
 #include <QTableView>
 #include <QTest>
 #include <nlohmann/json.hpp>
@@ -15,6 +18,7 @@
 #include "ui/models/method_list.h"
 #include "ui/models/score_models.h"
 #include "ui/views/benchmark_panels.h"
+#include "ui/views/export_dialog.h"
 
 using namespace dhsa;
 
@@ -206,6 +210,73 @@ class TestBenchmarks : public QObject {
     QCOMPARE(explorer()->session()->document()->source.toStdString(), prompt.text);
     QCOMPARE(explorer()->parameters()->values().instruction_tokens, prompt.instruction_tokens);
     QCOMPARE(opened.at(0).at(1).toString(), QString::fromStdString(row.answers[0]));
+  }
+
+  // Start asks and leaves a folder; cancelled, it goes on from there and leaves what an uncancelled run leaves.
+  void longBenchRunsFromItsPanelAndGoesOn() {
+    LongBenchTest* test = m_window->window()->longBenchTest();
+    QWidget* benchPanel = panel("longBenchPanel");
+    auto* start = in<QPushButton>(benchPanel, "start");
+    qobject_cast<LongBenchPanel*>(benchPanel)->frame()->methods()->setGiven({choice("dense"), choice("window-sinks")});
+    in<QLineEdit>(benchPanel, "longBenchData")->clear();
+    in<QLineEdit>(benchPanel, "longBenchTasks")->setText(QStringLiteral("triviaqa, helmet"));
+    in<QSpinBox>(benchPanel, "longBenchMaxLength")->setValue(128);
+    in<QSpinBox>(benchPanel, "longBenchLimit")->setValue(1);
+    in<QLineEdit>(benchPanel, "longBenchResults")->clear();
+    QVERIFY(!start->isEnabled());
+    const auto ask = [&](const char* folder) {
+      in<QLineEdit>(benchPanel, "longBenchResults")->setText(m_window->filePath(QString::fromLatin1(folder)));
+    };
+    ask("whole");
+    QVERIFY(in<QLabel>(benchPanel, "plan")->text().contains(QStringLiteral("helmet")));
+    in<QLineEdit>(benchPanel, "longBenchTasks")->setText(QStringLiteral("triviaqa"));
+    QVERIFY(start->isEnabled());
+    const auto ended = [&] { return !test->isRunning(); };
+    start->click();
+    QVERIFY(QTest::qWaitFor(ended, kTimeout));
+    QVERIFY(test->isFinished());
+    QCOMPARE(test->results().answered(), std::int64_t{2});
+    auto* lines = in<QTableView>(benchPanel, "scoreLines");
+    QCOMPARE(cell(lines, 0, ScoreLineModel::kTask), QStringLiteral("triviaqa"));
+    QVERIFY(cell(lines, 0, ScoreLineModel::kFirstMethod) != QStringLiteral("–"));
+
+    ask("cut");
+    const auto cancel = connect(test, &Experiment::resultAdded, test, [test] { test->cancel(); });
+    start->click();
+    QVERIFY(QTest::qWaitFor(ended, kTimeout));
+    disconnect(cancel);
+    QVERIFY(!test->isFinished());
+    QVERIFY(test->results().answered() > 0);
+    QVERIFY(start->text().contains(QStringLiteral("go on")));
+    start->click();
+    QVERIFY(QTest::qWaitFor(ended, kTimeout));
+    QVERIFY(test->isFinished());
+    for (const char* file : {"results.json", "results.csv", "results.md", "pred/dense/triviaqa.jsonl",
+                             "pred/window-sinks/triviaqa.jsonl"}) {
+      const auto text = [&](const char* folder) {
+        return read_file(
+            m_window->filePath(QStringLiteral("%1/%2").arg(QLatin1String(folder), QLatin1String(file))).toStdString());
+      };
+      QCOMPARE(text("cut"), text("whole"));
+    }
+  }
+
+  void figuresAreDrawnOfWhatIsShown() {
+    QVERIFY(suite()->open(openSuite()));
+    in<QAction>(panel("suitePanel"), "figureOfResults")->trigger();
+    auto* dialog = m_window->window()->findChild<ExportDialog*>();
+    QVERIFY(dialog != nullptr);
+    QVERIFY(QTest::qWaitFor(
+        [&] { return !dialog->isBusy() && !in<QLabel>(dialog, "exportPreview")->pixmap().isNull(); }, kTimeout));
+    QCOMPARE(in<QComboBox>(dialog, "exportWhat")->currentData().toString(), QStringLiteral("scores"));
+    for (const char* name : {"table.svg", "table.pdf", "table.png"}) {
+      dialog->saveTo(m_window->filePath(QString::fromLatin1(name)));
+      QVERIFY(QTest::qWaitFor([&] { return !dialog->isBusy(); }, kTimeout));
+      QVERIFY(QFileInfo::exists(m_window->filePath(QString::fromLatin1(name))));
+    }
+    const std::string csv = read_file(m_window->filePath(QStringLiteral("table.csv")).toStdString());
+    QVERIFY2(csv.find("throughout,window-sinks,50.00") != std::string::npos, csv.c_str());
+    dialog->close();
   }
 };
 

@@ -68,7 +68,9 @@ void FigureDrawing::chooseScales() {
     const bool cells = first->form == Form::kCells;
     const auto kind = cells ? MatrixSource::Kind::kScore : first->data->matrix->kind();
     ColourSettings settings = ColourSettings::forKind(kind);
-    if (first->data->panel.what == FigureKind::kNeedle) settings.map = ColourMapId::Cividis;
+    const FigureKind what = first->data->panel.what;
+    const bool found = what == FigureKind::kNeedle || what == FigureKind::kScores;  // from nothing to all
+    if (found) settings.map = ColourMapId::Cividis;
     if (m_spec.map != "auto") settings.map = ColourMap::fromKey(q(m_spec.map));
     if (m_spec.scale != "auto") {
       settings.scale = m_spec.scale == "log"    ? ColourScale::Log
@@ -83,7 +85,7 @@ void FigureDrawing::chooseScales() {
       range = rangeOf(all, m_spec.percentile_low, m_spec.percentile_high);
     } else if (m_spec.range == "auto" && cells) {
       // Shares are read against 1.
-      range = {first->data->panel.what == FigureKind::kNeedle ? 0 : std::floor(whole.low * 20) / 20, 1};
+      range = {found ? 0 : std::floor(whole.low * 20) / 20, 1};
     } else if (m_spec.range == "auto" && kind == MatrixSource::Kind::kScore) {
       range = rangeOf(all, 1, 99);
     } else if (m_spec.range == "auto" && kind == MatrixSource::Kind::kDifference) {

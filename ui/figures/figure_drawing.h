@@ -26,9 +26,10 @@ class FigureDrawing {
 
  private:
   using Form = FigureKindInfo::Form;
-  static constexpr double kEdge = 0.015 * 72;  // left free around everything
-  static constexpr double kBetween = 8;        // between panels and before colour bars; times the style's unit
-  static constexpr double kBarThickness = 7;   // times the style's unit
+  static constexpr double kEdge = 0.015 * 72;   // left free around everything
+  static constexpr double kBetween = 8;         // between panels and before colour bars; times the style's unit
+  static constexpr double kBarThickness = 7;    // times the style's unit
+  static constexpr double kLongestTurned = 130;  // likewise; longer names of columns are cut
   struct Panel {
     const FigurePanelData* data = nullptr;
     Form form = Form::kMatrix;
@@ -37,6 +38,7 @@ class FigureDrawing {
     bool yLabels = true;  // tick labels and title on this panel
     bool xLabels = true;
     double left = 0, right = 0, top = 0, bottom = 0;  // around the plot
+    double turned = 0;                                // height of column names that stand upright
     QRectF plot;
     bool ownBar = false;  // a colour bar beside it; else none, or a shared one
     QRectF bar;
@@ -60,6 +62,9 @@ class FigureDrawing {
   void chooseScales();
   [[nodiscard]] std::vector<double> rangeValues(const Panel& panel) const;
   [[nodiscard]] double heightOf(const Panel& panel, double width) const;  // of its plot, before any squeezing
+  [[nodiscard]] static QString columnLabel(const std::string& name);      // of cells
+  // What words below columns of cells take where they have to stand upright on a plot of this width; 0: they lie.
+  [[nodiscard]] double turnedHeight(const Panel& panel, double width) const;
   [[nodiscard]] double barWidth(const Panel& panel) const;
   [[nodiscard]] std::vector<double> barTicks(const Panel& panel, int about) const;
   [[nodiscard]] QStringList barLabels(const Panel& panel, const std::vector<double>& ticks) const;

@@ -187,12 +187,33 @@ void FigureDrawing::measure(Panel& panel) const {
   panel.right = kEdge + std::max(2.0, panel.xLabels ? overhang : 2.0);
   if (panel.ownBar) panel.right = kEdge + barWidth(panel) + (panel.column + 1 < m_columns ? kBetween * s.unit : 0);
   panel.bottom = kEdge + (panel.xLabels ? axisHeight() : 2);
+  if (panel.form == Form::kCells && panel.xLabels) panel.turned = turnedHeight(panel, guess);
+  panel.bottom += panel.turned;
   panel.top = kEdge + (hasHeader() ? s.labelHeight + 2 : s.tickHeight * 0.3);
   const bool chunkAxis = panel.data->panel.what == FigureKind::kChunkScores && m_spec.boundaries;
   if (chunkAxis) panel.top += 2 * s.tickHeight + s.tickLength;
   if (panel.clippedHigh && !chunkAxis) panel.top += 6 * s.unit;  // the mark above the bar
   if (panel.form == Form::kMatrix && !panel.coloured && !legendInside(panel)) panel.top += s.tickHeight + 3;
   if (panel.form == Form::kCells && anyLocal(panel.data->cells)) panel.top += s.tickHeight;
+}
+
+QString FigureDrawing::columnLabel(const std::string& name) {
+  bool isNumber = false;
+  const double value = q(name).toDouble(&isNumber);
+  return isNumber ? figureNumber(value) : q(name);
+}
+
+double FigureDrawing::turnedHeight(const Panel& panel, double width) const {
+  const auto& names = panel.data->cells.column_names;
+  double widest = 0;
+  bool words = false;
+  for (const std::string& name : names) {
+    const QString label = columnLabel(name);
+    words = words || !label.front().isDigit();
+    widest = std::max(widest, textWidth(m_style.tick, label));
+  }
+  if (!words || (widest + 3) * static_cast<double>(names.size()) <= width) return 0;
+  return std::min(widest, kLongestTurned * m_style.unit);
 }
 
 double FigureDrawing::heightOf(const Panel& panel, double width) const {

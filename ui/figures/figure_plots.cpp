@@ -190,11 +190,12 @@ void FigureDrawing::drawCells(QPainter& painter, const Panel& panel) const {
   const double w = panel.plot.width() / static_cast<double>(columns);
   const double h = panel.plot.height() / static_cast<double>(rows);
   const bool percents = panel.data->percent;
+  const int decimals = panel.data->panel.what == FigureKind::kScores ? 1 : 0;
   bool numbers = h >= capHeight(s.tick) + 3;
   std::vector<QString> texts;
   for (const double value : cells.values) {
     texts.push_back(std::isnan(value) ? QString()
-                    : percents        ? QString::number(std::lround(value * 100))
+                    : percents        ? QString::number(value * 100, 'f', decimals)
                                       : QString::number(value, 'f', 2));
     numbers = numbers && textWidth(s.tick, texts.back()) + 2 <= w;
   }
@@ -235,18 +236,24 @@ void FigureDrawing::drawCells(QPainter& painter, const Panel& panel) const {
              q(cells.row_names[r]));
   }
   double widest = 0;
-  for (const std::string& name : cells.column_names)
-    widest = std::max(widest, textWidth(s.tick, figureNumber(std::stod(name))));
-  const auto every = static_cast<std::size_t>(std::max(1.0, std::ceil((widest + 3) / w)));
+  for (const std::string& name : cells.column_names) widest = std::max(widest, textWidth(s.tick, columnLabel(name)));
+  const double across = panel.turned > 0 ? s.tickHeight * 0.9 : widest + 3;
+  const auto every = static_cast<std::size_t>(std::max(1.0, std::ceil(across / w)));
   for (std::size_t c = 0; c < columns && panel.xLabels; c += every) {
-    drawText(
-        painter, s.tick, s.text,
-        {panel.plot.left() + (static_cast<double>(c) + 0.5) * w, panel.plot.bottom() + s.gap + capHeight(s.tick) + 1},
-        Anchor::Centre, figureNumber(std::stod(cells.column_names[c])));
+    const double middle = panel.plot.left() + (static_cast<double>(c) + 0.5) * w;
+    const QString label = columnLabel(cells.column_names[c]);
+    if (panel.turned > 0) {
+      drawText(painter, s.tick, s.text, {middle + capHeight(s.tick) / 2, panel.plot.bottom() + s.gap + 2},
+               Anchor::Right, fitted(s.tick, {label}, panel.turned), true);
+    } else {
+      drawText(painter, s.tick, s.text, {middle, panel.plot.bottom() + s.gap + capHeight(s.tick) + 1}, Anchor::Centre,
+               label);
+    }
   }
   if (panel.xLabels) {
     drawText(painter, s.label, s.text,
-             {panel.plot.center().x(), panel.plot.bottom() + s.tickLength + s.tickHeight + capHeight(s.label) + 2},
+             {panel.plot.center().x(),
+              panel.plot.bottom() + s.tickLength + s.tickHeight + capHeight(s.label) + 2 + panel.turned},
              Anchor::Centre, fitted(s.label, {capitalised(q(cells.column_title))}, panel.plot.width() + panel.right));
   }
   if (panel.yLabels) {

@@ -156,6 +156,8 @@ LongBenchPanel::LongBenchPanel(LongBenchTest* test, QWidget* parent)
   m_limit = number(tr("&Rows"), "longBenchLimit", 1000000, tr("Rows of each task. Default 0: all."));
   m_frame->addMethods(false);
   addScores(m_frame, m_scores);
+  // Its answers lie in their folder; the tables alone would be no file to go on from.
+  if (auto* save = m_frame->findChild<QAction*>(QStringLiteral("saveResults"))) save->setVisible(false);
 
   connect(m_frame, &ExperimentFrame::startRequested, this,
           [this] { m_test->start(request(), m_frame->methods()->choices()); });

@@ -181,15 +181,6 @@ void ExperimentFrame::makeFileMenu() {
     connect(made, &QAction::triggered, this, slot);
     return made;
   };
-  const auto ask = [this](const QString& title, const QString& ending, const QString& filter) {
-    const QString known = m_experiment->path();
-    QString name = m_experiment->suggestedName();
-    if (!known.isEmpty()) name = QFileInfo(known).path() + u'/' + QFileInfo(known).completeBaseName();
-    name += ending;
-    QString path = QFileDialog::getSaveFileName(this, title, name, filter);
-    if (!path.isEmpty() && QFileInfo(path).suffix().isEmpty()) path += ending;
-    return path;
-  };
   m_open = entry("openResults", tr("&Open…"), tr("Results of an earlier run, of this window or of the command line"),
                  [this] {
                    const QString path = QFileDialog::getOpenFileName(this, tr("Open results"), m_experiment->path(),
@@ -198,17 +189,34 @@ void ExperimentFrame::makeFileMenu() {
                  });
   m_needResults = {
       entry("saveResults", tr("&Save as…"), tr("Write the results; new ones are added to the file as they come"),
-            [this, ask] {
-              const QString path = ask(tr("Save results"), QStringLiteral(".json"), tr("Results (*.json)"));
-              if (!path.isEmpty()) m_experiment->save(path);
-            }),
+            [this] { saveAs(); }),
       entry("exportResults", tr("Export &CSV…"), tr("Write the results as a comma-separated table"),
-            [this, ask] {
-              const QString path = ask(tr("Export results"), QStringLiteral(".csv"), tr("CSV (*.csv)"));
+            [this] {
+              const QString path = askPath(tr("Export results"), QStringLiteral(".csv"), tr("CSV (*.csv)"));
               if (!path.isEmpty()) m_experiment->exportCsv(path);
+            }),
+      entry("figureOfResults", tr("Export &figure…"), tr("Draw the saved results as PDF, SVG or PNG, data beside it"),
+            [this] {
+              if ((m_experiment->isSaved() && !m_experiment->path().isEmpty()) || saveAs())
+                Q_EMIT figureWanted(m_experiment->path());
             }),
       entry("copyResults", tr("&Copy"), tr("Copy the table and its picture"), [this] { copy(); })};
   m_file->setMenu(menu);
+}
+
+QString ExperimentFrame::askPath(const QString& title, const QString& ending, const QString& filter) {
+  const QString known = m_experiment->path();
+  QString name = m_experiment->suggestedName();
+  if (!known.isEmpty()) name = QFileInfo(known).path() + u'/' + QFileInfo(known).completeBaseName();
+  name += ending;
+  QString path = QFileDialog::getSaveFileName(this, title, name, filter);
+  if (!path.isEmpty() && QFileInfo(path).suffix().isEmpty()) path += ending;
+  return path;
+}
+
+bool ExperimentFrame::saveAs() {
+  const QString path = askPath(tr("Save results"), QStringLiteral(".json"), tr("Results (*.json)"));
+  return !path.isEmpty() && m_experiment->save(path);
 }
 
 void ExperimentFrame::addRow(const QString& caption, QWidget* control, const QString& name, const QString& tip) {

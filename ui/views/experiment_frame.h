@@ -50,6 +50,7 @@ class ExperimentFrame : public QWidget {
  Q_SIGNALS:
   void startRequested();
   void haystackChanged();
+  void figureWanted(const QString& path);  // of the results in that file
   // For the message bar: something to do that would lose results.
   void question(const QString& sentence, const QString& action, std::function<void()> act);
 
@@ -58,6 +59,8 @@ class ExperimentFrame : public QWidget {
 
  private:
   void makeFileMenu();
+  [[nodiscard]] QString askPath(const QString& title, const QString& ending, const QString& filter);
+  bool saveAs();  // false where nothing was chosen or written
   void startOrCancel();
   void refresh();
   void refreshProblem();

@@ -74,10 +74,13 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent)
   m_what->addItem(tr("Latency and memory, from results"), QStringLiteral("latency,memory"));
   m_what->addItem(tr("Curves over the budget, from results"), QStringLiteral("budget"));
   m_what->addItem(tr("Needle test, from results"), QStringLiteral("needle"));
+  m_what->addItem(tr("Table of scores, from results"), QStringLiteral("scores"));
+  m_what->addItem(tr("Scores against budget, from results"), QStringLiteral("score-budget"));
+  m_what->addItem(tr("Scores against length, from results"), QStringLiteral("score-length"));
   m_results = new QPushButton(tr("Choose a file…"), this);
   m_results->setObjectName(QStringLiteral("exportResults"));
   m_results->setToolTip(
-      tr("What dhsa bench, sweep or needle wrote with --json, or the panels Needle test and Sweeps."));
+      tr("What dhsa bench, sweep or needle wrote with --json and longbench with --out, or the panels of the window."));
   connect(m_results, &QPushButton::clicked, this, [this] {
     const QString path = QFileDialog::getOpenFileName(this, tr("Results to draw"), {}, tr("Results (*.json)"));
     if (!path.isEmpty()) setResults(path);
@@ -210,6 +213,11 @@ FigureSpec ExportDialog::spec() const {
     spec.key_end = whole(std::ceil(zoom.right()));
   }
   return spec;
+}
+
+void ExportDialog::showResults(const QString& what, const QString& path) {
+  m_what->setCurrentIndex(std::max(0, m_what->findData(what)));
+  setResults(path);
 }
 
 void ExportDialog::setResults(const QString& path) {

@@ -32,8 +32,9 @@ class ExportDialog : public QDialog {
   // Figure, data and description, on a thread; with all layers or heads one set for each, their numbers in the name.
   // Says in the dialog how it went. A file is written whole or not at all.
   void saveTo(const QString& path);
-  void setResults(const QString& path);  // the file that curves and needle tests are drawn from
-  void cancel();                         // the saving; figures that are finished stay
+  void setResults(const QString& path);  // the file that curves, scores and needle tests are drawn from
+  void showResults(const QString& what, const QString& path);  // `what`: key of a figure's kind
+  void cancel();                                               // the saving; figures that are finished stay
   [[nodiscard]] bool isBusy() const { return m_thread != nullptr; }
 
  private:

@@ -32,6 +32,7 @@
 #include "ui/views/benchmark_panels.h"
 #include "ui/views/chunk_panel.h"
 #include "ui/views/experiment_frame.h"
+#include "ui/views/export_dialog.h"
 #include "ui/views/importance_panel.h"
 #include "ui/views/matrix_panel.h"
 #include "ui/views/message_bar.h"
@@ -157,11 +158,16 @@ void MainWindow::makeExperiments() {
   addPanel("longbench", tr("LongBench"), longBench);
   connect(needle, &NeedlePanel::statusText, this, [this](const QString& text) { m_cell->setText(text); });
   connect(sweep, &SweepPanel::statusText, this, [this](const QString& text) { m_cell->setText(text); });
-  for (ExperimentFrame* frame : {needle->frame(), sweep->frame(), suite->frame(), longBench->frame()})
+  for (const auto& [frame, figure] : {std::pair{needle->frame(), "needle"}, std::pair{sweep->frame(), "budget"},
+                                      std::pair{suite->frame(), "scores"}, std::pair{longBench->frame(), "scores"}}) {
     connect(frame, &ExperimentFrame::question, m_messages,
             [this](const QString& sentence, const QString& action, const std::function<void()>& act) {
               m_messages->ask(sentence, {action, act});
             });
+    connect(
+        frame, &ExperimentFrame::figureWanted, this,
+        [this, kind = QString::fromLatin1(figure)](const QString& path) { exportFigure()->showResults(kind, path); });
+  }
   connect(m_needle, &NeedleTest::promptOpened, this, [this](qint64 needleToken) {
     for (const char* id : {"matrix", "text"}) {
       m_docks.at(id)->show();

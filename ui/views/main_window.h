@@ -18,6 +18,7 @@ class QToolButton;
 namespace dhsa {
 
 class Experiment;
+class ExportDialog;
 class ImportancePanel;
 class MatrixPanel;
 class MessageBar;
@@ -95,6 +96,7 @@ class MainWindow : public QMainWindow {
   void pinLastRun();
   void showShortcuts();
   void showAbout();
+  ExportDialog* exportFigure();
   void restoreWindow(const QByteArray& geometry, const QByteArray& state);
   [[nodiscard]] QList<QPair<Experiment*, QString>> unsavedResults() const;  // with their names
   bool saveResults();                                                       // false: not all of them

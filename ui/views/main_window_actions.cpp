@@ -88,11 +88,7 @@ void MainWindow::makeActions() {
   connectAction("file.open-session", &MainWindow::chooseSession);
   connectAction("file.save-session", &MainWindow::saveSessionNow);
   connectAction("file.save-session-as", &MainWindow::saveSessionAs);
-  connect(action("file.export-figure"), &QAction::triggered, this, [this] {
-    auto* dialog = new ExportDialog(m_explorer, this);
-    dialog->setAttribute(Qt::WA_DeleteOnClose);
-    dialog->show();
-  });
+  connect(action("file.export-figure"), &QAction::triggered, this, &MainWindow::exportFigure);
   connect(action("file.quit"), &QAction::triggered, this, &QWidget::close);
 
   QUndoStack* undo = m_explorer->parameters()->undoStack();
@@ -157,6 +153,13 @@ void MainWindow::makeActions() {
       ->setShortcuts({commandShortcut(commandInfo("help.shortcuts")), QKeySequence(Qt::Key_Question)});
   connectAction("help.shortcuts", &MainWindow::showShortcuts);
   connectAction("help.about", &MainWindow::showAbout);
+}
+
+ExportDialog* MainWindow::exportFigure() {
+  auto* dialog = new ExportDialog(m_explorer, this);
+  dialog->setAttribute(Qt::WA_DeleteOnClose);
+  dialog->show();
+  return dialog;
 }
 
 void MainWindow::makeMenus() {
