@@ -4,6 +4,7 @@
 #include <QDir>
 #include <QDockWidget>
 #include <QElapsedTimer>
+#include <QLabel>
 #include <QLineEdit>
 #include <QPainter>
 #include <QPushButton>
@@ -110,7 +111,11 @@ int main(int argc, char** argv) {
   const auto runPanel = [&](const char* dock, const char* panel, const Experiment* experiment) {
     window.dock(QString::fromLatin1(dock))->raise();
     auto* content = window.findChild<QWidget*>(QString::fromLatin1(panel));
-    content->findChild<QPushButton*>(QStringLiteral("start"))->click();
+    auto* start = content->findChild<QPushButton*>(QStringLiteral("start"));
+    if (!start->isEnabled()) {
+      qFatal("%s: %s", panel, qPrintable(content->findChild<QLabel*>(QStringLiteral("plan"))->text()));
+    }
+    start->click();
     if (!QTest::qWaitFor([&] { return experiment->isFinished() && !experiment->isRunning(); }, 600000))
       qFatal("%s did not end", panel);
   };
@@ -126,7 +131,7 @@ int main(int argc, char** argv) {
     window.findChild<QLineEdit*>(QString::fromLatin1(field))->setText(text);
   };
   fill("suite-tasks", QStringLiteral("niah_single_1,niah_multikey_1"));
-  fill("suiteLengths", QStringLiteral("1K, 2K"));
+  fill("suiteLengths", QStringLiteral("2K, 3K"));
   runPanel("ruler", "suitePanel", window.suiteTest());
   shoot("ruler");
   fill("longBenchResults", settingsFolder.filePath(QStringLiteral("longbench")));

@@ -247,6 +247,9 @@ class TestBenchmarks : public QObject {
     disconnect(cancel);
     QVERIFY(!test->isFinished());
     QVERIFY(test->results().answered() > 0);
+    ask("another");
+    QCOMPARE(start->text(), QStringLiteral("Start"));
+    ask("cut");
     QVERIFY(start->text().contains(QStringLiteral("go on")));
     start->click();
     QVERIFY(QTest::qWaitFor(ended, kTimeout));

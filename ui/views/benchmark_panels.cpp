@@ -124,9 +124,10 @@ LongBenchPanel::LongBenchPanel(LongBenchTest* test, QWidget* parent)
     connect(box, &QComboBox::currentIndexChanged, this, &LongBenchPanel::plan);
     return box;
   };
-  const auto number = [&](const QString& caption, const char* name, int most, const QString& tip) {
+  const auto number = [&](const QString& caption, const char* name, int most, const QString& none, const QString& tip) {
     auto* box = new QSpinBox;
     box->setRange(0, most);
+    box->setSpecialValueText(none);
     box->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
     m_frame->addRow(caption, box, QString::fromLatin1(name), tip);
     connect(box, &QSpinBox::valueChanged, this, &LongBenchPanel::plan);
@@ -151,9 +152,9 @@ LongBenchPanel::LongBenchPanel(LongBenchTest* test, QWidget* parent)
   m_mode = choice(tr("M&ode"), "longBenchMode", {tr("Reference"), tr("Strict")},
                   tr("Reference: in the prefill the rows of the question attend densely; strict: they are sparse too. "
                      "Answers are decoded densely in both. Default: reference."));
-  m_maxLength =
-      number(tr("Ma&x length"), "longBenchMaxLength", 1 << 24, tr("Most tokens of a prompt. Default 0: the preset's."));
-  m_limit = number(tr("&Rows"), "longBenchLimit", 1000000, tr("Rows of each task. Default 0: all."));
+  m_maxLength = number(tr("Ma&x length"), "longBenchMaxLength", 1 << 24, tr("preset's"),
+                       tr("Most tokens of a prompt. Default: the preset's."));
+  m_limit = number(tr("&Rows"), "longBenchLimit", 1000000, tr("all"), tr("Rows of each task. Default: all."));
   m_frame->addMethods(false);
   addScores(m_frame, m_scores);
   // Its answers lie in their folder; the tables alone would be no file to go on from.
@@ -196,8 +197,9 @@ void LongBenchPanel::plan() {
   const LongBenchRequest request = this->request();
   m_test->setData(request.data);
   m_frame->setPlan(m_test->problem(request, m_frame->methods()->choices()),
-                   tr("Every answer is kept in its folder; Start goes on with answers that are there."),
-                   !m_test->isEmpty() && !m_test->isFinished());
+                   tr("Answers are decoded densely and kept in their folder; Start goes on with those that are there."),
+                   !m_test->isEmpty() && !m_test->isFinished() &&
+                       QFileInfo(request.results) == QFileInfo(QFileInfo(m_test->path()).path()));
 }
 
 void LongBenchPanel::takeResults() {

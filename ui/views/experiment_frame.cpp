@@ -288,9 +288,10 @@ bool ExperimentFrame::readHaystack(const QString& path) {
 }
 
 void ExperimentFrame::addTool(QWidget* tool) {
-  if (qobject_cast<QComboBox*>(tool) != nullptr) tool->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
-  // After the button for the settings and the tools before, ahead of the stretch.
-  m_tools->insertWidget(m_tools->count() - 2, tool);
+  const bool isBox = qobject_cast<QComboBox*>(tool) != nullptr;
+  if (isBox) tool->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
+  // After the button for the settings and the tools before, ahead of the stretch. Names of methods are long.
+  m_tools->insertWidget(m_tools->count() - 2, tool, isBox ? 3 : 0);
 }
 
 void ExperimentFrame::setContent(QWidget* content) {

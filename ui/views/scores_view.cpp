@@ -8,6 +8,7 @@
 #include <QSplitter>
 #include <QTableView>
 #include <QVBoxLayout>
+#include <algorithm>
 
 #include "ui/views/fitting_columns.h"
 
@@ -123,6 +124,10 @@ void ScoresView::showResults() {
   }
   for (QComboBox* box : {m_method, m_filter}) box->setEnabled(!titles.isEmpty());
   m_lines.show(titles, m_results->lines());
+  const std::vector<ScoreLine>& lines = m_lines.lines();
+  m_lineTable->setColumnHidden(
+      ScoreLineModel::kLength,
+      std::all_of(lines.begin(), lines.end(), [](const ScoreLine& one) { return one.length.isEmpty(); }));
   const QModelIndex at = m_sortedLines.mapFromSource(m_lines.index(std::max(0, line), 0));
   if (at.isValid()) m_lineTable->selectRow(at.row());
   showSamples();
@@ -155,7 +160,10 @@ void ScoresView::showDetails() {
   for (const int method : {m_results->dense(), m_method->currentData().toInt()}) {
     if (method < 0 || method >= titles.size() || !chosen.said[static_cast<std::size_t>(method)]) continue;
     const ScoredSample::Said& said = *chosen.said[static_cast<std::size_t>(method)];
-    lines << tr("%1 (%2 %): %3").arg(titles[method], QString::number(100 * said.score, 'f', 0), said.text.simplified());
+    const QString text = said.text.simplified();
+    lines << tr("%1 (%2 %): %3")
+                 .arg(titles[method], QString::number(100 * said.score, 'f', 0),
+                      text.isEmpty() ? tr("says nothing") : text);
   }
   m_details->setText(lines.join(u'\n'));
   m_details->setToolTip(m_details->text());
