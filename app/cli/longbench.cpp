@@ -95,9 +95,9 @@ std::string report(const LongBenchResults& results) {
   text += fmt::format(
       "Test    {}\n",
       wrap(fmt::format(
-               "LongBench{} of {}: {} {}, {} rows; preset {}, prompts of at most {} tokens ({}), {}",
-               settings.e ? "-E" : "", results.data, results.tasks.size(), results.tasks.size() == 1 ? "task" : "tasks",
-               count(rows), settings.preset, count(settings.max_length),
+               "LongBench{} of {}: {} {}, {} {}; {}, prompts of at most {} tokens ({}), {}", settings.e ? "-E" : "",
+               results.data, results.tasks.size(), results.tasks.size() == 1 ? "task" : "tasks", count(rows),
+               rows == 1 ? "row" : "rows", longbench_preset_text(settings), count(settings.max_length),
                settings.truncate == Truncation::kMiddle ? "longer ones keep both ends" : "longer ones keep their end",
                longbench_mode_text(settings.mode)),
            kLineWidth, 8));

@@ -11,6 +11,8 @@
 namespace dhsa {
 namespace {
 
+constexpr std::int64_t kAuthorsLength = 8192;
+
 // Both halves, or the end, as text: the official script encodes it again, and so may count other tokens.
 std::string cut(const std::string& text, std::span<const std::int32_t> ids, const LongBenchSettings& settings,
                 const Tokenizer& tokenizer) {
@@ -64,10 +66,16 @@ LongBenchSettings longbench_preset(const std::string& name) {
   if (name != "dhsa-v1") {
     throw Error(fmt::format("There is no LongBench preset {}; there are official and dhsa-v1.", brief_name(name)));
   }
-  settings.max_length = 8192;
+  settings.max_length = kAuthorsLength;
   settings.truncate = Truncation::kLast;
   settings.chat = false;
   return settings;
+}
+
+std::string longbench_preset_text(const LongBenchSettings& settings) {
+  const bool theirs = settings.authors() && settings.max_length == kAuthorsLength;
+  return fmt::format("preset {}{}", settings.preset,
+                     theirs ? " (the authors' table of lengths says 7950, which their look-up never finds)" : "");
 }
 
 void check_settings(const LongBenchSettings& settings) {

@@ -43,7 +43,8 @@ struct LongBenchSettings {
 // "official": middle truncation, chat turn. "dhsa-v1": what the authors of DHSA ran: the last 8192 tokens (their table
 // says 7950, their look-up never finds it), no chat turn. Throws Error on any other name.
 [[nodiscard]] LongBenchSettings longbench_preset(const std::string& name);
-void check_settings(const LongBenchSettings& settings);  // throws Error
+[[nodiscard]] std::string longbench_preset_text(const LongBenchSettings& settings);  // for a person
+void check_settings(const LongBenchSettings& settings);                              // throws Error
 
 struct LongBenchPrompt {
   std::string text;  // without the turn around it

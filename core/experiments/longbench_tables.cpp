@@ -145,9 +145,9 @@ std::string to_csv(const LongBenchResults& results) {
 std::string to_markdown(const LongBenchResults& results) {
   const LongBenchSettings& settings = results.settings;
   std::string text = fmt::format(
-      "LongBench{} of {}, {}: preset {}, at most {} tokens ({} kept), {}{}. Scores in percent by the official "
+      "LongBench{} of {}, {}: {}, at most {} tokens ({} kept), {}{}. Scores in percent by the official "
       "metrics.\n",
-      settings.e ? "-E" : "", results.data, results.model, settings.preset, settings.max_length,
+      settings.e ? "-E" : "", results.data, results.model, longbench_preset_text(settings), settings.max_length,
       settings.truncate == Truncation::kMiddle ? "both ends" : "the last", longbench_mode_text(settings.mode),
       results.finished() ? "" : fmt::format("; {} of {} answers so far", results.answered(), results.all()));
   text += markdown_table(results, "English", longbench_table(results, false));

@@ -26,9 +26,9 @@ class FigureDrawing {
 
  private:
   using Form = FigureKindInfo::Form;
-  static constexpr double kEdge = 0.015 * 72;   // left free around everything
-  static constexpr double kBetween = 8;         // between panels and before colour bars; times the style's unit
-  static constexpr double kBarThickness = 7;    // times the style's unit
+  static constexpr double kEdge = 0.015 * 72;    // left free around everything
+  static constexpr double kBetween = 8;          // between panels and before colour bars; times the style's unit
+  static constexpr double kBarThickness = 7;     // times the style's unit
   static constexpr double kLongestTurned = 130;  // likewise; longer names of columns are cut
   struct Panel {
     const FigurePanelData* data = nullptr;

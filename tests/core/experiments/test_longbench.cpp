@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "core/experiments/experiment.h"
 #include "core/experiments/scores.h"
 #include "core/files/atomic_write.h"
@@ -114,6 +116,18 @@ TEST(LongBenchFolder, ScoresWithTheClassesOfTheDatasLastRow) {
   };
   EXPECT_EQ(read.tasks[0].samples[0].at(0).score, score({"Cit", "City"}));
   EXPECT_NE(read.tasks[0].samples[0].at(0).score, score(first.classes));
+}
+
+// What the tables are of is said in them: how rows were asked in this mode, and the length that the authors' runs had.
+TEST(LongBenchFolder, TablesSayHowTheModeDecodesAndWhichLengthTheAuthorsHad) {
+  LongBenchResults results = classified({"dense"});
+  results.settings = longbench_preset("dhsa-v1");
+  results.settings.mode = NeedleMode::kStrict;
+  expect_mentions(to_markdown(results), "decoded densely");
+  expect_mentions(to_markdown(results), "7950");
+  expect_mentions(nlohmann::json(results).at("mode_says").get<std::string>(), "strict mode");
+  results.settings.max_length = 4096;
+  EXPECT_EQ(to_markdown(results).find("7950"), std::string::npos);
 }
 
 TEST(LongBenchFolder, LongMethodNamesHaveFoldersOfTheirOwn) {
