@@ -89,7 +89,7 @@ TEST(NeedleSuite, QuestionsAwayFromTheEndHaveATableAndGoOn) {
   const Folder folder;
   const std::string json = folder.path("suite.json").string();
   const std::string command =
-      "needle --suite questions --questions 2 --lengths 300 --methods dense,window-sinks+budget=64+local-tokens=16 "
+      "needle --suite questions --questions 2 --lengths 300 --methods dense,window-sinks+budget=64 "
       "--json '" +
       json + "' --csv '" + folder.path("suite.csv").string() + "'";
   const Outcome outcome = dhsa(command);
