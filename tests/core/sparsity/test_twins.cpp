@@ -1,10 +1,14 @@
 // Masks of make_planner() against those of the slow twins, on many random small cases.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "core/base/parallel.h"
@@ -44,8 +48,13 @@ class TwinTest : public testing::Test {
     std::normal_distribution<float> normal;
     text.q.resize(static_cast<std::size_t>(text.heads * text.tokens * text.dim));
     text.k.resize(static_cast<std::size_t>(text.kv_heads * text.tokens * text.dim));
-    for (float& value : text.q) value = normal(random_);
-    for (float& value : text.k) value = normal(random_);
+    // The twin reads what is left of a value in the type under test.
+    const auto drawn = [&] {
+      const float value = normal(random_);
+      return type_ == DType::kBFloat16 ? bfloat16_to_float(float_to_bfloat16(value)) : value;
+    };
+    for (float& value : text.q) value = drawn();
+    for (float& value : text.k) value = drawn();
   }
   LayerInfo draw_layer(const twin::Text& text) {
     LayerInfo layer;
@@ -94,10 +103,16 @@ class TwinTest : public testing::Test {
     return make_planner(p, {text.tokens, text.sentence_ends},
                         predictor == nullptr ? nullptr : std::make_shared<const BoundaryPredictor>(*predictor));
   }
-  static Plan plan(Planner& planner, const twin::Text& text, const LayerInfo& layer) {
-    return planner.plan(heads_view(text.q.data(), text.heads, text.tokens, text.dim),
-                        heads_view(text.k.data(), text.kv_heads, text.tokens, text.dim), layer, nullptr);
+  [[nodiscard]] Plan plan(Planner& planner, const twin::Text& text, const LayerInfo& layer) const {
+    const Stored q = stored(text.q, text.heads, text.tokens, text.dim);
+    const Stored k = stored(text.k, text.kv_heads, text.tokens, text.dim);
+    return planner.plan(q.view, k.view, layer, nullptr);
   }
+
+  // How plan() hands over queries and keys: as [heads, tokens, dim] without gaps, or token by token, all heads of one
+  // beside each other as a projection leaves them, with NaN between them that nobody may read.
+  DType type_ = DType::kFloat32;
+  bool gaps_ = false;
 
   // One text, one layer.
   void check(const SparsityParameters& p, const twin::Text& text, const LayerInfo& layer) {
@@ -146,6 +161,35 @@ class TwinTest : public testing::Test {
   }
 
  private:
+  struct Stored {
+    std::vector<float> wide;
+    std::vector<std::uint16_t> narrow;
+    HeadsView view;
+  };
+  [[nodiscard]] Stored stored(const std::vector<float>& values, int heads, int tokens, int dim) const {
+    Stored to;
+    HeadsView view = heads_view(nullptr, heads, tokens, dim);
+    view.type = type_;
+    if (gaps_) {
+      view.head_stride = dim + 3;
+      view.row_stride = heads * view.head_stride + 5;
+    }
+    const auto size = static_cast<std::size_t>(gaps_ ? tokens * view.row_stride : heads * view.head_stride);
+    to.wide.assign(size, std::numeric_limits<float>::quiet_NaN());
+    for (int h = 0; h < heads; ++h) {
+      for (int i = 0; i < tokens; ++i) {
+        std::copy_n(values.begin() + (h * tokens + i) * dim, dim, to.wide.begin() + view.offset(h, i));
+      }
+    }
+    view.data = to.wide.data();
+    if (type_ == DType::kBFloat16) {
+      for (const float value : to.wide) to.narrow.push_back(float_to_bfloat16(value));
+      view.data = to.narrow.data();
+    }
+    to.view = view;  // what it points to moves with the vectors
+    return to;
+  }
+
   template <class What>
   static void expect_near(float ours, double twins, double tolerance, const What& what) {
     ASSERT_EQ(std::isnan(ours), std::isnan(twins)) << what();
@@ -199,6 +243,25 @@ TEST_F(TwinTest, DhsaWithEveryBoundarySourceScoreAndSelection) {
           p.candidates = keep == Keep::kTokens ? real(1, 4) : 0;
           check(p, text, draw_layer(text));
         }
+      }
+    }
+  }
+}
+
+// What a model hands over is not always float32 without gaps.
+TEST_F(TwinTest, EveryMethodOnBfloat16AndOnViewsWithGaps) {
+  for (const auto& [type, gaps] :
+       {std::pair(DType::kFloat32, true), std::pair(DType::kBFloat16, false), std::pair(DType::kBFloat16, true)}) {
+    type_ = type;
+    gaps_ = gaps;
+    for (const Method method : {Method::kDense, Method::kWindowSinks, Method::kBlockSparse, Method::kVerticalSlash,
+                                Method::kTokenTopK, Method::kDhsa}) {
+      for (int n = 0; n < (method == Method::kDhsa ? 40 : 12) && !HasFatalFailure(); ++n) {
+        const twin::Text text = draw_text();
+        SparsityParameters p = draw_parameters(method, text);
+        if (n % 4 == 1) p.selection = Selection::kThreshold;
+        if (n % 4 >= 2) p.candidates = real(1, 4);
+        check(p, text, draw_layer(text));
       }
     }
   }
