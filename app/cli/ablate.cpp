@@ -38,10 +38,13 @@ AblationVariant own_variant(const std::string& text, std::int64_t budget) {
   }
   AblationVariant variant{"own", text.substr(0, equals), {}};
   variant.parameters = named_parameters(parts.front(), {}, {{"budget", budget}, {"max-budget", budget}});
+  ParameterChanges changes = changes_in(parts.front());
   for (std::size_t i = 1; i < parts.size(); ++i) {
     const auto [key, value] = assignment(parts[i], "--variant " + variant.name);
     set_parameter(variant.parameters, key, value);
+    changes.emplace_back(key, value);
   }
+  say_unread("", {variant.name, variant.parameters}, changes);
   return variant;
 }
 

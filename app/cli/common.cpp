@@ -220,25 +220,48 @@ std::vector<MethodChoice> ParameterOptions::choices(const std::string& names, st
   return choices;
 }
 
+static bool reads(const MethodChoice& choice, const std::string& key) {
+  return parameter_table().at(key).is_read(choice.parameters);
+}
+
+static void say_no_difference(const std::string& option, const std::string& names) {
+  fmt::print(stderr, "dhsa: {} makes no difference to {}, which does not read it here.\n", option, names);
+}
+
+void say_unread(const std::string& mark, const MethodChoice& choice, const ParameterChanges& changes) {
+  for (const auto& [key, value] : changes) {
+    if (!reads(choice, key)) say_no_difference(mark + key, choice.name);
+  }
+}
+
 void ParameterOptions::say_unread(const std::vector<MethodChoice>& choices) const {
-  const auto say = [](const std::string& key, const std::string& names) {
-    fmt::print(stderr, "dhsa: {} makes no difference to {}, which does not read it here.\n", key, names);
-  };
-  const auto reads = [](const MethodChoice& choice, const std::string& key) {
-    return parameter_table().at(key).is_read(choice.parameters);
-  };
   for (const auto& [key, value] : flags_.given()) {
-    if (std::none_of(choices.begin(), choices.end(), [&, &name = key](const auto& c) { return reads(c, name); })) {
-      std::string names;
-      for (const MethodChoice& choice : choices) names += (names.empty() ? "" : " and ") + choice.name;
-      say("--" + key, names);
+    if (std::any_of(choices.begin(), choices.end(), [&, &name = key](const auto& c) { return reads(c, name); })) {
+      continue;
     }
+    std::string names;
+    for (const MethodChoice& choice : choices) names += (names.empty() ? "" : " and ") + choice.name;
+    say_no_difference("--" + key, names);
   }
-  for (const MethodChoice& choice : choices) {
-    for (const auto& [key, value] : changes_in(choice.name)) {
-      if (!reads(choice, key)) say("+" + key, choice.name);
-    }
+  for (const MethodChoice& choice : choices) cli::say_unread("+", choice, changes_in(choice.name));
+}
+
+std::string ParameterOptions::settings_text(const MethodChoice& choice) const {
+  const std::string name = choice.name.substr(0, choice.name.find('+'));
+  const SparsityParameters start = preset_.empty() ? SparsityParameters() : named_parameters(preset_);
+  const SparsityParameters named = named_parameters(name, start);
+  // A name of a preset, or of another method, leaves nothing of --preset.
+  const bool of_preset = !preset_.empty() && name != preset_ && named == start;
+  std::string text = of_preset ? "preset " + preset_ : "";
+  for (const Option<SparsityParameters>& option : parameter_table()) {
+    if (option.key == "method" || !option.is_read(choice.parameters)) continue;
+    const OptionValue value = option.get(choice.parameters);
+    if (option.key != "budget" && value == option.get(named)) continue;
+    const std::string shown =
+        std::holds_alternative<std::string>(value) ? std::get<std::string>(value) : to_text(option, value);
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", option.key, shown);
   }
+  return text;
 }
 
 std::string method_names_help(const std::string& what, const std::string& standard) {

@@ -104,6 +104,9 @@ class OptionFlags {
   std::list<Flag> flags_;  // CLI11 keeps their addresses
 };
 
+// Says on standard error which of the changes, `mark` before their keys, make no difference to the method.
+void say_unread(const std::string& mark, const MethodChoice& choice, const ParameterChanges& changes);
+
 // One option per row of parameter_table(), and --preset. Instruction tokens also take "auto".
 class ParameterOptions {
  public:
@@ -119,6 +122,9 @@ class ParameterOptions {
   // Says on standard error which of the options given make no difference: to any of the methods, or, after "+", to its
   // own.
   void say_unread(const std::vector<MethodChoice>& choices) const;
+  // The budget and whatever else the method reads that differs from the preset of its name, or from --preset where the
+  // name is of a method alone, which is then said: "preset latency, budget 2048 keys, sink-tokens 64 keys".
+  [[nodiscard]] std::string settings_text(const MethodChoice& choice) const;
 
  private:
   // Defaults, preset and instruction tokens.

@@ -328,7 +328,8 @@ int inspect(const InspectOptions& options) {
   fmt::print("Text    {}: {} tokens\n", document.name, count(document.tokens()));
   for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, kLineWidth, 8));
   fmt::print("{:<8}{}\n", "Method",
-             wrap(fmt::format("{}: {}", choices.front().name, settings_text(parameters)), kLineWidth, 8));
+             wrap(fmt::format("{}: {}", choices.front().name, options.parameters.settings_text(choices.front())),
+                  kLineWidth, 8));
   // Said before it is done.
   fmt::print("Capture {} of queries, keys and values of layer {}\n",
              bytes(capture_bytes(config, loaded.model->options().compute, document.tokens(), 1)), layer);

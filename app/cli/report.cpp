@@ -225,20 +225,6 @@ std::string legend(const Values& values) {
   return "  " + wrap(text, kLineWidth, 2) + "\n";
 }
 
-std::string settings_text(const SparsityParameters& parameters) {
-  const SparsityParameters defaults;
-  std::string text;
-  for (const Option<SparsityParameters>& option : parameter_table()) {
-    if (option.key == "method" || !option.is_read(parameters)) continue;
-    const OptionValue value = option.get(parameters);
-    if (option.key != "budget" && value == option.get(defaults)) continue;
-    const std::string shown =
-        std::holds_alternative<std::string>(value) ? std::get<std::string>(value) : to_text(option, value);
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", option.key, shown);
-  }
-  return text;
-}
-
 std::string comparison_text(const Comparison& comparison, const Gemma2Config& config) {
   std::string out = SummaryTable(comparison).text();
   std::string legend;

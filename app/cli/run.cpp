@@ -71,7 +71,7 @@ int run(const RunOptions& options) {
              line.empty() ? "" : ": " + line);
   for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, kLineWidth, 8));
   for (const MethodChoice& choice : choices) {
-    const std::string settings = settings_text(choice.parameters);
+    const std::string settings = options.parameters.settings_text(choice);
     if (settings.empty()) continue;
     fmt::print("{:<8}{}\n", "Method", wrap(fmt::format("{}: {}", choice.name, settings), kLineWidth, 8));
   }

@@ -383,6 +383,35 @@ TEST(Parameters, WhatMakesNoDifferenceIsSaid) {
   EXPECT_EQ(
       said("--budget 512 --compare window-sinks+pooling=mean+budget=256"),
       "dhsa: +pooling makes no difference to window-sinks+pooling=mean+budget=256, which does not read it here.\n");
+  const Outcome ablated = dhsa(
+      "ablate --quiet --needles 1 --tokens 300 --budget 280 --only 'group oracle' --variant "
+      "mine=window-sinks,pooling=mean");
+  EXPECT_EQ(ablated.code, 0);
+  EXPECT_EQ(ablated.err, "dhsa: pooling makes no difference to mine, which does not read it here.\n");
+}
+
+TEST(Parameters, AReportSaysWhatDiffersFromThePresetNamed) {
+  const auto methods = [](const std::string& options) {
+    const Outcome outcome =
+        dhsa("run - --quiet --metrics-rows 0 --logit-positions 0 --max-new-tokens 0 --instruction-tokens 0 " + options,
+             short_text());
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    std::vector<std::string> lines;
+    for (std::size_t at = outcome.out.find("\nMethod  "); at != std::string::npos;
+         at = outcome.out.find("\nMethod  ", at + 1)) {
+      lines.push_back(outcome.out.substr(at + 9, outcome.out.find('\n', at + 1) - at - 9));
+    }
+    return lines;
+  };
+  using Lines = std::vector<std::string>;
+  EXPECT_EQ(methods("--compare window-sinks,best,best+score-rows=8"),
+            (Lines{"dhsa: budget 1024 keys", "window-sinks: budget 1024 keys", "best: budget 1024 keys",
+                   "best+score-rows=8: budget 1024 keys, score-rows 8 rows"}));
+  EXPECT_EQ(methods("--preset latency --sink-tokens 64 --compare window-sinks"),
+            (Lines{"dhsa: preset latency, budget 2048 keys, sink-tokens 64 keys",
+                   "window-sinks: budget 1024 keys, sink-tokens 64 keys"}));
+  EXPECT_EQ(methods("--preset latency --method vertical-slash --compare none"),
+            (Lines{"vertical-slash: budget 1024 keys"}));
 }
 
 TEST(Parameters, BudgetAboveTheLengthKeepsEverything) {
