@@ -54,21 +54,14 @@ bool Values::sampled() const noexcept {
 
 void to_json(nlohmann::json& json, const Values& values) {
   json = nlohmann::json::object();
-  nlohmann::json errors = nlohmann::json::object();
-  std::int64_t step = 1;
-  std::int64_t rows = 0;
   for (const auto& [key, measured] : values.entries()) {
     json[key] = measured.value;
     if (!measured.sampled()) continue;
-    errors[key] = measured.standard_error;
-    step = measured.row_step;
-    rows = measured.rows;
+    const double error = measured.standard_error;
+    json["standard_error"][key] = std::isnan(error) ? nlohmann::json(nullptr) : nlohmann::json(error);
+    json["row_step"][key] = measured.row_step;
+    json["rows"][key] = measured.rows;
   }
-  json["sampled"] = values.sampled();
-  if (errors.empty()) return;
-  json["row_step"] = step;
-  json["rows"] = rows;
-  json["standard_error"] = std::move(errors);
 }
 
 Measured lowest_of(std::span<const Measured> values) {

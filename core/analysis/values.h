@@ -38,7 +38,7 @@ class Values {
  private:
   std::vector<Entry> entries_;
 };
-// {key: value, ...; "sampled": bool} and, where sampled, "row_step", "rows" and "standard_error": {key: error, ...}.
+// {key: value, ...}; of sampled ones also "row_step", "rows", "standard_error" (null: too few rows): {key: ..., ...}.
 void to_json(nlohmann::json& json, const Values& values);
 
 // Rows drawn at random, one from each of equal ranges of rows: unbiased whatever a method favours, and the same for

@@ -118,16 +118,12 @@ void check_run(const Gemma2& model, const AblationResults& results,
   }
 }
 
-class AblationRun {
+class AblationRun : ExperimentRun<AblationResults> {
  public:
   AblationRun(const Gemma2& model, AblationResults& results, const AblationOptions& options,
               const std::shared_ptr<const BoundaryPredictor>& predictor)
-      : model_(model),
-        results_(results),
-        options_(options),
-        predictor_(predictor),
-        work_(options.progress, options.cancel) {
-    work_.add(static_cast<double>(results.texts.size()));
+      : ExperimentRun(model, results, options, predictor) {
+    work_.add(static_cast<double>(results.texts.size()));  // a text counts 1
   }
 
   void run() {
@@ -219,12 +215,6 @@ class AblationRun {
     }
     return false;
   }
-
-  const Gemma2& model_;
-  AblationResults& results_;
-  const AblationOptions& options_;
-  const std::shared_ptr<const BoundaryPredictor>& predictor_;
-  Work work_;  // a text counts 1
 };
 
 }  // namespace
@@ -255,12 +245,7 @@ const OptionTable<AblationSettings>& ablation_options() {
             .help = "Compare logits at most at N positions; 0 leaves the variants' own prefills out",
             .maximum = 1e6},
            &S::logit_positions},
-          {{.key = "seed",
-            .label = "Seed",
-            .group = kGroup,
-            .help = "Seed of the needle documents",
-            .maximum = kLargestSeed},
-           &S::seed},
+          seed_option<S>(kGroup, "needle documents"),
       });
   return table;
 }

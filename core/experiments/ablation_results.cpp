@@ -40,7 +40,7 @@ AblationText read_text(const Reader& from, std::int64_t tokens) {
 }
 
 json sample_json(const AblationSample& sample) {
-  json out = results_file::values_json(sample.values);
+  json out = sample.values;
   out["variant"] = sample.variant;
   out["text"] = sample.text;
   out["row_mass"] = sample.row_mass;
@@ -165,8 +165,8 @@ std::string to_csv(const AblationResults& results) {
   const std::vector<std::string> names = row_names(results.texts);
   std::vector<Values> all;
   for (const AblationSample& sample : results.samples) all.push_back(sample.values);
-  const results_file::MeasureColumns columns(all);
-  std::string csv = "group,variant,text" + columns.header();
+  const MeasureColumns columns(all);
+  std::string csv = "group,variant,text" + csv_cells(columns.headings());
   for (const std::string& name : names) csv += fmt::format(",{}_rows_mass", name);
   csv += '\n';
   for (const AblationVariant& variant : results.variants) {
@@ -174,7 +174,7 @@ std::string to_csv(const AblationResults& results) {
       const AblationSample* sample = results.sample(variant.name, text.name);
       if (sample == nullptr) continue;
       csv += fmt::format("{},{},{}{}", csv_field(variant.group), csv_field(variant.name), csv_field(text.name),
-                         columns.cells(sample->values));
+                         csv_cells(columns.cells(sample->values)));
       for (const std::string& name : names) {
         const std::optional<double> mass = mass_of_rows(*sample, text, name);
         csv += mass ? fmt::format(",{:.9g}", *mass) : std::string(",");

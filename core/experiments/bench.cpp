@@ -446,7 +446,7 @@ std::vector<PrefillTiming> bench_prefill(const Gemma2& model, std::int64_t token
 }
 
 void to_json(nlohmann::json& json, const PrefillTiming& timing) {
-  json = results_file::values_json(timing.values);
+  json = timing.values;
   json.update({{"method", timing.method},
                {"seconds", timing.seconds},
                {"speed_up_over_dense", timing.speed_up},

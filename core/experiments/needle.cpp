@@ -13,71 +13,34 @@
 namespace dhsa {
 namespace {
 
-class NeedleRun {
+class NeedleRun : PromptsRun<NeedleResults, NeedleCell, NeedlePrompt> {
  public:
   NeedleRun(const Gemma2& model, const Tokenizer& tokenizer, NeedleResults& results, const NeedleOptions& options,
             const std::shared_ptr<const BoundaryPredictor>& predictor)
-      : model_(model),
-        tokenizer_(tokenizer),
-        results_(results),
-        options_(options),
-        predictor_(predictor),
-        work_(options.progress, options.cancel) {
-    const NeedleSettings& settings = results.settings;
-    for (const std::int64_t length : settings.lengths) {
-      work_.add(relative_cost(length) * static_cast<double>(settings.depths * settings.prompts));
-    }
-    for (const NeedleCell& cell : results.cells) {
-      work_.finish(relative_cost(cell.length) * static_cast<double>(cell.prompts));
-    }
-  }
+      : PromptsRun(model, tokenizer, results, options, predictor, results.settings.depths) {}
 
   void run() {
     for (const std::int64_t length : results_.settings.lengths) {
-      for (std::int64_t depth = 0; depth < results_.settings.depths; ++depth) fill(begun(length, depth));
+      for (std::int64_t depth = 0; depth < results_.settings.depths; ++depth) {
+        fill({length, depth, 0, 0, {}},
+             [&](const NeedleCell& cell) { return cell.length == length && cell.depth == depth; });
+      }
     }
   }
 
  private:
-  std::size_t begun(std::int64_t length, std::int64_t depth) {
-    std::vector<NeedleCell>& cells = results_.cells;
-    const auto at = std::find_if(cells.begin(), cells.end(),
-                                 [&](const NeedleCell& cell) { return cell.length == length && cell.depth == depth; });
-    if (at != cells.end()) return static_cast<std::size_t>(at - cells.begin());
-    cells.push_back({length, depth, 0, 0, std::vector<NeedleScore>(results_.methods.size())});
-    return cells.size() - 1;
+  NeedlePrompt next_prompt(NeedleCell& cell) const override {
+    return make_needle_prompt(results_.settings, cell.length, cell.depth, cell.prompts, tokenizer_);
   }
 
-  // A prompt counts once every method has answered it: what is interrupted leaves no half.
-  void fill(std::size_t index) {
-    while (!results_.finished(results_.cells[index])) {
-      const NeedleCell& cell = results_.cells[index];
-      const NeedlePrompt prompt =
-          make_needle_prompt(results_.settings, cell.length, cell.depth, cell.prompts, tokenizer_);
-      NeedleCell next = cell;
-      ++next.prompts;
-      next.tokens +=
-          (static_cast<double>(prompt.encoding.ids.size()) - next.tokens) / static_cast<double>(next.prompts);
-      for (std::size_t method = 0; method < results_.methods.size(); ++method) ask(next, method, prompt);
-      work_.finish(relative_cost(next.length));
-      results_.cells[index] = std::move(next);
-      if (options_.updated) options_.updated(results_, index);
-    }
-  }
-
-  void ask(NeedleCell& cell, std::size_t method, const NeedlePrompt& prompt) {
+  void ask(NeedleCell& cell, std::size_t /*index*/, std::size_t method, const NeedlePrompt& prompt) override {
     const MethodChoice& choice = results_.methods[method];
     const NeedleSettings& settings = results_.settings;
     const auto at = std::find(settings.lengths.begin(), settings.lengths.end(), cell.length) - settings.lengths.begin();
     const auto place = static_cast<std::size_t>(at * settings.depths + cell.depth);
     std::string step = fmt::format("{} tokens, depth {:.0f} %, ", cell.length, 100 * settings.depth(cell.depth));
     if (settings.prompts > 1) step += fmt::format("prompt {} of {}, ", cell.prompts, settings.prompts);
-    step += choice.name;
-    const auto tell = [&](double share) {
-      const auto methods = static_cast<double>(results_.methods.size());
-      work_.tell(place, choice.name, step,
-                 relative_cost(cell.length) * (static_cast<double>(method) + share) / methods);
-    };
+    const std::function<void(double)> tell = teller(place, cell.length, method, step);
     tell(0);
     const SparsityParameters parameters =
         needle_parameters(settings, choice.parameters, cell.length, prompt.question_tokens);
@@ -141,13 +104,6 @@ class NeedleRun {
     answer.values.set("prefill_seconds", prefill.seconds);
     return answer;
   }
-
-  const Gemma2& model_;
-  const Tokenizer& tokenizer_;
-  NeedleResults& results_;
-  const NeedleOptions& options_;
-  const std::shared_ptr<const BoundaryPredictor>& predictor_;
-  Work work_;
 };
 
 // Everything that can be refused is refused before the first prompt.

@@ -24,7 +24,7 @@ json cell_json(const NeedleResults& results, const NeedleCell& cell) {
   for (const NeedleScore& score : cell.scores) {
     json answers = json::array();
     for (const NeedleAnswer& answer : score.answers) {
-      answers.push_back(results_file::values_json(answer.values));
+      answers.push_back(answer.values);
       answers.back()["text"] = answer.text;
     }
     scores.push_back({{"answers", std::move(answers)}});
@@ -111,8 +111,8 @@ std::string to_csv(const NeedleResults& results) {
   for (const NeedleCell& cell : results.cells) {
     for (const NeedleScore& score : cell.scores) all.push_back(score.summary());
   }
-  const results_file::MeasureColumns columns(all);
-  std::string csv = "task,mode,length,depth,method,budget,prompts,tokens" + columns.header() + "\n";
+  const MeasureColumns columns(all);
+  std::string csv = "task,mode,length,depth,method,budget,prompts,tokens" + csv_cells(columns.headings()) + "\n";
   auto values = all.begin();
   for (const NeedleCell& cell : results.cells) {
     for (const MethodChoice& method : results.methods) {
@@ -121,7 +121,7 @@ std::string to_csv(const NeedleResults& results) {
                          name_of(results.settings.mode), cell.length, results.settings.depth(cell.depth),
                          csv_field(method.name),
                          method.parameters.method == Method::kDense ? std::string() : std::to_string(budget),
-                         cell.prompts, cell.tokens, columns.cells(*values++));
+                         cell.prompts, cell.tokens, csv_cells(columns.cells(*values++)));
     }
   }
   return csv;

@@ -88,18 +88,6 @@ void Reader::refuse(const std::string& expected) const {
   throw Error(fmt::format("{} cannot be {}; it must be {}.", where_, brief(value_), expected));
 }
 
-json values_json(const Values& values) {
-  json out = json::object();
-  for (const auto& [key, measured] : values.entries()) {
-    out[key] = measured.value;
-    if (!measured.sampled()) continue;
-    out["standard_error"][key] = std::isnan(measured.standard_error) ? json(nullptr) : json(measured.standard_error);
-    out["row_step"][key] = measured.row_step;
-    out["rows"][key] = measured.rows;
-  }
-  return out;
-}
-
 Values read_values(const Reader& from, std::vector<std::string> others) {
   others.insert(others.end(), {"standard_error", "row_step", "rows"});
   Values values;
@@ -122,36 +110,6 @@ Values read_values(const Reader& from, std::vector<std::string> others) {
     values.set(key, measured);
   }
   return values;
-}
-
-MeasureColumns::MeasureColumns(std::span<const Values> all) {
-  for (const Measure* measure : measured_in(all)) {
-    const bool sampled = std::any_of(all.begin(), all.end(), [&](const Values& values) {
-      const Measured* value = values.find(measure->key);
-      return value != nullptr && value->sampled();
-    });
-    columns_.emplace_back(measure, sampled);
-  }
-}
-
-std::string MeasureColumns::header() const {
-  std::string text;
-  for (const auto& [measure, sampled] : columns_) {
-    text += fmt::format(",{}", measure->key);
-    if (sampled) text += fmt::format(",{0}_standard_error,{0}_row_step", measure->key);
-  }
-  return text;
-}
-
-std::string MeasureColumns::cells(const Values& values) const {
-  std::string text;
-  for (const auto& [measure, sampled] : columns_) {
-    const Measured* value = values.find(measure->key);
-    text += value == nullptr ? "," : fmt::format(",{:.9g}", value->value);
-    if (!sampled) continue;
-    text += value == nullptr ? ",," : fmt::format(",{:.9g},{}", value->standard_error, value->row_step);
-  }
-  return text;
 }
 
 void write_head(json& out, const char* kind, const Head& head) {

@@ -83,22 +83,10 @@ template <class Settings>
   return settings;
 }
 
-// Values by measure: {key: value, ...} and, of sampled ones, "standard_error" (null: too few rows to tell), "row_step"
-// and "rows", each {key: ..., ...}. Files of before these three say nothing of how their values were sampled.
-[[nodiscard]] nlohmann::json values_json(const Values& values);
+// What to_json() makes of values, in an object with keys `others` beside. Files of before the table of measures say
+// nothing of how their values were sampled.
 // Throws Error on what is no measure or no number.
 [[nodiscard]] Values read_values(const Reader& from, std::vector<std::string> others = {});
-
-// Columns of a CSV for the measures that any of `all` has; a sampled one has its standard error and row step beside it.
-class MeasureColumns {
- public:
-  explicit MeasureColumns(std::span<const Values> all);
-  [[nodiscard]] std::string header() const;                     // ",retained_mass,retained_mass_standard_error,..."
-  [[nodiscard]] std::string cells(const Values& values) const;  // ",0.93,0.002,7"; empty where not measured
-
- private:
-  std::vector<std::pair<const Measure*, bool>> columns_;  // and whether it is sampled
-};
 
 // How every results file begins: what it is, how it was made. The results of its kind follow under keys of their own.
 struct Head {

@@ -44,67 +44,34 @@ class RightAnswer {
   double sum_ = 0;
 };
 
-class SuiteRun {
+class SuiteRun : PromptsRun<SuiteResults, SuiteCell, SuitePrompt> {
  public:
   SuiteRun(const Gemma2& model, const Tokenizer& tokenizer, SuiteResults& results, const SuiteOptions& options,
            const std::shared_ptr<const BoundaryPredictor>& predictor)
-      : model_(model),
-        tokenizer_(tokenizer),
-        results_(results),
-        options_(options),
-        predictor_(predictor),
-        tasks_(tasks_of(results.settings)),
-        work_(options.progress, options.cancel) {
-    const SuiteSettings& settings = results.settings;
-    for (const std::int64_t length : settings.lengths) {
-      work_.add(relative_cost(length) * static_cast<double>(tasks_.size()) * static_cast<double>(settings.prompts));
-    }
-    for (const SuiteCell& cell : results.cells) {
-      work_.finish(relative_cost(cell.length) * static_cast<double>(cell.prompts));
-    }
-  }
+      : PromptsRun(model, tokenizer, results, options, predictor,
+                   static_cast<std::int64_t>(tasks_of(results.settings).size())) {}
 
   void run() {
-    for (const SuiteTask* task : tasks_) {
-      for (const std::int64_t length : results_.settings.lengths) fill(begun(*task, length));
+    for (const SuiteTask* task : tasks_of(results_.settings)) {
+      for (const std::int64_t length : results_.settings.lengths) {
+        fill({task, length, 0, 0, {}, {}},
+             [&](const SuiteCell& cell) { return cell.task == task && cell.length == length; });
+      }
     }
   }
 
  private:
-  std::size_t begun(const SuiteTask& task, std::int64_t length) {
-    std::vector<SuiteCell>& cells = results_.cells;
-    const auto at = std::find_if(cells.begin(), cells.end(),
-                                 [&](const SuiteCell& cell) { return cell.task == &task && cell.length == length; });
-    if (at != cells.end()) return static_cast<std::size_t>(at - cells.begin());
-    cells.push_back({&task, length, 0, 0, {}, std::vector<SuiteScore>(results_.methods.size())});
-    return cells.size() - 1;
+  SuitePrompt next_prompt(SuiteCell& cell) const override {
+    SuitePrompt prompt = make_suite_prompt(results_.settings, *cell.task, cell.length, cell.prompts, tokenizer_);
+    for (const SuitePrompt::Place& place : prompt.places) cell.questions.push_back(place.asked);
+    return prompt;
   }
 
-  // A prompt counts once every method has answered it: what is interrupted leaves no half.
-  void fill(std::size_t index) {
-    while (results_.cells[index].prompts < results_.settings.prompts) {
-      SuiteCell next = results_.cells[index];
-      const SuitePrompt prompt =
-          make_suite_prompt(results_.settings, *next.task, next.length, next.prompts, tokenizer_);
-      ++next.prompts;
-      add_to_mean(next.tokens, static_cast<double>(prompt.encoding.ids.size()), next.prompts);
-      for (const SuitePrompt::Place& place : prompt.places) next.questions.push_back(place.asked);
-      for (std::size_t method = 0; method < results_.methods.size(); ++method) ask(next, index, method, prompt);
-      work_.finish(relative_cost(next.length));
-      results_.cells[index] = std::move(next);
-      if (options_.updated) options_.updated(results_, index);
-    }
-  }
-
-  void ask(SuiteCell& cell, std::size_t index, std::size_t method, const SuitePrompt& prompt) {
+  void ask(SuiteCell& cell, std::size_t index, std::size_t method, const SuitePrompt& prompt) override {
     const MethodChoice& choice = results_.methods[method];
-    const std::string step = fmt::format("{}, {} tokens, prompt {} of {}, {}", cell.task->name, cell.length,
-                                         cell.prompts, results_.settings.prompts, choice.name);
-    const auto tell = [&](double share) {
-      const auto methods = static_cast<double>(results_.methods.size());
-      work_.tell(index, choice.name, step,
-                 relative_cost(cell.length) * (static_cast<double>(method) + share) / methods);
-    };
+    const std::function<void(double)> tell = teller(index, cell.length, method,
+                                                    fmt::format("{}, {} tokens, prompt {} of {}, ", cell.task->name,
+                                                                cell.length, cell.prompts, results_.settings.prompts));
     tell(0);
     const SparsityParameters parameters =
         suite_parameters(results_.settings, *cell.task, choice.parameters, cell.length, prompt.question_tokens);
@@ -220,14 +187,6 @@ class SuiteRun {
         right.all_right() && score_answer(answer.text, place.asked.references).values.value("exact") == 1 ? 1 : 0;
     return answer;
   }
-
-  const Gemma2& model_;
-  const Tokenizer& tokenizer_;
-  SuiteResults& results_;
-  const SuiteOptions& options_;
-  const std::shared_ptr<const BoundaryPredictor>& predictor_;
-  std::vector<const SuiteTask*> tasks_;
-  Work work_;
 };
 
 // Everything that can be refused is refused before the first prompt.

@@ -31,7 +31,6 @@ constexpr std::array<SuiteTask, 10> kTasks = {{
 
 constexpr const char* kSuites[] = {"ruler", "questions"};
 constexpr const char* kWordings[] = {"official", "own"};
-constexpr const char* kModes[] = {"reference", "strict"};
 
 std::vector<Option<SuiteSettings>> make_options() {
   using S = SuiteSettings;
@@ -57,23 +56,8 @@ std::vector<Option<SuiteSettings>> make_options() {
         .choice_labels = {"Official", "Own"}},
        &S::wording,
        kRulers},
-      {{.key = "mode",
-        .label = "Mode",
-        .group = kGroup,
-        .help =
-            "reference: the rows of the question attend densely, and the answer is decoded; strict: they are sparse "
-            "too, and the right answer is scored in the same prefill",
-        .choices = {std::begin(kModes), std::end(kModes)},
-        .choice_labels = {"Reference", "Strict"}},
-       &S::mode,
-       kRulers},
-      {{.key = "prompts",
-        .label = "Prompts",
-        .group = kGroup,
-        .help = "Prompts of each task and length (RULER: 500)",
-        .minimum = 1,
-        .maximum = 10000},
-       &S::prompts},
+      mode_option<S>(kGroup, kRulers),
+      prompts_option<S>(kGroup, "task and length (RULER: 500)"),
       {{.key = "questions",
         .label = "Questions",
         .group = kGroup,
@@ -82,14 +66,8 @@ std::vector<Option<SuiteSettings>> make_options() {
         .maximum = 64},
        &S::questions,
        kOurs},
-      {{.key = "budget-share",
-        .label = "Budget share",
-        .group = kGroup,
-        .help = "Budget of every method as a share of the length, in place of --budget; 0: none",
-        .maximum = 1},
-       &S::budget_share},
-      {{.key = "seed", .label = "Seed", .group = kGroup, .help = "Seed of the prompts", .maximum = kLargestSeed},
-       &S::seed},
+      budget_share_option<S>(kGroup),
+      seed_option<S>(kGroup, "prompts"),
   };
 }
 

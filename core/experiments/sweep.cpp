@@ -37,16 +37,11 @@ Values sample_of(const MethodRun& run, bool logits) {
   return sample;
 }
 
-class Sweep {
+class Sweep : ExperimentRun<SweepResults> {
  public:
   Sweep(const Gemma2& model, const Tokenizer& tokenizer, SweepResults& results, const SweepOptions& options,
         const std::shared_ptr<const BoundaryPredictor>& predictor)
-      : model_(model),
-        tokenizer_(tokenizer),
-        results_(results),
-        options_(options),
-        predictor_(predictor),
-        work_(options.progress, options.cancel) {
+      : ExperimentRun(model, results, options, predictor), tokenizer_(tokenizer) {
     for (const SweepPoint& point : results.points) {
       work_.add(relative_cost(point.length) * static_cast<double>(results.settings.samples));
       work_.finish(relative_cost(point.length) * static_cast<double>(point.samples.size()));
@@ -137,13 +132,8 @@ class Sweep {
                here);
   }
 
-  const Gemma2& model_;
   const Tokenizer& tokenizer_;
-  SweepResults& results_;
-  const SweepOptions& options_;
-  const std::shared_ptr<const BoundaryPredictor>& predictor_;
   bool warm_ = false;
-  Work work_;
 };
 
 void check_points(const SweepResults& results, const Gemma2& model,

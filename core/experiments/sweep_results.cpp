@@ -121,7 +121,7 @@ void to_json(json& out, const SweepResults& results) {
   json points = json::array();
   for (const SweepPoint& point : results.points) {
     json samples = json::array();
-    for (const Values& sample : point.samples) samples.push_back(results_file::values_json(sample));
+    for (const Values& sample : point.samples) samples.push_back(sample);
     points.push_back({{"method", results.methods[point.method].name},
                       {"length", point.length},
                       {"parameters", point.parameters},
@@ -147,8 +147,8 @@ std::string to_csv(const SweepResults& results) {
   for (const SweepAxis& axis : results.settings.axes) csv += "," + axis.key;
   std::vector<Values> all;
   for (const SweepPoint& point : results.points) all.insert(all.end(), point.samples.begin(), point.samples.end());
-  const results_file::MeasureColumns columns(all);
-  csv += ",sample" + columns.header() + "\n";
+  const MeasureColumns columns(all);
+  csv += ",sample" + csv_cells(columns.headings()) + "\n";
   for (const SweepPoint& point : results.points) {
     for (std::size_t s = 0; s < point.samples.size(); ++s) {
       csv += fmt::format("{},{}", csv_field(results.methods[point.method].name), point.length);
@@ -156,7 +156,7 @@ std::string to_csv(const SweepResults& results) {
         const bool used = is_read(point.parameters, axis.key);
         csv += "," + (used ? plain_text(get_parameter(point.parameters, axis.key)) : std::string());
       }
-      csv += fmt::format(",{}{}\n", s, columns.cells(point.samples[s]));
+      csv += fmt::format(",{}{}\n", s, csv_cells(columns.cells(point.samples[s])));
     }
   }
   return csv;

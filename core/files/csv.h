@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace dhsa {
 
@@ -12,6 +13,13 @@ namespace dhsa {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   for (std::size_t at = 0; (at = text.find('"', at)) != std::string::npos; at += 2) text.insert(at, 1, '"');
   return '"' + text + '"';
+}
+
+// ",a,b": what follows in a row, of numbers and keys, which need no quotes.
+[[nodiscard]] inline std::string csv_cells(const std::vector<std::string>& cells) {
+  std::string text;
+  for (const std::string& cell : cells) text += "," + cell;
+  return text;
 }
 
 }  // namespace dhsa

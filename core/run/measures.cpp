@@ -104,26 +104,38 @@ std::vector<Measure> layer_measures() {
   return chosen;
 }
 
-std::vector<std::string> measure_columns(std::span<const Measure> which) {
-  std::vector<std::string> columns;
-  for (const Measure& measure : which) {
-    columns.emplace_back(measure.key);
-    if (!measure.may_be_sampled) continue;
-    columns.push_back(fmt::format("{}_row_step", measure.key));
-    columns.push_back(fmt::format("{}_standard_error", measure.key));
-  }
-  return columns;
+MeasureColumns::MeasureColumns(std::span<const Measure> which) {
+  for (const Measure& measure : which) columns_.push_back({std::string(measure.key), measure.may_be_sampled});
 }
 
-std::vector<std::string> measure_cells(std::span<const Measure> which, const Values& values) {
-  const auto number = [](double value) { return std::isnan(value) ? std::string() : fmt::format("{:.10g}", value); };
+MeasureColumns::MeasureColumns(std::span<const Values> all) {
+  for (const Measure* measure : measured_in(all)) {
+    const bool sampled = std::any_of(all.begin(), all.end(), [&](const Values& values) {
+      const Measured* value = values.find(measure->key);
+      return value != nullptr && value->sampled();
+    });
+    columns_.push_back({std::string(measure->key), sampled});
+  }
+}
+
+std::vector<std::string> MeasureColumns::headings() const {
+  std::vector<std::string> headings;
+  for (const auto& [key, sampled] : columns_) {
+    headings.push_back(key);
+    if (sampled) headings.insert(headings.end(), {key + "_standard_error", key + "_row_step"});
+  }
+  return headings;
+}
+
+std::vector<std::string> MeasureColumns::cells(const Values& values) const {
+  const auto number = [](double value) { return std::isnan(value) ? std::string() : fmt::format("{:.9g}", value); };
   std::vector<std::string> cells;
-  for (const Measure& measure : which) {
-    const Measured* value = values.find(measure.key);
+  for (const auto& [key, sampled] : columns_) {
+    const Measured* value = values.find(key);
     cells.push_back(value != nullptr ? number(value->value) : "");
-    if (!measure.may_be_sampled) continue;
-    cells.push_back(value != nullptr ? fmt::format("{}", value->row_step) : "");
+    if (!sampled) continue;
     cells.push_back(value != nullptr ? number(value->standard_error) : "");
+    cells.push_back(value != nullptr ? std::to_string(value->row_step) : "");
   }
   return cells;
 }

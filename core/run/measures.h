@@ -39,15 +39,27 @@ struct Measure {
 [[nodiscard]] std::string key_of(std::string_view written);
 [[nodiscard]] std::vector<Measure> layer_measures();  // of one layer's mask
 
-// Headings of measures in a table that is exported, and the cells under them: after each that may be sampled follow its
-// row step and standard error. Empty where a value was not measured, or its error is not known.
-[[nodiscard]] std::vector<std::string> measure_columns(std::span<const Measure> which);
-[[nodiscard]] std::vector<std::string> measure_cells(std::span<const Measure> which, const Values& values);
-
 // Of several layers, or prompts, by their measures' rules; what one of them lacks is left out. Their draws of rows
 // count as independent. The whole is sampled where a part is.
 [[nodiscard]] Values combine(std::span<const Values> parts);
 // The measures that any of them has, in the order of the table.
 [[nodiscard]] std::vector<const Measure*> measured_in(std::span<const Values> all);
+
+// Columns of measures in a table that is exported; a sampled one has its standard error and row step beside it.
+class MeasureColumns {
+ public:
+  explicit MeasureColumns(std::span<const Measure> which);  // sampled: those that may be
+  explicit MeasureColumns(std::span<const Values> all);     // what any of them has; sampled: what is in any of them
+  [[nodiscard]] std::vector<std::string> headings() const;
+  // Empty where a value was not measured, or its error is not known.
+  [[nodiscard]] std::vector<std::string> cells(const Values& values) const;
+
+ private:
+  struct Column {
+    std::string key;
+    bool sampled = false;
+  };
+  std::vector<Column> columns_;
+};
 
 }  // namespace dhsa

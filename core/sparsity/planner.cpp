@@ -20,10 +20,6 @@ std::unique_ptr<Planner> make_dhsa_planner(const SparsityParameters& parameters,
 
 namespace {
 
-KeyRange range(std::int64_t begin, std::int64_t end) {
-  return {static_cast<std::int32_t>(begin), static_cast<std::int32_t>(end)};
-}
-
 class DensePlanner : public Planner {
  public:
   Plan plan(const HeadsView& q, const HeadsView& /*k*/, const LayerInfo& layer,
@@ -36,9 +32,9 @@ class DensePlanner : public Planner {
 };
 
 // StreamingLLM: the first tokens and the most recent ones.
-class WindowPlanner : public Planner {
+class WindowPlanner : public ParameterPlanner {
  public:
-  explicit WindowPlanner(const SparsityParameters& parameters) : parameters_(parameters) {}
+  using ParameterPlanner::ParameterPlanner;
 
   Plan plan(const HeadsView& q, const HeadsView& /*k*/, const LayerInfo& layer, const CancelToken* cancel) override {
     Plan plan;
@@ -47,25 +43,20 @@ class WindowPlanner : public Planner {
     plan.mask = build_mask(
         groups, 1, layer.window,
         [&](std::int64_t, std::int64_t g) -> std::vector<KeyRange> {
-          const std::int64_t row_end = groups.rows[static_cast<std::size_t>(g) + 1];
-          const GroupReach reach =
-              group_reach(groups.rows[static_cast<std::size_t>(g)], row_end, layer.window, parameters_.budget);
-          if (reach.whole) return {range(reach.begin, reach.end)};
+          const std::int64_t row_end = groups.end(g);
+          const GroupReach reach = group_reach(groups.begin(g), row_end, layer.window, parameters_.budget);
+          if (reach.whole) return {key_range(reach.begin, reach.end)};
           // Sinks outside the window of a local layer cannot be seen; their share goes to the recent keys.
           const std::int64_t sinks = std::max<std::int64_t>(0, parameters_.sink_tokens - reach.begin);
-          const auto [sink_end, local_begin] =
-              always_kept(reach.begin, row_end, row_end - groups.rows[static_cast<std::size_t>(g)], sinks,
-                          parameters_.budget, parameters_.budget);
-          return {range(reach.begin, sink_end), range(local_begin, row_end)};
+          const auto [sink_end, local_begin] = always_kept(reach.begin, row_end, row_end - groups.begin(g), sinks,
+                                                           parameters_.budget, parameters_.budget);
+          return {key_range(reach.begin, sink_end), key_range(local_begin, row_end)};
         },
         cancel);
     plan.seconds.selection = watch.lap();
     return plan;
   }
   [[nodiscard]] bool reads_tensors() const override { return false; }
-
- private:
-  SparsityParameters parameters_;
 };
 
 // Masks of the first local and the first global layer serve all layers of their kind.

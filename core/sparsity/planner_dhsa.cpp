@@ -17,10 +17,6 @@
 namespace dhsa {
 namespace {
 
-KeyRange range(std::int64_t begin, std::int64_t end) {
-  return {static_cast<std::int32_t>(begin), static_cast<std::int32_t>(end)};
-}
-
 struct Boundaries {
   std::vector<float> scores;
   std::vector<std::int32_t> edges;
@@ -63,11 +59,11 @@ bool has_device_form(const SparsityParameters& asked) {
   return form == asked;
 }
 
-class DhsaPlanner : public Planner {
+class DhsaPlanner : public ParameterPlanner {
  public:
   DhsaPlanner(const SparsityParameters& parameters, DocumentInfo document,
               std::shared_ptr<const BoundaryPredictor> predictor)
-      : parameters_(parameters), document_(std::move(document)), predictor_(std::move(predictor)) {}
+      : ParameterPlanner(parameters), document_(std::move(document)), predictor_(std::move(predictor)) {}
 
   Plan plan(const HeadsView& q, const HeadsView& k, const LayerInfo& layer, const CancelToken* cancel) override {
     Plan plan;
@@ -121,10 +117,10 @@ class DhsaPlanner : public Planner {
                                              const ChunkScores& scores, std::int64_t head, double times) const {
     const bool threshold = parameters_.selection == Selection::kThreshold;
     const std::int64_t budget = threshold ? parameters_.max_budget : parameters_.budget;
-    const std::int64_t row_begin = groups.rows[static_cast<std::size_t>(g)];
-    const std::int64_t row_end = groups.rows[static_cast<std::size_t>(g) + 1];
+    const std::int64_t row_begin = groups.begin(g);
+    const std::int64_t row_end = groups.end(g);
     const GroupReach reach = group_reach(row_begin, row_end, layer.window, budget);
-    if (reach.whole && !threshold) return {range(reach.begin, reach.end)};
+    if (reach.whole && !threshold) return {key_range(reach.begin, reach.end)};
     SelectionRule selection;
     selection.selection = parameters_.selection;
     selection.budget = layer.window > 0 && !reach.whole ? std::min(budget, layer.window) : budget;
@@ -167,13 +163,13 @@ class DhsaPlanner : public Planner {
   [[nodiscard]] std::vector<KeyRange> thinned(const QueryGroups& groups, std::int64_t g, const LayerInfo& layer,
                                               const ChunkScores& scores, std::int64_t head,
                                               TokenRefinement::Pass& pass) const {
-    const std::int64_t row_begin = groups.rows[static_cast<std::size_t>(g)];
-    const std::int64_t row_end = groups.rows[static_cast<std::size_t>(g) + 1];
+    const std::int64_t row_begin = groups.begin(g);
+    const std::int64_t row_end = groups.end(g);
     const GroupReach reach = group_reach(row_begin, row_end, layer.window, parameters_.budget);
-    if (reach.whole) return {range(reach.begin, reach.end)};
+    if (reach.whole) return {key_range(reach.begin, reach.end)};
     // What the answer follows from is not to be lost by a chunk's score: the last rows are asked about every key.
     const bool last = parameters_.score_rows > 0 && row_end > groups.rows.back() - parameters_.score_last_rows;
-    std::vector<KeyRange> ranges = last ? std::vector<KeyRange>{range(reach.begin, reach.end)}
+    std::vector<KeyRange> ranges = last ? std::vector<KeyRange>{key_range(reach.begin, reach.end)}
                                         : chunks(groups, g, layer, scores, head, parameters_.candidates);
     std::sort(ranges.begin(), ranges.end(), [](const KeyRange& a, const KeyRange& b) { return a.begin < b.begin; });
     pass.estimate(row_begin, row_end, ranges);
@@ -181,10 +177,10 @@ class DhsaPlanner : public Planner {
         always_kept(reach.begin, reach.end, row_end - row_begin, parameters_.sink_tokens, parameters_.local_tokens,
                     parameters_.budget);
     std::vector<KeyRange> kept;
-    if (sink_end > reach.begin) kept.push_back(range(reach.begin, sink_end));
+    if (sink_end > reach.begin) kept.push_back(key_range(reach.begin, sink_end));
     pass.take_best(sink_end, local_begin, parameters_.budget - (sink_end - reach.begin) - (reach.end - local_begin),
                    kept);
-    kept.push_back(range(local_begin, reach.end));
+    kept.push_back(key_range(local_begin, reach.end));
     return kept;
   }
 
@@ -232,15 +228,14 @@ class DhsaPlanner : public Planner {
     return found;
   }
 
-  SparsityParameters parameters_;
   DocumentInfo document_;
   std::shared_ptr<const BoundaryPredictor> predictor_;
   std::optional<Boundaries> boundaries_;
 };
 
-class BlockSparsePlanner : public Planner {
+class BlockSparsePlanner : public ParameterPlanner {
  public:
-  explicit BlockSparsePlanner(const SparsityParameters& parameters) : parameters_(parameters) {}
+  using ParameterPlanner::ParameterPlanner;
 
   Plan plan(const HeadsView& q, const HeadsView& k, const LayerInfo& layer, const CancelToken* cancel) override {
     Plan plan;
@@ -255,10 +250,10 @@ class BlockSparsePlanner : public Planner {
     plan.mask = build_mask(
         groups, scores.heads, layer.window,
         [&](std::int64_t head, std::int64_t g) -> std::vector<KeyRange> {
-          const std::int64_t row_begin = groups.rows[static_cast<std::size_t>(g)];
-          const std::int64_t row_end = groups.rows[static_cast<std::size_t>(g) + 1];
+          const std::int64_t row_begin = groups.begin(g);
+          const std::int64_t row_end = groups.end(g);
           const GroupReach reach = group_reach(row_begin, row_end, layer.window, parameters_.budget);
-          if (reach.whole) return {range(reach.begin, reach.end)};
+          if (reach.whole) return {key_range(reach.begin, reach.end)};
           // Whole blocks: those of the group's own rows are forced, the rest of the budget goes to the best others.
           const std::int64_t budget =
               layer.window > 0 ? std::min(parameters_.budget, layer.window) : parameters_.budget;
@@ -275,9 +270,6 @@ class BlockSparsePlanner : public Planner {
     plan.trace = {{}, edges, std::move(scores.values)};
     return plan;
   }
-
- private:
-  SparsityParameters parameters_;
 };
 
 }  // namespace

@@ -13,10 +13,6 @@
 namespace dhsa {
 namespace {
 
-KeyRange range(std::int64_t begin, std::int64_t end) {
-  return {static_cast<std::int32_t>(begin), static_cast<std::int32_t>(end)};
-}
-
 // Indices of positive scores, highest first, ties: lower index first.
 std::vector<std::int32_t> ranked(const std::vector<float>& scores) {
   std::vector<std::int32_t> order;
@@ -31,9 +27,9 @@ std::vector<std::int32_t> ranked(const std::vector<float>& scores) {
 
 // MInference: the columns (verticals) and diagonals (slashes) that hold most of the attention of the last 64 queries
 // are kept for all rows.
-class VerticalSlashPlanner : public Planner {
+class VerticalSlashPlanner : public ParameterPlanner {
  public:
-  explicit VerticalSlashPlanner(const SparsityParameters& parameters) : parameters_(parameters) {}
+  using ParameterPlanner::ParameterPlanner;
 
   Plan plan(const HeadsView& q, const HeadsView& k, const LayerInfo& layer, const CancelToken* cancel) override {
     Plan plan;
@@ -67,10 +63,10 @@ class VerticalSlashPlanner : public Planner {
     plan.mask = build_mask(
         groups, heads, layer.window,
         [&](std::int64_t head, std::int64_t g) -> std::vector<KeyRange> {
-          const std::int64_t row_begin = groups.rows[static_cast<std::size_t>(g)];
-          const std::int64_t row_end = groups.rows[static_cast<std::size_t>(g) + 1];
+          const std::int64_t row_begin = groups.begin(g);
+          const std::int64_t row_end = groups.end(g);
           const GroupReach reach = group_reach(row_begin, row_end, layer.window, parameters_.budget);
-          if (reach.whole) return {range(reach.begin, reach.end)};
+          if (reach.whole) return {key_range(reach.begin, reach.end)};
           return lines(verticals[static_cast<std::size_t>(head)], slashes[static_cast<std::size_t>(head)], row_begin,
                        row_end, reach);
         },
@@ -80,9 +76,10 @@ class VerticalSlashPlanner : public Planner {
   }
 
  private:
-  // Sinks and local keys, then lines: half of what is left of the budget for slashes, the rest for verticals, and what
-  // those leave for slashes again (the last queries see no column of an early group on a local layer). A slash crosses
-  // as many keys as the group has rows, so slashes are charged by the keys that they add.
+  // Sinks and local keys, then lines: half of what is left of the budget for slashes, the rest for verticals. A slash
+  // crosses as many keys as the group has rows, so slashes are charged by the keys that they add. What the verticals
+  // leave goes to further slashes, the last of them cut to its most recent keys: on a local layer the last queries see
+  // the columns of the last window only, and the groups before it have few or none.
   [[nodiscard]] std::vector<KeyRange> lines(const std::vector<std::int32_t>& verticals,
                                             const std::vector<std::int32_t>& slashes, std::int64_t row_begin,
                                             std::int64_t row_end, const GroupReach& reach) const {
@@ -99,33 +96,33 @@ class VerticalSlashPlanner : public Planner {
                                                      parameters_.local_tokens, parameters_.budget);
     take(reach.begin, sink_end);
     take(local_begin, row_end);
-    const auto take_slashes = [&](std::int64_t reserved) {
-      for (const std::int32_t offset : slashes) {
-        const std::int64_t begin = std::max(reach.begin, row_begin - offset);
-        const std::int64_t end = row_end - offset;
-        std::int64_t added = 0;
-        for (std::int64_t j = begin; j < end; ++j) added += chosen[static_cast<std::size_t>(j)] ? 0 : 1;
-        if (added == 0) continue;
-        if (left - added < reserved) break;
-        take(begin, end);
-      }
-    };
-    take_slashes(std::max<std::int64_t>(0, left) / 2);
+    const std::int64_t for_verticals = std::max<std::int64_t>(0, left) / 2;
+    auto slash = slashes.begin();
+    for (; slash != slashes.end(); ++slash) {
+      const std::int64_t begin = std::max(reach.begin, row_begin - *slash);
+      const std::int64_t end = row_end - *slash;
+      std::int64_t added = 0;
+      for (std::int64_t j = begin; j < end; ++j) added += chosen[static_cast<std::size_t>(j)] ? 0 : 1;
+      if (added == 0) continue;
+      if (left - added < for_verticals) break;
+      take(begin, end);
+    }
     for (const std::int32_t column : verticals) {
       if (left <= 0) break;
       if (column >= reach.begin && column < row_end) take(column, column + 1);
     }
-    take_slashes(0);
+    for (; slash != slashes.end() && left > 0; ++slash) {
+      const std::int64_t begin = std::max(reach.begin, row_begin - *slash);
+      for (std::int64_t j = row_end - *slash; j > begin && left > 0; --j) take(j - 1, j);
+    }
     return ranges_of_marks(chosen, reach.begin, row_end);
   }
-
-  SparsityParameters parameters_;
 };
 
 // The keys to which dense attention gives most: what no mask of this budget can beat.
-class TokenTopKPlanner : public Planner {
+class TokenTopKPlanner : public ParameterPlanner {
  public:
-  explicit TokenTopKPlanner(const SparsityParameters& parameters) : parameters_(parameters) {}
+  using ParameterPlanner::ParameterPlanner;
 
   Plan plan(const HeadsView& q, const HeadsView& k, const LayerInfo& layer, const CancelToken* cancel) override {
     Plan plan;
@@ -144,8 +141,8 @@ class TokenTopKPlanner : public Planner {
           const std::int64_t m = task / batches;
           const std::int64_t first_group = task % batches * batch;
           const std::int64_t last_group = std::min(groups.sparse, first_group + batch);
-          const std::int64_t rows_begin = groups.rows[static_cast<std::size_t>(first_group)];
-          const std::int64_t rows_end = groups.rows[static_cast<std::size_t>(last_group)];
+          const std::int64_t rows_begin = groups.begin(first_group);
+          const std::int64_t rows_end = groups.begin(last_group);
           const std::int64_t key_begin = attention.first_visible(rows_begin);
           const std::int64_t width = rows_end - key_begin;
           std::vector<float> sums(static_cast<std::size_t>((last_group - first_group) * width), 0.0F);
@@ -157,11 +154,11 @@ class TokenTopKPlanner : public Planner {
                                });
           }
           for (std::int64_t g = first_group; g < last_group; ++g) {
-            const std::int64_t row_begin = groups.rows[static_cast<std::size_t>(g)];
-            const std::int64_t row_end = groups.rows[static_cast<std::size_t>(g) + 1];
+            const std::int64_t row_begin = groups.begin(g);
+            const std::int64_t row_end = groups.end(g);
             auto& list = lists[static_cast<std::size_t>(m * groups.sparse + g)];
             const bool dense = layer.window > 0 && parameters_.budget >= layer.window;
-            list = dense ? std::vector<KeyRange>{range(0, row_end)}
+            list = dense ? std::vector<KeyRange>{key_range(0, row_end)}
                          : best(sums.data() + (g - first_group) * width, key_begin, row_begin, row_end,
                                 attention.first_visible(row_begin));
           }
@@ -185,8 +182,8 @@ class TokenTopKPlanner : public Planner {
     const std::int64_t own = row_end - row_begin;
     const std::int64_t wanted = parameters_.budget - own;
     const std::int64_t candidates = row_begin - first;
-    if (wanted >= candidates) return {range(first, row_end)};
-    if (wanted <= 0) return {range(row_begin, row_end)};
+    if (wanted >= candidates) return {key_range(first, row_end)};
+    if (wanted <= 0) return {key_range(row_begin, row_end)};
     std::vector<std::int32_t> keys(static_cast<std::size_t>(candidates));
     std::iota(keys.begin(), keys.end(), static_cast<std::int32_t>(first));
     std::nth_element(keys.begin(), keys.begin() + wanted, keys.end(), [&](std::int32_t a, std::int32_t b) {
@@ -201,14 +198,12 @@ class TokenTopKPlanner : public Planner {
       if (!ranges.empty() && ranges.back().end == key) {
         ++ranges.back().end;
       } else {
-        ranges.push_back(range(key, key + 1));
+        ranges.push_back(key_range(key, key + 1));
       }
     }
-    ranges.push_back(range(row_begin, row_end));
+    ranges.push_back(key_range(row_begin, row_end));
     return ranges;
   }
-
-  SparsityParameters parameters_;
 };
 
 }  // namespace

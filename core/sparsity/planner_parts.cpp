@@ -6,14 +6,6 @@
 #include "core/base/parallel.h"
 
 namespace dhsa {
-namespace {
-
-KeyRange range(std::int64_t begin, std::int64_t end) {
-  return {static_cast<std::int32_t>(begin), static_cast<std::int32_t>(end)};
-}
-
-}  // namespace
-
 QueryGroups query_groups(std::int64_t rows, std::int64_t block, std::int64_t instruction_tokens,
                          std::span<const std::int32_t> boundaries) {
   QueryGroups groups;
@@ -54,7 +46,7 @@ KeyMask build_mask(const QueryGroups& groups, std::int64_t heads, std::int64_t w
       if (g < groups.sparse) {
         builder.add(std::move(lists[static_cast<std::size_t>(head * groups.sparse + g)]));
       } else {
-        builder.add({range(0, groups.rows[static_cast<std::size_t>(g) + 1])});
+        builder.add({key_range(0, groups.end(g))});
       }
     }
   }
@@ -68,7 +60,7 @@ std::vector<KeyRange> ranges_of_marks(const std::vector<bool>& chosen, std::int6
     if (!ranges.empty() && ranges.back().end == j) {
       ++ranges.back().end;
     } else {
-      ranges.push_back(range(j, j + 1));
+      ranges.push_back(key_range(j, j + 1));
     }
   }
   return ranges;

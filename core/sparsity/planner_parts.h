@@ -13,11 +13,26 @@
 
 namespace dhsa {
 
+[[nodiscard]] inline KeyRange key_range(std::int64_t begin, std::int64_t end) noexcept {
+  return {static_cast<std::int32_t>(begin), static_cast<std::int32_t>(end)};
+}
+
+// Of a method with parameters.
+class ParameterPlanner : public Planner {
+ public:
+  explicit ParameterPlanner(const SparsityParameters& parameters) : parameters_(parameters) {}
+
+ protected:
+  SparsityParameters parameters_;
+};
+
 // Rows of sparse groups first, then those of the instruction tokens, which attend densely.
 struct QueryGroups {
   std::vector<std::int32_t> rows;  // as KeyMask's group_rows
   std::int64_t sparse = 0;         // groups before the instruction
   [[nodiscard]] std::int64_t count() const noexcept { return static_cast<std::int64_t>(rows.size()) - 1; }
+  [[nodiscard]] std::int64_t begin(std::int64_t group) const { return rows[static_cast<std::size_t>(group)]; }
+  [[nodiscard]] std::int64_t end(std::int64_t group) const { return begin(group + 1); }
 };
 // Fixed blocks, or with `boundaries` the chunks before the instruction.
 [[nodiscard]] QueryGroups query_groups(std::int64_t rows, std::int64_t block, std::int64_t instruction_tokens,

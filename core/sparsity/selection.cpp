@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/sparsity/planner_parts.h"
+
 namespace dhsa {
 namespace {
 
@@ -12,10 +14,6 @@ struct Piece {
   KeyRange keys;
   double mass;
 };
-
-KeyRange range(std::int64_t begin, std::int64_t end) {
-  return {static_cast<std::int32_t>(begin), static_cast<std::int32_t>(end)};
-}
 
 }  // namespace
 
@@ -32,14 +30,14 @@ SelectedKeys select_keys(std::span<const std::int32_t> boundaries, std::span<con
   const std::int64_t allowed = key_end - key_begin;
   const std::int64_t budget = std::min(rule.budget, allowed);
   if (budget >= allowed && rule.selection == Selection::kBudget) {
-    selected.ranges.push_back(range(key_begin, key_end));
+    selected.ranges.push_back(key_range(key_begin, key_end));
     selected.keys = allowed;
     return selected;
   }
   const auto [sink_end, local_begin] =
       always_kept(key_begin, key_end, rule.own_rows, rule.sink_tokens, rule.local_tokens, rule.budget);
-  if (sink_end > key_begin) selected.ranges.push_back(range(key_begin, sink_end));
-  if (local_begin < key_end) selected.ranges.push_back(range(local_begin, key_end));
+  if (sink_end > key_begin) selected.ranges.push_back(key_range(key_begin, sink_end));
+  if (local_begin < key_end) selected.ranges.push_back(key_range(local_begin, key_end));
   selected.keys = (sink_end - key_begin) + (key_end - local_begin);
 
   // Chunks that hold keys between the sinks and the local keys.
@@ -48,8 +46,8 @@ SelectedKeys select_keys(std::span<const std::int32_t> boundaries, std::span<con
   const bool threshold = rule.selection == Selection::kThreshold;
   std::vector<Piece> pieces;
   for (std::size_t c = first; c + 1 < boundaries.size() && boundaries[c] < local_begin; ++c) {
-    const KeyRange keys =
-        range(std::max<std::int64_t>(boundaries[c], sink_end), std::min<std::int64_t>(boundaries[c + 1], local_begin));
+    const KeyRange keys = key_range(std::max<std::int64_t>(boundaries[c], sink_end),
+                                    std::min<std::int64_t>(boundaries[c + 1], local_begin));
     if (keys.size() > 0 && !std::isnan(scores[c])) {
       pieces.push_back({scores[c], static_cast<std::int32_t>(c), keys, 0.0});
     }

@@ -49,9 +49,13 @@ void cut_to_context(Document& document, std::int64_t context, std::int64_t closi
                     "left out.",
                     has, context - question, question));
   } else {
+    const std::string too =
+        question > 0
+            ? fmt::format(", as is the question at its end: its {} tokens are more than half the context", question)
+            : "";
     document.question_tokens = 0;
     document.notes.push_back(
-        fmt::format("{}: only its first {} tokens are used, the rest is left out.", has, context - tail));
+        fmt::format("{}: only its first {} tokens are used, the rest is left out{}.", has, context - tail, too));
   }
 }
 
@@ -101,22 +105,42 @@ ChatEncoding encode_as(Reading reading, const Tokenizer& tokenizer, const std::o
   return {tokenizer.encode(text, encode), 0};
 }
 
-void say_too_far(Document& document, std::string_view rest) {
-  const std::string_view line = rest.substr(0, rest.find_first_of("\r\n"));
-  document.notes.push_back(fmt::format(
-      "The line \"{}{}\" stands more than {} tokens before the end, too far for the question: it is part of the text "
-      "(--instruction-tokens says otherwise).",
-      first_characters(line, 30), characters(line) > 30 ? "..." : "", kMostQuestionTokens));
+// Text other than blanks and, in a written chat, the begin of its first turn.
+bool is_behind_text(std::string_view before, Reading reading) {
+  if (reading == Reading::kWritten) {
+    before.remove_prefix(std::min(before.find(kTurnStart), before.size()));
+    before.remove_prefix(std::min(before.find('\n'), before.size()));
+  }
+  return before.find_first_not_of(" \t\r\n") != std::string_view::npos;
 }
 
-// The question, if there is one near enough to the end.
+// A line that begins like a question and is none.
+void say_no_question(Document& document, std::size_t start, const std::string& why) {
+  const std::string_view rest = std::string_view(document.text).substr(start);
+  const std::string_view line = rest.substr(0, rest.find_first_of("\r\n"));
+  document.notes.push_back(
+      fmt::format("The line \"{}{}\" {}: it is part of the text (--instruction-tokens says otherwise).",
+                  first_characters(line, 30), characters(line) > 30 ? "..." : "", why));
+}
+
+// Where the question begins, if one can stand at the end by what is in front of it.
+std::size_t possible_question(Document& document, Reading reading, const std::vector<std::string>& marks) {
+  const std::size_t start = question_start(document.text, marks);
+  if (start == std::string::npos || is_behind_text(std::string_view(document.text).substr(0, start), reading)) {
+    return start;
+  }
+  say_no_question(document, start, "begins the text, and a question at the end asks about a text before it");
+  return std::string::npos;
+}
+
 void find_question(Document& document, std::size_t start) {
-  if (start == std::string::npos) return;
   const std::int64_t tokens = tokens_from(start, document.encoding);
   if (tokens <= kMostQuestionTokens) {
     document.question_tokens = tokens;
   } else {
-    say_too_far(document, std::string_view(document.text).substr(start));
+    say_no_question(document, start,
+                    fmt::format("stands {} tokens before the end, more than the {} of a question at the end", tokens,
+                                kMostQuestionTokens));
   }
 }
 
@@ -124,30 +148,42 @@ void find_question(Document& document, std::size_t start) {
 void add_question_from_afar(Document& document, std::size_t start, std::int64_t context, std::int64_t closing,
                             const Tokenizer& tokenizer) {
   constexpr std::size_t kMostBytes = 64 * kMostQuestionTokens;
-  Encoding& encoding = document.encoding;
-  const auto read = static_cast<std::size_t>(encoding.spans.back().end);
-  const auto tokens = static_cast<std::int64_t>(encoding.ids.size());
+  std::string& text = document.text;
+  auto& [ids, spans] = document.encoding;
+  auto read = static_cast<std::size_t>(spans.back().end);
   document.whole_tokens_estimated = true;
-  document.whole_tokens = static_cast<std::int64_t>(
-      static_cast<double>(tokens) * static_cast<double>(document.text.size()) / static_cast<double>(read));
-  const bool near = start != std::string::npos && start >= read && document.text.size() - start <= kMostBytes;
-  const Encoding question = near ? tokenizer.encode(std::string_view(document.text).substr(start), false) : Encoding();
-  const auto length = static_cast<std::int64_t>(question.ids.size());
-  const bool asked = near && length + closing <= kMostQuestionTokens;
-  if (start != std::string::npos && !asked) say_too_far(document, std::string_view(document.text).substr(start));
-  document.text.erase(read, (near ? start : document.text.size()) - read);
-  const std::size_t at = encoding.ids.size() - static_cast<std::size_t>(closing);
-  std::vector<TokenSpan> spans = question.spans;
-  for (TokenSpan& span : spans)
-    span = {span.begin + static_cast<std::int64_t>(read), span.end + static_cast<std::int64_t>(read)};
-  encoding.ids.insert(encoding.ids.begin() + static_cast<std::ptrdiff_t>(at), question.ids.begin(), question.ids.end());
-  encoding.spans.insert(encoding.spans.begin() + static_cast<std::ptrdiff_t>(at), spans.begin(), spans.end());
-  const auto size = static_cast<std::int64_t>(document.text.size());
-  for (std::size_t i = encoding.spans.size() - static_cast<std::size_t>(closing); i < encoding.spans.size(); ++i) {
-    encoding.spans[i] = {size, size};
+  document.whole_tokens = static_cast<std::int64_t>(static_cast<double>(ids.size()) * static_cast<double>(text.size()) /
+                                                    static_cast<double>(read));
+  const std::vector<std::int32_t> last(ids.end() - closing, ids.end());
+  ids.resize(ids.size() - last.size());
+  spans.resize(ids.size());
+  Encoding question;
+  if (start != std::string::npos) {
+    if (text.size() - start <= kMostBytes) question = tokenizer.encode(std::string_view(text).substr(start), false);
+    const auto tokens = static_cast<std::int64_t>(question.ids.size()) + closing;
+    if (question.ids.empty() || tokens > kMostQuestionTokens) {
+      say_no_question(document, start,
+                      fmt::format("stands more than the {} tokens of a question before the end", kMostQuestionTokens));
+      question = {};
+    } else {
+      document.question_tokens = tokens;
+    }
   }
-  if (asked) document.question_tokens = length + closing;
-  cut_to_context(document, context, closing);
+  if (!question.ids.empty() && start < read) {  // it begins in what was read
+    while (spans.back().end > static_cast<std::int64_t>(start)) {
+      ids.pop_back();
+      spans.pop_back();
+    }
+    read = static_cast<std::size_t>(spans.back().end);
+  }
+  text.erase(read, (question.ids.empty() ? text.size() : start) - read);
+  ids.insert(ids.end(), question.ids.begin(), question.ids.end());
+  const auto shift = static_cast<std::int64_t>(read);
+  for (const TokenSpan& span : question.spans) spans.push_back({span.begin + shift, span.end + shift});
+  ids.insert(ids.end(), last.begin(), last.end());
+  const auto size = static_cast<std::int64_t>(text.size());
+  spans.resize(ids.size(), {size, size});
+  if (document.tokens() > context) cut_to_context(document, context, closing);
 }
 
 }  // namespace
@@ -191,7 +227,7 @@ Document make_document(std::string name, std::string text, const Tokenizer& toke
   ChatEncoding encoded = encode_as(reading, tokenizer, markers, document.text, encode);
   document.encoding = std::move(encoded.encoding);
   document.whole_tokens = document.tokens();
-  const std::size_t question = question_start(document.text, options.question_marks);
+  const std::size_t question = possible_question(document, reading, options.question_marks);
   if (document.encoding.spans.back().end < static_cast<std::int64_t>(document.text.size())) {
     add_question_from_afar(document, question, options.context, encoded.closing, tokenizer);
   } else {

@@ -27,14 +27,12 @@ const std::vector<std::string>& usual_question_marks() {
 
 std::size_t question_start(std::string_view text, const std::vector<std::string>& marks) {
   std::size_t last = std::string_view::npos;
-  const std::size_t text_begins = text.find_first_not_of(" \t\r\n");
   for (const std::string& mark : marks) {
     if (mark.empty()) continue;
     std::size_t line = text.rfind(mark);
     while (line != std::string_view::npos && line != 0 && text[line - 1] != '\n' && text[line - 1] != '\r') {
       line = text.rfind(mark, line - 1);
     }
-    if (line == text_begins) continue;
     if (line != std::string_view::npos && (last == std::string_view::npos || line > last)) last = line;
   }
   return last;

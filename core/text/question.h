@@ -15,8 +15,8 @@ namespace dhsa {
 [[nodiscard]] const std::vector<std::string>& usual_question_marks();
 inline constexpr std::int64_t kMostQuestionTokens = 256;  // a line further from the end is part of the text
 
-// Where the last line of `text` that begins with one of `marks` begins; npos if there is none, or only the first: a
-// question is asked of something that stands before it.
+// Where the last line of `text` that begins with one of `marks` begins; npos if there is none. It is the question
+// if other text stands before it and at most kMostQuestionTokens follow: Document::question_tokens, else in its notes.
 [[nodiscard]] std::size_t question_start(std::string_view text, const std::vector<std::string>& marks);
 // m for "the question": tokens from that byte to the end, 0 for npos. May exceed kMostQuestionTokens.
 [[nodiscard]] std::int64_t tokens_from(std::size_t byte, const Encoding& encoding);

@@ -61,7 +61,7 @@ TEST(NeedleCommand, GoesOnOnlyWithTheSameSettings) {
 
   EXPECT_REFUSED(dhsa(std::string(kSmallNeedle) + to), "--resume");  // would write over it
   EXPECT_REFUSED(dhsa(std::string(kSmallNeedle) + " --mode strict --resume" + to), "mode");
-  EXPECT_REFUSED(dhsa(std::string(kSmallNeedle) + " --local-tokens 8 --resume" + to), "local-tokens");
+  EXPECT_REFUSED(dhsa(std::string(kSmallNeedle) + " --query-block 64 --resume" + to), "query-block");
   EXPECT_EQ(json_of(json), half);
 
   ASSERT_EQ(dhsa(std::string(kSmallNeedle) + " --resume" + to).code, 0);

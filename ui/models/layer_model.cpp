@@ -130,14 +130,15 @@ QVariant LayerModel::headerData(int section, Qt::Orientation orientation, int ro
 
 QString LayerModel::tabSeparated() const {
   QStringList heading{QStringLiteral("layer"), QStringLiteral("kind")};
-  for (const std::string& column : measure_columns(maskMeasures())) heading << QString::fromStdString(column);
+  const MeasureColumns columns(maskMeasures());
+  for (const std::string& column : columns.headings()) heading << QString::fromStdString(column);
   QStringList lines{heading.join(u'\t')};
   for (int i = 0; i < m_layers; ++i) {
     const auto layer = m_explorer->whatIf()->layer(i);
     if (!layer) continue;
     QStringList cells{QString::number(i),
                       layer->plan->mask.window() > 0 ? QStringLiteral("local") : QStringLiteral("global")};
-    for (const std::string& cell : measure_cells(maskMeasures(), layer->metrics.values)) {
+    for (const std::string& cell : columns.cells(layer->metrics.values)) {
       cells << QString::fromStdString(cell);
     }
     lines << cells.join(u'\t');

@@ -102,7 +102,8 @@ void RunList::remove(int id) {
 
 QString RunList::csv() const {
   QStringList heading{QStringLiteral("run,label,document,sha256,model,method,budget,tokens")};
-  for (const std::string& column : measure_columns(measures())) heading << QString::fromStdString(column);
+  const MeasureColumns columns(measures());
+  for (const std::string& column : columns.headings()) heading << QString::fromStdString(column);
   QStringList lines{heading.join(u',')};
   for (const Run& run : m_runs) {
     QStringList cells{QString::number(run.id),
@@ -113,7 +114,7 @@ QString RunList::csv() const {
                       QString::fromLatin1(name_of(run.parameters.method)),
                       QString::number(run.parameters.budget),
                       QString::number(run.input.tokens)};
-    for (const std::string& cell : measure_cells(measures(), run.values)) cells << QString::fromStdString(cell);
+    for (const std::string& cell : columns.cells(run.values)) cells << QString::fromStdString(cell);
     lines << cells.join(u',');
   }
   return lines.join(QStringLiteral("\r\n")) + QStringLiteral("\r\n");

@@ -49,7 +49,7 @@ TEST(StandardError, IsNoughtOfAllRowsAndUnknownOfOne) {
 TEST(Values, SayWhatTheyRestOn) {
   Values values;
   values.set("density", 0.5);
-  EXPECT_EQ(nlohmann::json(values), nlohmann::json({{"density", 0.5}, {"sampled", false}}));
+  EXPECT_EQ(nlohmann::json(values), nlohmann::json({{"density", 0.5}}));
   Measured mass;
   mass.value = 0.9;
   mass.row_step = 7;
@@ -58,12 +58,17 @@ TEST(Values, SayWhatTheyRestOn) {
   values.set("retained_mass", mass);
   EXPECT_EQ(nlohmann::json(values), nlohmann::json({{"density", 0.5},
                                                     {"retained_mass", 0.9},
-                                                    {"sampled", true},
-                                                    {"row_step", 7},
-                                                    {"rows", 12},
+                                                    {"row_step", {{"retained_mass", 7}}},
+                                                    {"rows", {{"retained_mass", 12}}},
                                                     {"standard_error", {{"retained_mass", 0.01}}}}));
-  EXPECT_EQ(values.find("iou"), nullptr);
-  EXPECT_THROW(static_cast<void>(values.value("iou")), std::out_of_range);
+  mass.row_step = 3;
+  mass.standard_error = std::nan("");  // another step, and too few rows to tell
+  values.set("iou", mass);
+  const nlohmann::json both = values;
+  EXPECT_EQ(both["row_step"], nlohmann::json({{"retained_mass", 7}, {"iou", 3}}));
+  EXPECT_TRUE(both["standard_error"]["iou"].is_null());
+  EXPECT_EQ(values.find("of_oracle"), nullptr);
+  EXPECT_THROW(static_cast<void>(values.value("of_oracle")), std::out_of_range);
 }
 
 }  // namespace

@@ -83,9 +83,9 @@ TEST(Measures, ATableToExportHasTheErrorsBesideTheValues) {
   values.set("density", 0.25);
   values.set("retained_mass", sampled(0.8, 0.03));
   values.set("iou", sampled(0.5, std::nan("")));
-  const std::vector<Measure> masks = layer_measures();
-  const std::vector<std::string> columns = measure_columns(masks);
-  const std::vector<std::string> cells = measure_cells(masks, values);
+  const MeasureColumns masks(layer_measures());
+  const std::vector<std::string> columns = masks.headings();
+  const std::vector<std::string> cells = masks.cells(values);
   ASSERT_EQ(columns.size(), cells.size());
   const auto cell = [&](const char* column) {
     const auto at = std::find(columns.begin(), columns.end(), column);
@@ -99,6 +99,13 @@ TEST(Measures, ATableToExportHasTheErrorsBesideTheValues) {
   EXPECT_EQ(cell("retained_mass_standard_error"), "0.03");
   EXPECT_EQ(cell("iou_standard_error"), "");  // not known
   EXPECT_EQ(cell("output_error"), "");        // not measured
+
+  // Of what is there: no column for what nobody measured, errors where something was sampled.
+  const MeasureColumns found(std::span<const Values>(&values, 1));
+  EXPECT_EQ(found.headings(),
+            (std::vector<std::string>{"density", "retained_mass", "retained_mass_standard_error",
+                                      "retained_mass_row_step", "iou", "iou_standard_error", "iou_row_step"}));
+  EXPECT_EQ(found.cells(values), (std::vector<std::string>{"0.25", "0.8", "0.03", "5", "0.5", "", "5"}));
 }
 
 }  // namespace

@@ -349,34 +349,31 @@ class Twin : private TwinLayer {
     return kept;
   }
 
-  // Sinks and local keys; half of what is left for diagonals, the rest for columns.
+  // Sinks and local keys; half of what is left for diagonals, the rest for columns; then diagonals again, until the
+  // budget is full.
   [[nodiscard]] Marks lines() {
     if (covers_window(budget_)) return Marks(L_, true);
     const int begin = allowed_begin(budget_);
     if (budget_ >= group_.end) return Marks(L_, true);
     Marks kept = always(begin, budget_, p_.sink_tokens, p_.local_tokens);
+    const int for_columns = std::max(0, budget_ - count(kept)) / 2;
     const auto ranked = [&](Values scores) {
       for (double& score : scores) score = score > 0 ? score : kUndefined;
       return descending(scores);
     };
-    // Diagonals from the best on, until one does not fit into what may be spent.
-    const auto add_diagonals = [&](int most) {
-      int last = -1;
-      for (const int offset : ranked(diagonals_)) {
-        if (last >= 0 && close(diagonals_[last], diagonals_[offset], diagonals_[last])) open_ = true;
-        std::vector<int> added;
-        for (int i = group_.begin; i < group_.end; ++i) {
-          if (i - offset >= begin && !kept[i - offset]) added.push_back(i - offset);
-        }
-        if (added.empty()) continue;
-        last = offset;
-        if (count(kept) + static_cast<int>(added.size()) > most) break;
-        for (const int j : added) kept[j] = true;
-      }
-    };
-    const int left = std::max(0, budget_ - count(kept));
-    add_diagonals(budget_ - left / 2);
     int last = -1;
+    for (const int offset : ranked(diagonals_)) {
+      if (last >= 0 && close(diagonals_[last], diagonals_[offset], diagonals_[last])) open_ = true;
+      std::vector<int> added;
+      for (int i = group_.begin; i < group_.end; ++i) {
+        if (i - offset >= begin && !kept[i - offset]) added.push_back(i - offset);
+      }
+      if (added.empty()) continue;
+      last = offset;
+      if (budget_ - count(kept) - static_cast<int>(added.size()) < for_columns) break;
+      for (const int j : added) kept[j] = true;
+    }
+    last = -1;
     for (const int j : ranked(columns_)) {
       if (j < begin || j >= group_.end || kept[j]) continue;
       if (count(kept) >= budget_) {
@@ -386,7 +383,18 @@ class Twin : private TwinLayer {
       kept[j] = true;
       last = j;
     }
-    add_diagonals(budget_);  // what the columns left: those that the last queries saw may all lie outside the window
+    last = -1;
+    for (const int offset : ranked(diagonals_)) {
+      std::vector<int> free;
+      for (int i = group_.end - 1; i >= group_.begin; --i) {
+        if (i - offset >= begin && !kept[i - offset]) free.push_back(i - offset);
+      }
+      if (free.empty()) continue;
+      if (last >= 0 && close(diagonals_[last], diagonals_[offset], diagonals_[last])) open_ = true;
+      if (count(kept) >= budget_) break;
+      for (const int j : free) kept[j] = kept[j] || count(kept) < budget_;
+      last = offset;
+    }
     return kept;
   }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "core/base/parallel.h"
 
 namespace dhsa {
 namespace {
@@ -235,6 +236,29 @@ TEST(Document, AQuestionFarFromTheEndIsPartOfTheTextAndSaidSo) {
   EXPECT_GT(make_document("note", "Text.\nQ> what?", *demo_tokenizer(), options).question_tokens, 1);
 }
 
+TEST(Document, AQuestionAsksAboutATextBeforeIt) {
+  for (const char* begin : {"", " \n\n"}) {
+    const Document document =
+        make_document("note", std::string(begin) + "Question: what is this?\nAnswer:", *demo_tokenizer(), {0, false});
+    EXPECT_EQ(document.question_tokens, 0);
+    ASSERT_EQ(document.notes.size(), 1U);
+    EXPECT_NE(document.notes[0].find("\"Question: what is this?\""), std::string::npos) << document.notes[0];
+  }
+  const std::string two = "Question: what?\nA list.\nQuestion: which?\nAnswer:";
+  const Document document = make_document("note", two, *demo_tokenizer(), {0, false});
+  EXPECT_GT(document.question_tokens, 3);
+  EXPECT_LT(document.question_tokens, 16);
+  EXPECT_TRUE(document.notes.empty());
+
+  DocumentOptions options;
+  options.chat = ChatMode::kOn;
+  const std::string turn = "<start_of_turn>user\n";
+  const auto chat = [&](const std::string& text) { return make_document("chat", text, *demo_tokenizer(), options); };
+  EXPECT_EQ(chat("Question: what?").question_tokens, 0);
+  EXPECT_EQ(chat(turn + "Question: what?<end_of_turn>\n").question_tokens, 0);
+  EXPECT_GT(chat(turn + "A list.\nQuestion: what?<end_of_turn>\n").question_tokens, 3);
+}
+
 // A list of questions and answers in the middle of essays, and a line of another kind at the end: what the marks say.
 TEST(Document, MarksSayWhichLineIsTheQuestion) {
   std::string inner;
@@ -274,6 +298,52 @@ TEST(Document, OneFarLongerThanTheContextIsNotReadToItsEnd) {
   EXPECT_NEAR(static_cast<double>(document.whole_tokens), whole, whole / 50);
   EXPECT_EQ(document.tokens(), 400);
   EXPECT_TRUE(document.text.ends_with("Question: Which line?\nAnswer:"));
+  expect_consistent(document);
+}
+
+TEST(Document, AQuestionFarBeyondTheContextThatIsNoneIsSaid) {
+  set_compute_threads(1);
+  std::string text;
+  while (text.size() < 300'000) text += long_text();
+  const auto read = [&](const std::string& question, std::int64_t context) {
+    return make_document("note", text + question, *demo_tokenizer(), {context, false});
+  };
+  const auto said = [](const Document& document, const char* part) {
+    return std::any_of(document.notes.begin(), document.notes.end(),
+                       [&](const std::string& note) { return note.find(part) != std::string::npos; });
+  };
+  std::string question = "\nQuestion: Which line?\n";
+  const Document near = read(question, 400);
+  EXPECT_TRUE(near.whole_tokens_estimated);
+  EXPECT_GT(near.question_tokens, 3);
+  EXPECT_FALSE(said(near, "\"Question: Which line?\""));
+  const Document small = read(question, 10);
+  EXPECT_EQ(small.question_tokens, 0);
+  EXPECT_TRUE(said(small, "more than half the context"));
+  question += long_text();  // more than 256 tokens
+  for (const std::string& more : {question, question + text.substr(0, 30'000)}) {
+    const Document far = read(more, 400);
+    EXPECT_TRUE(far.whole_tokens_estimated);
+    EXPECT_EQ(far.tokens(), 400);
+    EXPECT_EQ(far.question_tokens, 0);
+    EXPECT_TRUE(said(far, "\"Question: Which line?\" stands more than the 256 tokens"));
+    expect_consistent(far);
+  }
+  set_compute_threads(0);
+}
+
+TEST(Document, AQuestionThatBeginsInWhatWasReadIsWhole) {
+  set_compute_threads(1);
+  const std::string question = "\nQuestion: Which line is the last of them?\nAnswer:";
+  std::string text;
+  while (text.size() < (1U << 18U)) text += long_text();  // as much as one thread reads at a time
+  text.resize((1U << 18U) - 20);
+  const Document document = make_document("note", text + question, *demo_tokenizer(), {60, false});
+  set_compute_threads(0);
+  EXPECT_TRUE(document.whole_tokens_estimated);
+  EXPECT_EQ(document.tokens(), 60);
+  EXPECT_GT(document.question_tokens, 8);
+  EXPECT_TRUE(document.text.ends_with("Question: Which line is the last of them?\nAnswer:"));
   expect_consistent(document);
 }
 
