@@ -79,8 +79,48 @@ class TestTextView : public QObject {
     }
   }
 
+  // Each letter of two byte tokens, the second without text, as a tokenizer without these letters cuts them.
+  void byteTokensShareTheirCharacterAndLinesBreakAtWords() {
+    for (const QString& word : {QStringLiteral("ђжљњћ"), QStringLiteral("שלוםק")}) {
+      ViewState state;
+      TextView view(&state);
+      view.resize(200, 300);
+      view.show();
+      auto document = std::make_shared<OpenDocument>();
+      document->shown = QString(word + u' ').repeated(20).trimmed();
+      document->content.encoding.ids.push_back(2);  // <bos>
+      document->begin.push_back(0);
+      for (qsizetype at = 0; at < document->shown.size(); ++at) {
+        for (int byte = 0; byte < (document->shown[at] == u' ' ? 1 : 2); ++byte) {
+          document->begin.push_back(at + byte);
+          document->content.encoding.ids.push_back(3);
+        }
+      }
+      document->begin.push_back(document->shown.size());
+      document->content.encoding.spans.resize(document->content.encoding.ids.size());
+      view.setDocument(document);
+      QTRY_VERIFY(view.isLaidOut());
+      int lines = 1;
+      for (qint64 token = 2; token < document->tokens(); ++token) {
+        const QRect before = view.tokenRect(token - 1);
+        const QRect rect = view.tokenRect(token);
+        const auto begin = document->begin[static_cast<std::size_t>(token)];
+        const bool later = document->tokenText(token).isEmpty();
+        if (rect.top() != before.top()) {
+          ++lines;
+          const bool atBlank = document->shown[begin].isSpace() || document->shown[begin - 1].isSpace();
+          QVERIFY2(!later && atBlank, qPrintable(QString::number(token)));
+        }
+        if (!later) continue;
+        QVERIFY(std::abs(rect.width() - before.width()) <= 2);
+        QCOMPARE(view.tokenAt(rect.center()), token);
+      }
+      QVERIFY(lines > 2);
+    }
+  }
+
   void invisibleCharactersHaveMarks() {
-    QCOMPARE(drawnText(QStringView(u"a\0b", 3)), QStringLiteral("a␀b"));
+    QCOMPARE(drawnText(QStringView(u"a\0b", 3)), QStringLiteral("a⟨0000⟩b"));
     QCOMPARE(drawnText(u"\u200b"), QStringLiteral("⟨200B⟩"));
     QCOMPARE(drawnText(u"\t"), QStringLiteral("    "));
     QCOMPARE(drawnText(u"👩\u200d🚀\ufe0f"), QStringLiteral("👩\u200d🚀\ufe0f"));  // one sign, and seen

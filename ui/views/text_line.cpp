@@ -11,6 +11,21 @@ namespace {
 
 bool isJoiner(char16_t c) { return c == u'\u200c' || c == u'\u200d' || (c >= u'\ufe00' && c <= u'\ufe0f'); }
 
+// Of a character of several parts the first has the text: all get a share of its place, in the order of the writing.
+void shareCharacters(const std::vector<TextLine::Part>& parts, std::vector<TextLine::Place>& places) {
+  for (std::size_t begin = 0, end = 1; begin < parts.size(); begin = end++) {
+    if (parts[begin].text.isEmpty()) continue;
+    while (end < parts.size() && parts[end].text.isEmpty() && parts[end].width > 0) ++end;
+    const TextLine::Place whole = places[begin];
+    const double share = (whole.right - whole.left) / static_cast<double>(end - begin);
+    const bool fromTheRight = holdsRightToLeft(parts[begin].text);
+    for (std::size_t at = begin; at < end; ++at) {
+      const double left = whole.left + share * static_cast<double>(fromTheRight ? end - 1 - at : at - begin);
+      places[at] = {left, left + share};
+    }
+  }
+}
+
 // Parts in the order of the writing, characters of each at [begin, end) of the line's text.
 TextLine placeMixed(const std::vector<TextLine::Part>& parts, const QFont& font, double room,
                     bool rightToLeftParagraph) {
@@ -64,6 +79,7 @@ TextLine placeMixed(const std::vector<TextLine::Part>& parts, const QFont& font,
     }
     placed.places.push_back(place);
   }
+  shareCharacters(parts, placed.places);
   return placed;
 }
 
@@ -76,10 +92,6 @@ QString drawnText(QStringView text) {
     const char16_t code = c.unicode();
     if (code == u'\t') {
       drawn += QStringLiteral("    ");
-    } else if (code < 0x20) {
-      drawn += QChar(0x2400 + code);  // Unicode's pictures of control characters
-    } else if (code == 0x7f) {
-      drawn += QChar(0x2421);
     } else if (isJoiner(code) ? text.size() == 1
                               : c.category() == QChar::Other_Control || c.category() == QChar::Other_Format) {
       drawn += QStringLiteral("⟨%1⟩").arg(QString::number(code, 16).toUpper().rightJustified(4, u'0'));

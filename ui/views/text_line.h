@@ -11,16 +11,16 @@ class QTextLayout;
 
 namespace dhsa {
 
-// Tabulators as blanks; a mark for each character that nobody sees: "␀" for NUL, "⟨200B⟩" for others, joiners and
-// variation selectors only where they stand alone.
+// Tabulators as blanks; a mark for each character that nobody sees, "⟨0000⟩" for NUL; joiners and variation
+// selectors have one only where they stand alone.
 [[nodiscard]] QString drawnText(QStringView text);
 
 [[nodiscard]] bool holdsRightToLeft(QStringView text);
 
 struct TextLine {
   struct Part {
-    QString text;      // as drawn; empty for tokens that have none
-    double width = 0;  // by itself
+    QString text;      // as drawn; empty for line breaks, <bos> and the later bytes of a character
+    double width = 0;  // by itself; 0 for line breaks
   };
   struct Place {
     double left = 0, right = 0;

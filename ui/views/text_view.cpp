@@ -1,14 +1,10 @@
 #include "ui/views/text_view.h"
 
-#include <QAccessible>
 #include <QElapsedTimer>
 #include <QHash>
-#include <QHelpEvent>
-#include <QKeyEvent>
 #include <QPainter>
 #include <QScrollBar>
 #include <QTextLayout>
-#include <QToolTip>
 #include <algorithm>
 #include <cmath>
 
@@ -156,11 +152,17 @@ void TextView::measureSome() {
     if (const auto found = known.constFind(text); found != known.cend()) {
       piece.width = *found;
     } else {
-      const QString drawn = drawnText(text);
-      // <bos> and later bytes of a character have no text but are tokens: they get a narrow place of their own.
-      piece.width = drawn.isEmpty() && !piece.endsLine ? static_cast<float>(metrics.averageCharWidth() * 0.6)
-                                                       : static_cast<float>(metrics.horizontalAdvance(drawn));
+      // <bos> has no text but is a token: it gets a narrow place of its own.
+      piece.width = text.isEmpty() && !piece.endsLine ? static_cast<float>(metrics.averageCharWidth() * 0.6)
+                                                      : static_cast<float>(metrics.horizontalAdvance(drawnText(text)));
       known.insert(text, piece.width);
+    }
+    if (isLaterByte(m_measured - 1)) {
+      piece.width = m_pieces[m_measured - 2].width;
+    } else {
+      std::size_t end = m_measured;
+      while (end < m_pieces.size() && isLaterByte(end)) ++end;
+      piece.width /= static_cast<float>(end - m_measured + 1);  // the tokens of a character share its place
     }
     if (!text.isEmpty() && text.front() == u' ') piece.lead = std::min(piece.width, blank);
     if (m_measured % 64 == 0 && clock.elapsed() >= kSliceMs) break;
@@ -169,6 +171,11 @@ void TextView::measureSome() {
   breakLines(from);
   if (isLaidOut() && m_scrollWhenMeasured >= 0) scrollToToken(m_scrollWhenMeasured);
   viewport()->update();
+}
+
+bool TextView::isLaterByte(std::size_t piece) const {
+  const Piece& p = m_pieces[piece];
+  return p.length == 0 && !p.endsLine && p.token > 0;
 }
 
 void TextView::breakLines(std::size_t fromPiece) {
@@ -187,25 +194,24 @@ void TextView::breakLines(std::size_t fromPiece) {
   float wordX = 0;
   for (std::size_t at = fromPiece; at < m_measured; ++at) {
     const Piece& piece = m_pieces[at];
-    const bool beginsWord = piece.length == 0 || m_document->shown[piece.begin].isSpace() ||
+    const bool beginsWord = (piece.length > 0 && m_document->shown[piece.begin].isSpace()) ||
                             (at > 0 && m_pieces[at - 1].length > 0 &&
                              m_document->shown[m_pieces[at - 1].begin + m_pieces[at - 1].length - 1].isSpace());
     if (beginsWord) {
       wordBegin = at;
       wordX = x;
     }
-    if (x + piece.width > room && at > m_lines.back().begin) {
+    std::size_t character = at;  // its first piece
+    while (isLaterByte(character)) --character;
+    if (x + piece.width > room && character > m_lines.back().begin) {
       // The whole word moves to the next line, unless it alone fills one.
-      if (wordBegin > m_lines.back().begin) {
-        m_lines.push_back({wordBegin, true});
-        x -= wordX + m_pieces[wordBegin].lead;
-        wordX = 0;
-      } else {
-        m_lines.push_back({at, true});
-        x = -piece.lead;
-        wordBegin = at;
-        wordX = 0;
+      if (wordBegin <= m_lines.back().begin) {
+        wordBegin = character;
+        wordX = x - piece.width * static_cast<float>(at - character);
       }
+      m_lines.push_back({wordBegin, true});
+      x -= wordX + m_pieces[wordBegin].lead;
+      wordX = 0;
     }
     x += piece.width;
     if (piece.endsLine && at + 1 < m_pieces.size()) {
@@ -388,6 +394,12 @@ void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Col
   const TextLine whole = placed(line);
   QList<QTextLayout::FormatRange> pens;  // of the line's characters, where it is drawn at once
   int drawnTo = 0;
+  struct Word {
+    double left;
+    QString text;
+    QColor pen;
+  };
+  std::vector<Word> words;  // drawn over the backgrounds: a character may stand on those of several tokens
   for (std::size_t at = m_lines[line].begin; at < lineEnd(line); ++at) {
     const Piece& piece = m_pieces[at];
     const auto token = static_cast<std::size_t>(piece.token);
@@ -440,7 +452,6 @@ void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Col
     if (startsChunk(piece.token) && (at == 0 || m_pieces[at - 1].token != piece.token)) {
       painter.fillRect(QRectF(left - 0.5, top + 1, 1.5, height - 2), colours.chunkRule);
     }
-    painter.setPen(pen);
     if (piece.length > 0) {
       const QString drawn = drawnPiece(at, line);
       if (whole.layout) {
@@ -449,9 +460,9 @@ void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Col
         pens.push_back({drawnTo, static_cast<int>(drawn.size()), format});
         drawnTo += static_cast<int>(drawn.size());
       } else {
-        painter.drawText(QPointF(left, baseline), drawn);
+        words.push_back({left, drawn, pen});
       }
-    } else if (!piece.endsLine) {
+    } else if (!piece.endsLine && !isLaterByte(at)) {
       painter.setPen(colours.faint);
       painter.drawText(cell, Qt::AlignCenter, QStringLiteral("·"));
     }
@@ -460,6 +471,10 @@ void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Col
       painter.setBrush(Qt::NoBrush);
       painter.drawRect(cell.adjusted(0.5, 1.5, -0.5, -1.5));
     }
+  }
+  for (const Word& word : words) {
+    painter.setPen(word.pen);
+    painter.drawText(QPointF(word.left, baseline), word.text);
   }
   if (whole.layout) whole.layout->draw(&painter, QPointF(margin(), baseline - whole.layout->lineAt(0).ascent()), pens);
 }
@@ -516,97 +531,6 @@ QString TextView::describeToken(qint64 token) const {
     }
   }
   return text;
-}
-
-void TextView::mouseMoveEvent(QMouseEvent* event) {
-  const qint64 token = tokenAt(event->position().toPoint());
-  m_view->hover(m_view->row(), token);
-  Q_EMIT tokenDescribed(describeToken(token));
-  if (m_pressed >= 0 && token >= 0 && token != m_pressed) {
-    m_view->selectKeys(std::min(m_pressed, token), std::max(m_pressed, token) + 1);
-  }
-}
-
-void TextView::mousePressEvent(QMouseEvent* event) {
-  if (event->button() != Qt::LeftButton) return;
-  m_pressed = tokenAt(event->position().toPoint());
-  m_view->selectKeys(0, 0);
-}
-
-void TextView::mouseReleaseEvent(QMouseEvent* event) {
-  if (event->button() != Qt::LeftButton) return;
-  const qint64 token = tokenAt(event->position().toPoint());
-  if (token >= 0 && token == m_pressed) m_view->selectRow(token == m_view->row() ? -1 : token);
-  m_pressed = -1;
-}
-
-void TextView::moveRow(qint64 token) {
-  if (!m_document) return;
-  const qint64 to = std::clamp<qint64>(token, 0, m_document->tokens() - 1);
-  m_view->selectRow(to);
-  scrollToToken(to);
-  Q_EMIT tokenDescribed(describeToken(to));
-  setAccessibleDescription(describeToken(to));
-  QAccessibleEvent changed(this, QAccessible::DescriptionChanged);
-  QAccessible::updateAccessibility(&changed);
-}
-
-void TextView::keyPressEvent(QKeyEvent* event) {
-  if (!m_document) return;
-  const qint64 row = m_view->row();
-  const auto byLines = [&](int lines) {
-    const QRect now = tokenRect(std::max<qint64>(row, 0));
-    if (row < 0 || now.isNull()) {
-      moveRow(std::max<qint64>(0, tokenAt(QPoint(margin(), margin()))));
-      return;
-    }
-    const std::size_t line = lineOfPiece(pieceOfToken(row));
-    const auto target = std::clamp<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(line) + lines, 0,
-                                                   static_cast<std::ptrdiff_t>(m_lines.size()) - 1);
-    const qint64 token =
-        tokenAt(now.center() + QPoint(0, static_cast<int>(target - static_cast<std::ptrdiff_t>(line)) * lineHeight()));
-    moveRow(token >= 0 ? token : m_pieces[lineEnd(static_cast<std::size_t>(target)) - 1].token);
-  };
-  const int page = std::max(1, viewport()->height() / lineHeight() - 1);
-  switch (event->key()) {
-    case Qt::Key_Left:
-      moveRow(row < 0 ? 0 : row - 1);
-      break;
-    case Qt::Key_Right:
-      moveRow(row + 1);
-      break;
-    case Qt::Key_Up:
-      byLines(-1);
-      break;
-    case Qt::Key_Down:
-      byLines(1);
-      break;
-    case Qt::Key_PageUp:
-      byLines(-page);
-      break;
-    case Qt::Key_PageDown:
-      byLines(page);
-      break;
-    case Qt::Key_Home:
-      moveRow(0);
-      break;
-    case Qt::Key_End:
-      moveRow(m_document->tokens() - 1);
-      break;
-    default:
-      QAbstractScrollArea::keyPressEvent(event);
-  }
-}
-
-bool TextView::viewportEvent(QEvent* event) {
-  if (event->type() == QEvent::Leave) m_view->hover(-1, -1);
-  if (event->type() == QEvent::ToolTip) {
-    auto* help = static_cast<QHelpEvent*>(event);
-    const qint64 token = tokenAt(help->pos());
-    if (token >= 0) QToolTip::showText(help->globalPos(), describeToken(token), this, tokenRect(token));
-    return true;
-  }
-  return QAbstractScrollArea::viewportEvent(event);
 }
 
 void TextView::changeEvent(QEvent* event) {

@@ -72,6 +72,7 @@ class TextView : public QAbstractScrollArea {
   };
   [[nodiscard]] float widthOf(std::size_t piece, std::size_t line) const;
   [[nodiscard]] QString drawnPiece(std::size_t piece, std::size_t line) const;
+  [[nodiscard]] bool isLaterByte(std::size_t piece) const;  // of the character of the piece before
   void cutPieces();
   void measureSome();
   void breakLines(std::size_t fromPiece);
