@@ -455,9 +455,14 @@ void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Col
     if (piece.length > 0) {
       const QString drawn = drawnPiece(at, line);
       if (whole.layout) {
-        QTextCharFormat format;
-        format.setForeground(pen);
-        pens.push_back({drawnTo, static_cast<int>(drawn.size()), format});
+        // One range as long as the colour stays: at the edges of ranges glyphs are clipped and look faint.
+        if (!pens.isEmpty() && pens.back().format.foreground().color() == pen) {
+          pens.back().length += static_cast<int>(drawn.size());
+        } else {
+          QTextCharFormat format;
+          format.setForeground(pen);
+          pens.push_back({drawnTo, static_cast<int>(drawn.size()), format});
+        }
         drawnTo += static_cast<int>(drawn.size());
       } else {
         words.push_back({left, drawn, pen});
