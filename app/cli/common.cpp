@@ -40,22 +40,6 @@ std::string all_of_input() {
   }
 }
 
-// "Query:,Summary:" at commas; "none": no line begins a question.
-std::vector<std::string> marks_of(const std::string& list) {
-  if (list == "none") return {};
-  std::vector<std::string> marks;
-  for (const std::string& part : split_list(list)) {
-    const std::size_t begin = part.find_first_not_of(' ');
-    if (begin == std::string::npos) continue;
-    marks.push_back(part.substr(begin, part.find_last_not_of(' ') + 1 - begin));
-    if (marks.back().find_first_of("\r\n") != std::string::npos) {
-      throw Error(fmt::format("--question-marks: {} is no beginning of a line.", in_quotes(part)));
-    }
-  }
-  if (marks.empty()) throw Error("--question-marks names none; give for example Question:,Query: or none.");
-  return marks;
-}
-
 }  // namespace
 
 void ModelOptionsText::add_to(CLI::App& app, bool with_folder) {
@@ -317,7 +301,7 @@ void TextOptions::add_to(CLI::App& app, bool with_chat) {
 }
 
 void TextOptions::check() const {
-  if (!question_marks.empty()) static_cast<void>(marks_of(question_marks));
+  static_cast<void>(question_marks_from(question_marks));
   static_cast<void>(chat_mode(chat));
 }
 
@@ -338,7 +322,7 @@ Document load_document(const TextOptions& text, const TextReader& reader, Progre
   options.allow_long = text.allow_long;
   options.chat = chat_mode(text.chat);
   options.instruction_tuned = options.chat == ChatMode::kAuto && is_instruction_tuned(reader.folder);
-  if (!text.question_marks.empty()) options.question_marks = marks_of(text.question_marks);
+  options.question_marks = question_marks_from(text.question_marks);
   options.cancel = &interrupt();
   if (progress != nullptr) options.progress = [progress](double share) { progress->show("reading the text", share); };
   const std::filesystem::path path =

@@ -1,6 +1,11 @@
 #include "core/text/question.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+
+#include "core/base/error.h"
+#include "core/base/excerpt.h"
 
 namespace dhsa {
 
@@ -22,6 +27,25 @@ const std::vector<std::string>& usual_question_marks() {
                                                  "\u8cea\u554f\uff1a",
                                                  "\uc9c8\ubb38:",                           // Chinese, Japanese, Korean
                                                  "\u0627\u0644\u0633\u0624\u0627\u0644:"};  // Arabic
+  return marks;
+}
+
+std::vector<std::string> question_marks_from(const std::string& list) {
+  if (list.empty()) return usual_question_marks();
+  if (list == "none") return {};
+  std::vector<std::string> marks;
+  for (std::size_t at = 0; at <= list.size();) {
+    const std::size_t comma = std::min(list.find(',', at), list.size());
+    const std::string part = list.substr(at, comma - at);
+    at = comma + 1;
+    const std::size_t begin = part.find_first_not_of(' ');
+    if (begin == std::string::npos) continue;
+    marks.push_back(part.substr(begin, part.find_last_not_of(' ') + 1 - begin));
+    if (part.find_first_of("\r\n") != std::string::npos) {
+      throw Error(fmt::format("The question mark \"{}\" is no beginning of a line.", excerpt(part)));
+    }
+  }
+  if (marks.empty()) throw Error("The list of question marks names none; give for example Question:,Query: or none.");
   return marks;
 }
 

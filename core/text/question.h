@@ -15,6 +15,9 @@ namespace dhsa {
 [[nodiscard]] const std::vector<std::string>& usual_question_marks();
 inline constexpr std::int64_t kMostQuestionTokens = 256;  // a line further from the end is part of the text
 
+// Marks as they are written in a list at commas; "none": no marks, empty: the usual ones. Throws Error where a part is
+// no beginning of a line, or all are blank.
+[[nodiscard]] std::vector<std::string> question_marks_from(const std::string& list);
 // Where the last line of `text` that begins with one of `marks` begins; npos if there is none. It is the question
 // if other text stands before it and at most kMostQuestionTokens follow: Document::question_tokens, else in its notes.
 [[nodiscard]] std::size_t question_start(std::string_view text, const std::vector<std::string>& marks);

@@ -16,6 +16,8 @@ constexpr std::array kCommands = {
                 QT_TRANSLATE_NOOP("Commands", "Run the text on the clipboard.")},
     CommandInfo{"file.open-sample", "&File", QT_TRANSLATE_NOOP("Commands", "Open the sa&mple text"), "",
                 QT_TRANSLATE_NOOP("Commands", "Open the text that comes with the program.")},
+    CommandInfo{"file.reading", "&File", QT_TRANSLATE_NOOP("Commands", "&How the text is read…"), "Ctrl+Shift+I",
+                QT_TRANSLATE_NOOP("Commands", "Chat, question and length of the open text.")},
     CommandInfo{
         "file.open-model", "&File", QT_TRANSLATE_NOOP("Commands", "Open &model folder…"), "Ctrl+Shift+O",
         QT_TRANSLATE_NOOP("Commands", "Load a Gemma 2 model from a Hugging Face folder; its memory is stated first.")},

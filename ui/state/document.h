@@ -8,14 +8,14 @@
 #include <vector>
 
 #include "core/text/document.h"
+#include "ui/state/text_reading.h"
 
 namespace dhsa {
 
-struct OpenDocument {
+struct OpenDocument : TextReading {
   QString title;  // shown: file name, "Sample" or "Pasted text"
   QString path;   // absolute; empty for the sample and pasted text
   bool sample = false;
-  bool allowLong = false;
   QByteArray source;  // bytes as read or pasted
   QString sha256;     // of `source`, hexadecimal
   Document content;   // as the model reads it
@@ -31,9 +31,9 @@ struct OpenDocument {
   [[nodiscard]] std::int64_t tokenAt(qsizetype character) const;  // -1 past the end
 };
 
-// Fills in sha256, content, shown and begin of `origin`, whose source is set. `context`: most tokens, unless allowLong.
-// Throws Error on an empty text.
+// Fills in sha256, content, shown and begin of `origin`, whose source and reading are set. `context`: most tokens,
+// unless allowLong; `instructionTuned`: what "auto" goes by. Throws Error on an empty text.
 [[nodiscard]] std::shared_ptr<const OpenDocument> openDocument(OpenDocument origin, const Tokenizer& tokenizer,
-                                                               std::int64_t context);
+                                                               std::int64_t context, bool instructionTuned = false);
 
 }  // namespace dhsa

@@ -200,6 +200,7 @@ void LongBenchTest::openSample(int line, int sample, int method) {
     opened.document.text = QByteArray::fromStdString(prompt.text);
     opened.document.title = tr("%1, row %2").arg(q(set.task->name)).arg(row + 1);
     opened.document.allowLong = true;
+    opened.document.chat = "off";  // as the test reads it
     opened.parameters = choice.parameters;
     opened.parameters.instruction_tokens =
         settings.mode == NeedleMode::kReference

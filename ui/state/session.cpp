@@ -20,7 +20,7 @@ std::filesystem::path pathOf(const QString& path) { return {path.toStdU16String(
 
 std::shared_ptr<const OpenDocument> loadDocument(const DocumentRequest& request, const LoadedModel& model) {
   OpenDocument origin;
-  origin.allowLong = request.allowLong;
+  static_cast<TextReading&>(origin) = request;
   if (!request.text.isEmpty()) {
     origin.title = request.title.isEmpty() ? Session::tr("Pasted text") : request.title;
     origin.source = request.text;
@@ -31,7 +31,8 @@ std::shared_ptr<const OpenDocument> loadDocument(const DocumentRequest& request,
     origin.title = origin.sample ? Session::tr("Sample") : QFileInfo(request.path).fileName();
     origin.source = QByteArray::fromStdString(read_text(file));
   }
-  return openDocument(std::move(origin), *model.tokenizer, model.weights->config().context);
+  return openDocument(std::move(origin), *model.tokenizer, model.weights->config().context,
+                      is_instruction_tuned(pathOf(model.folder)));
 }
 
 std::shared_ptr<const LoadedModel> loadModel(const QString& folder, const CancelToken* cancel) {

@@ -26,11 +26,10 @@ struct LoadedModel {
 [[nodiscard]] std::shared_ptr<const BoundaryPredictor> loadPredictor(const SparsityParameters& parameters,
                                                                      const LoadedModel& model);
 
-struct DocumentRequest {
+struct DocumentRequest : TextReading {
   QString path;     // a file, or
   QByteArray text;  // pasted text, or neither: the sample
   QString title;    // of a text that is not a file; empty: "Pasted text"
-  bool allowLong = false;
 };
 
 class Session : public QObject {

@@ -8,16 +8,16 @@
 #include <nlohmann/json.hpp>
 
 #include "core/sparsity/parameters.h"
+#include "ui/state/text_reading.h"
 
 namespace dhsa {
 
-struct SessionFile {
+struct SessionFile : TextReading {
   static constexpr int kSchema = 1;
 
   QString documentPath;     // absolute; empty: sample or pasted text
   QByteArray documentText;  // pasted text
   QString documentSha;
-  bool allowLong = false;
   QString modelFolder;  // empty: the embedded model
   QString modelFingerprint;
   SparsityParameters parameters;     // as set in the window

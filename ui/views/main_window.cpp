@@ -490,7 +490,7 @@ bool MainWindow::saveSession(const QString& path) {
   session.documentPath = document->path;
   if (document->path.isEmpty() && !document->sample) session.documentText = document->source;
   session.documentSha = document->sha256;
-  session.allowLong = document->allowLong;
+  static_cast<TextReading&>(session) = *document;
   session.modelFolder = model->embedded ? QString() : model->folder;
   session.modelFingerprint = model->fingerprint;
   session.parameters = m_explorer->parameters()->values();
@@ -529,7 +529,7 @@ bool MainWindow::openSession(const QString& path) {
   DocumentRequest request;
   request.path = m_pending->documentPath;
   request.text = m_pending->documentText;
-  request.allowLong = m_pending->allowLong;
+  static_cast<TextReading&>(request) = *m_pending;
   remember("recentSessions", path);
   const auto model = m_explorer->session()->model();
   const bool sameModel =

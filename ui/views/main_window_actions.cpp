@@ -21,6 +21,7 @@
 #include "ui/views/message_bar.h"
 #include "ui/views/metrics_panel.h"
 #include "ui/views/model_dialog.h"
+#include "ui/views/reading_dialog.h"
 #include "ui/views/shortcuts_dialog.h"
 #include "ui/views/text_panel.h"
 
@@ -82,6 +83,11 @@ void MainWindow::makeActions() {
   connectAction("file.open-demo", &MainWindow::openDemo);
   connect(action("file.model"), &QAction::triggered, this, [this] {
     auto* dialog = new ModelDialog(m_explorer->session(), this);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->show();
+  });
+  connect(action("file.reading"), &QAction::triggered, this, [this] {
+    auto* dialog = new ReadingDialog(m_explorer->session(), this);
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     dialog->show();
   });
