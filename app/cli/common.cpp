@@ -316,14 +316,19 @@ std::string question_line(const Document& document) {
   return in_quotes(std::string(first_characters(line, 40)) + (whole ? "" : "..."));
 }
 
-Document load_document(const TextOptions& text, const TextReader& reader, ProgressLine* progress) {
+DocumentOptions TextOptions::reading(const std::filesystem::path& model, std::int64_t context) const {
   DocumentOptions options;
-  options.context = reader.context;
-  options.allow_long = text.allow_long;
-  options.chat = chat_mode(text.chat);
-  options.instruction_tuned = options.chat == ChatMode::kAuto && is_instruction_tuned(reader.folder);
-  options.question_marks = question_marks_from(text.question_marks);
+  options.context = context;
+  options.allow_long = allow_long;
+  options.chat = chat_mode(chat);
+  options.instruction_tuned = options.chat == ChatMode::kAuto && is_instruction_tuned(model);
+  options.question_marks = question_marks_from(question_marks);
   options.cancel = &interrupt();
+  return options;
+}
+
+Document load_document(const TextOptions& text, const TextReader& reader, ProgressLine* progress) {
+  DocumentOptions options = text.reading(reader.folder, reader.context);
   if (progress != nullptr) options.progress = [progress](double share) { progress->show("reading the text", share); };
   const std::filesystem::path path =
       text.path.empty() ? resource_path("documents/sample.txt") : std::filesystem::path(text.path);

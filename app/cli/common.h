@@ -148,6 +148,8 @@ struct TextOptions {
 
   void add_to(CLI::App& app, bool with_chat = true);  // --chat, by default auto
   void check() const;                                 // throws Error
+  // Without progress. Throws Error.
+  [[nodiscard]] DocumentOptions reading(const std::filesystem::path& model, std::int64_t context) const;
 };
 // How the question at the end begins, in quotes; empty where there is none.
 [[nodiscard]] std::string question_line(const Document& document);

@@ -133,14 +133,20 @@ struct Source {
 void load(const ExportOptions& options, Source& source, ProgressLine& progress, std::optional<SessionChoice>& session) {
   FigureOrigin& origin = source.origin;
   origin.text = options.text.path;
-  origin.allow_long = options.text.allow_long;
   origin.model = options.model.folder;
   ModelOptionsText model = options.model;
+  TextOptions text = options.text;
   if (session) {
     origin.session = options.session;
-    origin.allow_long = session->allow_long;
+    text.path = session->text;
+    text.allow_long = session->allow_long;
+    text.chat = session->chat;
+    text.question_marks = session->question_marks;
     model.folder = session->model;
   }
+  origin.allow_long = text.allow_long;
+  origin.chat = text.chat;
+  origin.question_marks = text.question_marks;
   source.loaded = load_model(model, progress);
   const OpenModel& loaded = *source.loaded;
   if (session && !session->fingerprint.empty() && session->fingerprint != loaded.model->fingerprint()) {
@@ -152,12 +158,9 @@ void load(const ExportOptions& options, Source& source, ProgressLine& progress, 
   std::string raw;
   if (session && !session->pasted.empty()) {
     raw = session->pasted;
-    source.document =
-        make_document("pasted text", raw, *loaded.tokenizer, {loaded.model->config().context, origin.allow_long});
+    source.document = make_document("pasted text", raw, *loaded.tokenizer,
+                                    text.reading(loaded.folder, loaded.model->config().context));
   } else {
-    TextOptions text = options.text;
-    text.allow_long = origin.allow_long;
-    if (session) text.path = session->text;
     source.document = load_document(text, loaded);
     raw = read_text(text.path.empty() ? resource_path("documents/sample.txt") : std::filesystem::path(text.path));
   }
@@ -281,7 +284,7 @@ void add_export(CLI::App& app, Action& action) {
       ->type_name("")
       ->required()
       ->group("What");
-  options->text.add_to(*command, false);
+  options->text.add_to(*command);
   command->add_option("-o,--out", options->out, "File to write; {layer} and {head} in its name make one file for each")
       ->type_name("FILE")
       ->group("What");

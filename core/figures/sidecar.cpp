@@ -48,6 +48,8 @@ std::vector<std::string> export_arguments(const FigureOrigin& origin, const Figu
       if (!origin.text.empty()) arguments.push_back(origin.text);
       add("--model", origin.model);
       if (origin.allow_long) arguments.emplace_back("--allow-long");
+      if (origin.chat != "auto") add("--chat", origin.chat);
+      add("--question-marks", origin.question_marks);
     }
     if (origin.device != "cpu") add("--device", origin.device);
     if (origin.dtype != "auto") add("--dtype", origin.dtype);

@@ -18,8 +18,10 @@ namespace dhsa {
 struct FigureOrigin {
   std::string text;  // file; empty: the sample document
   bool allow_long = false;
-  std::string model;    // folder; empty: the demo model
-  std::string session;  // instead of text and model; empty: none
+  std::string chat = "auto";   // auto, on, off
+  std::string question_marks;  // at commas, or none; empty: the usual ones
+  std::string model;           // folder; empty: the demo model
+  std::string session;         // instead of text and model; empty: none
   std::string device = "cpu";
   std::string dtype = "auto";
   SparsityParameters parameters;

@@ -144,10 +144,14 @@ class TestExportDialog : public QObject {
     makeAgain(window, QStringLiteral("edited"), QStringLiteral("pdf"));
     write_file(window.textPath().toStdString(), text.toStdString());
 
-    // So does a pasted text; its question is sparse where the window says so.
+    // So does a pasted text, read as a turn of a chat, with a question of its own kind; its question is sparse where
+    // the window says so.
     const int runs = window.explorer()->history()->runs()->size();
-    window.explorer()->session()->openDocument(
-        {{}, WindowUnderTest::proseOf(120) + "\nQuestion: Which river ran past the mills?\nAnswer:", {}, false});
+    DocumentRequest pasted;
+    pasted.text = WindowUnderTest::proseOf(120) + "\nAsk> Which river ran past the mills?\nAnswer:";
+    pasted.chat = "on";
+    pasted.questionMarks = "Ask>";
+    window.explorer()->session()->openDocument(pasted);
     QVERIFY(window.settle(runs + 1));
     QVERIFY(window.explorer()->session()->document()->content.question_tokens > 0);
     window.explorer()->parameters()->set(QStringLiteral("instruction-tokens"), std::int64_t{0});

@@ -310,6 +310,8 @@ FigureOrigin ExportDialog::Sources::origin(bool beside) const {
   const std::string name = document->sample ? resource_path("documents/sample.txt").filename().string()
                                             : std::filesystem::path(origin.text).filename().string();
   origin.allow_long = document->allowLong;
+  origin.chat = document->chat;
+  origin.question_marks = document->questionMarks;
   if (!model->embedded) origin.model = model->folder.toStdString();
   origin.parameters = parameters;
   origin.ran_with = ranWith;
