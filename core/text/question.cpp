@@ -42,10 +42,10 @@ std::vector<std::string> question_marks_from(const std::string& list) {
     if (begin == std::string::npos) continue;
     marks.push_back(part.substr(begin, part.find_last_not_of(' ') + 1 - begin));
     if (part.find_first_of("\r\n") != std::string::npos) {
-      throw Error(fmt::format("The question mark \"{}\" is no beginning of a line.", excerpt(part)));
+      throw Error(fmt::format("question-marks: \"{}\" is no beginning of a line.", excerpt(part)));
     }
   }
-  if (marks.empty()) throw Error("The list of question marks names none; give for example Question:,Query: or none.");
+  if (marks.empty()) throw Error("question-marks names none; give for example Question:,Query: or none.");
   return marks;
 }
 
