@@ -54,18 +54,17 @@ int generate(const GenerateOptions& options) {
   const MethodRun& run = comparison.runs.front();
   if (!run.answer_text.ends_with('\n')) fmt::print("\n");
   std::fflush(stdout);
-  const bool ended = static_cast<std::int64_t>(run.answer.size()) < options.max_new_tokens;
   if (!options.output.quiet) {
     const double rate = run.answer_seconds > 0 ? static_cast<double>(run.answer.size()) / run.answer_seconds : 0;
     fmt::print(stderr, "{} tokens read in {} under {}, {} written in {} ({:.1f} per second); {}\n",
                count(document.tokens()), seconds(run.seconds), run.name, run.answer.size(), seconds(run.answer_seconds),
-               rate, ended ? "stopped at a stop token of the model" : "stopped at --max-new-tokens");
+               rate, run.answer_end);
   }
   json.write({{"kind", "dhsa-generate"},
               {"machine", machine_json()},
               {"model", model_json(loaded)},
               {"document", document_json(document)},
-              {"stop", ended ? "stop-token" : "most-tokens"},
+              {"stop", run.stop_token ? "stop-token" : "most-tokens"},
               {"run", run}});
   return 0;
 }

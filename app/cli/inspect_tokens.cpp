@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "app/cli/table.h"
-#include "core/files/csv.h"
 #include "core/model/folder.h"
+#include "core/text/token_table.h"
 
 namespace dhsa::cli {
 
@@ -21,21 +21,17 @@ int list_tokens(const TokenListOptions& options) {
   const std::vector<std::int32_t>& ids = document.encoding.ids;
   const std::vector<std::string> pieces = shown_pieces(*reader.tokenizer, ids);
   Table table({"token", "id", "bytes", "piece"}, {3});
-  std::string csv = "token,id,piece,begin,end\n";
-  nlohmann::json list = nlohmann::json::array();
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const TokenSpan& span = document.encoding.spans[i];
     table.add(
         {std::to_string(i), std::to_string(ids[i]), fmt::format("{}-{}", span.begin, span.end), in_quotes(pieces[i])});
-    csv += fmt::format("{},{},{},{},{}\n", i, ids[i], csv_field(pieces[i]), span.begin, span.end);
-    list.push_back({{"id", ids[i]}, {"piece", pieces[i]}, {"begin", span.begin}, {"end", span.end}});
   }
-  if (!options.csv.empty()) write_file(options.csv, csv);
+  if (!options.csv.empty()) write_file(options.csv, tokens_csv(document, *reader.tokenizer));
   json.write({{"kind", "dhsa-tokens"},
               {"machine", machine_json()},
               {"folder", folder.string()},
               {"document", document_json(document)},
-              {"tokens", list}});
+              {"tokens", tokens_json(document, *reader.tokenizer)}});
   fmt::print("Text    {}: {} tokens, {} bytes\n", document.name, count(document.tokens()),
              count(static_cast<std::int64_t>(document.text.size())));
   for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, kLineWidth, 8));

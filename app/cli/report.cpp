@@ -244,7 +244,7 @@ std::string comparison_text(const Comparison& comparison, const Gemma2Config& co
     for (const MethodRun& run : comparison.runs) {
       std::string shown = in_quotes(run.answer_text);
       if (shown.size() > kAnswerWidth) shown = in_quotes(run.answer_text.substr(0, run.answer_text.find('\n', 1)));
-      out += fmt::format("  {:<{}}  {}\n", run.name, width, shown);
+      out += fmt::format("  {:<{}}  {}\n  {:<{}}  {}\n", run.name, width, shown, "", width, run.answer_end);
     }
   }
   return out;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -30,5 +32,15 @@ class Decoder {
   std::vector<float> logits_;
   std::int32_t likeliest_ = 0;
 };
+
+struct Continuation {
+  std::vector<std::int32_t> tokens;
+  std::optional<std::int32_t> stop_token;  // that would have come next; none: there are as many tokens as asked for
+};
+
+// What generate_greedy() says, and why it ended.
+[[nodiscard]] Continuation continue_greedily(const Gemma2& model, const PrefillResult& prefill, std::int64_t most,
+                                             const CancelToken* cancel = nullptr,
+                                             const std::function<void(std::int32_t)>& seen = {});
 
 }  // namespace dhsa

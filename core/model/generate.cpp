@@ -33,19 +33,28 @@ void Decoder::read(std::int32_t token) {
   likeliest_ = static_cast<std::int32_t>(std::max_element(logits_.begin(), logits_.end()) - logits_.begin());
 }
 
-std::vector<std::int32_t> generate_greedy(const Gemma2& model, const PrefillResult& prefill, std::int64_t most,
-                                          const CancelToken* cancel, const std::function<void(std::int32_t)>& seen) {
+Continuation continue_greedily(const Gemma2& model, const PrefillResult& prefill, std::int64_t most,
+                               const CancelToken* cancel, const std::function<void(std::int32_t)>& seen) {
   Decoder decoder(model, prefill, cancel);
   const std::vector<std::int32_t>& stops = model.config().stop_tokens;
-  std::vector<std::int32_t> tokens;
-  while (static_cast<std::int64_t>(tokens.size()) < most &&
-         std::find(stops.begin(), stops.end(), decoder.likeliest()) == stops.end()) {
+  Continuation continuation;
+  std::vector<std::int32_t>& tokens = continuation.tokens;
+  while (static_cast<std::int64_t>(tokens.size()) < most) {
+    if (std::find(stops.begin(), stops.end(), decoder.likeliest()) != stops.end()) {
+      continuation.stop_token = decoder.likeliest();
+      break;
+    }
     tokens.push_back(decoder.likeliest());
     if (seen) seen(tokens.back());
     if (static_cast<std::int64_t>(tokens.size()) == most) break;
     decoder.read(tokens.back());
   }
-  return tokens;
+  return continuation;
+}
+
+std::vector<std::int32_t> generate_greedy(const Gemma2& model, const PrefillResult& prefill, std::int64_t most,
+                                          const CancelToken* cancel, const std::function<void(std::int32_t)>& seen) {
+  return continue_greedily(model, prefill, most, cancel, seen).tokens;
 }
 
 double log_probability(std::span<const float> logits, std::int32_t token) {

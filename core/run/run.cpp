@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/base/memory.h"
+#include "core/model/decode.h"
 #include "core/run/measures.h"
 #include "core/text/tokenizer.h"
 
@@ -169,6 +170,14 @@ std::shared_ptr<const FinalStates> states_at_positions(const std::vector<float>&
   return kept;
 }
 
+std::string end_in_words(const MethodRun& run, const Tokenizer* tokenizer) {
+  if (!run.stop_token) {
+    return fmt::format("{} token{}, the most asked for", run.answer.size(), run.answer.size() == 1 ? "" : "s");
+  }
+  return tokenizer != nullptr ? "ended at " + tokenizer->piece(*run.stop_token)
+                              : fmt::format("ended at token {}", *run.stop_token);
+}
+
 void write_answer(MethodRun& run, const RunSubject& subject, const PrefillResult& result, const RunOptions& options,
                   Reporter& reporter) {
   const auto begin = std::chrono::steady_clock::now();
@@ -176,7 +185,7 @@ void write_answer(MethodRun& run, const RunSubject& subject, const PrefillResult
   const Tokenizer* tokenizer = subject.tokenizer;
   std::vector<std::int32_t> so_far;
   std::string shown;
-  run.answer = generate_greedy(subject.model, result, options.max_new_tokens, options.cancel, [&](std::int32_t token) {
+  const auto seen = [&](std::int32_t token) {
     so_far.push_back(token);
     reporter.tell(CompareProgress::Phase::kAnswer,
                   static_cast<double>(so_far.size()) / static_cast<double>(options.max_new_tokens));
@@ -187,7 +196,11 @@ void write_answer(MethodRun& run, const RunSubject& subject, const PrefillResult
       options.answer_piece(text.substr(shown.size()));
       shown = text;
     }
-  });
+  };
+  Continuation answer = continue_greedily(subject.model, result, options.max_new_tokens, options.cancel, seen);
+  run.answer = std::move(answer.tokens);
+  run.stop_token = answer.stop_token;
+  run.answer_end = end_in_words(run, tokenizer);
   if (tokenizer != nullptr) {
     run.answer_text = tokenizer->decode(run.answer);
     if (options.answer_piece && run.answer_text.size() > shown.size() && run.answer_text.starts_with(shown)) {
@@ -445,7 +458,11 @@ void to_json(nlohmann::json& json, const MethodRun& run) {
     json["logits"]["positions"] = run.logits->positions;
   }
   if (run.answer_seconds > 0) {
-    json["answer"] = {{"tokens", run.answer}, {"text", run.answer_text}, {"seconds", run.answer_seconds}};
+    json["answer"] = {{"tokens", run.answer},
+                      {"text", run.answer_text},
+                      {"seconds", run.answer_seconds},
+                      {"stop", run.stop_token ? "stop-token" : "most-tokens"},
+                      {"end", run.answer_end}};
   }
 }
 

@@ -93,6 +93,8 @@ struct MethodRun {
   std::int64_t start_bytes = 0;               // in use before it
   std::vector<std::int32_t> answer;
   std::string answer_text;
+  std::optional<std::int32_t> stop_token;  // that ended the answer; none: it is as long as asked for
+  std::string answer_end;                  // in words: "ended at <end_of_turn>", "16 tokens, the most asked for"
   double answer_seconds = 0;
 };
 

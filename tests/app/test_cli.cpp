@@ -52,7 +52,7 @@ TEST(Run, ReportsDhsaBesideDenseWithTheAnswer) {
       dhsa("run '" + text + "' --budget 128 --sink-tokens 16 --local-tokens 64 --json '" + json + "'");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   for (const char* part : {"note.txt", "density", "retained mass", "peak memory", "speed-up over dense",
-                           "same top token", "48213", "local", "global"}) {
+                           "same top token", "48213", "local", "global", "16 tokens, the most asked for"}) {
     EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
   }
   EXPECT_EQ(outcome.err, "");  // no progress where standard error is no terminal

@@ -1,6 +1,7 @@
 // Pictures of the window on the demo model and the sample text, for people to look at: take_screenshots FOLDER NAME
 // WIDTH HEIGHT light|dark [text-file]. And with --icons: the program's icons from their drawing.
 #include <QApplication>
+#include <QDialog>
 #include <QDir>
 #include <QDockWidget>
 #include <QElapsedTimer>
@@ -138,5 +139,21 @@ int main(int argc, char** argv) {
   fill("longBenchTasks", QStringLiteral("musique,trec"));
   runPanel("longbench", "longBenchPanel", window.longBenchTest());
   shoot("longbench");
-  return taken == 8 ? 0 : 1;
+  const auto shootDialog = [&](const char* command, const char* what) {
+    window.action(command)->trigger();
+    QDialog* dialog = window.findChildren<QDialog*>().back();
+    if (auto* generate = dialog->findChild<QPushButton*>(QStringLiteral("startGeneration"))) {
+      generate->click();
+      if (!QTest::qWaitFor([&] { return !explorer->generation()->isRunning(); }, 300000))
+        qFatal("%s did not end", what);
+    }
+    QTest::qWait(200);
+    const QString path = QStringLiteral("%1/%2-%3.png").arg(folder, name, QString::fromLatin1(what));
+    if (!dialog->grab().save(path)) qFatal("cannot write %s", qPrintable(path));
+    ++taken;
+    dialog->close();
+  };
+  shootDialog("run.generate", "generate");
+  shootDialog("file.model", "model");
+  return taken == 10 ? 0 : 1;
 }

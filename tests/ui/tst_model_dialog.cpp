@@ -2,9 +2,13 @@
 #include <QComboBox>
 #include <QLabel>
 #include <QLineEdit>
+#include <QPushButton>
+#include <QTemporaryDir>
 #include <QTest>
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
+#include "core/files/atomic_write.h"
 #include "ui/state/session.h"
 #include "ui/views/model_dialog.h"
 #include "ui/views/reading_dialog.h"
@@ -32,6 +36,80 @@ class TestModelDialog : public QObject {
       QVERIFY2(says(QString::fromUtf8(part)), part);
     }
     QVERIFY(!says(QStringLiteral("None is open")));
+  }
+
+  void loadsAgainInAnotherType() {
+    Engine engine;
+    Session session(&engine);
+    DocumentRequest text;
+    text.text = "Some text.";
+    session.start({}, text);
+    QTRY_VERIFY_WITH_TIMEOUT(session.document() != nullptr, 60000);
+    const auto first = session.model();
+    ModelDialog dialog(&session);
+    auto* type = dialog.findChild<QComboBox*>(QStringLiteral("computeType"));
+    auto* device = dialog.findChild<QComboBox*>(QStringLiteral("computeDevice"));
+    auto* reload = dialog.findChild<QPushButton*>(QStringLiteral("reloadModel"));
+    auto* cancel = dialog.findChild<QPushButton*>(QStringLiteral("cancelLoading"));
+    auto* state = dialog.findChild<QLabel*>(QStringLiteral("loadingState"));
+    if (!cuda_available()) {
+      const QModelIndex cuda = device->model()->index(1, 0);
+      QVERIFY(!cuda.flags().testFlag(Qt::ItemIsEnabled));
+      QVERIFY(cuda.data(Qt::ToolTipRole).toString().contains(QStringLiteral("CUDA is not there")));
+    }
+    QVERIFY(!reload->isEnabled());  // nothing else is chosen
+    QVERIFY(cancel->isHidden());
+
+    // Cancelled: the model before stays, and what is chosen says so.
+    const auto other = type->findText(QStringLiteral("bfloat16"));
+    type->setCurrentIndex(other);
+    QVERIFY(reload->isEnabled());
+    reload->click();
+    QVERIFY(!cancel->isHidden() && !reload->isEnabled());
+    QVERIFY(state->text().contains(QStringLiteral("Under way")));
+    cancel->click();
+    QTRY_VERIFY(state->text().contains(QStringLiteral("Cancelled")));
+    QCOMPARE(session.model(), first);
+    QCOMPARE(type->currentText(), QStringLiteral("float32"));
+    QVERIFY(cancel->isHidden());
+
+    type->setCurrentIndex(other);
+    reload->click();
+    QTRY_VERIFY_WITH_TIMEOUT(session.model() != first, 60000);
+    QVERIFY(session.model()->weights->options().compute == DType::kBFloat16);
+    QCOMPARE(type->currentText(), QStringLiteral("bfloat16"));
+    QVERIFY(cancel->isHidden() && state->text().isEmpty());
+    QTRY_VERIFY(!engine.isBusy());
+
+    // Fails: the same.
+    const auto second = session.model();
+    session.openModel(QStringLiteral("/nowhere"));
+    QTRY_VERIFY(state->text().contains(QStringLiteral("nowhere")));
+    QCOMPARE(session.model(), second);
+    QVERIFY(session.modelOptions().compute == DType::kBFloat16);
+  }
+
+  void writesTheTokensWithTheirIds() {
+    Engine engine;
+    Session session(&engine);
+    DocumentRequest text;
+    text.text = "Say \"no\", please.";
+    session.start({}, text);
+    QTRY_VERIFY_WITH_TIMEOUT(session.document() != nullptr, 60000);
+    const QTemporaryDir folder;
+    const auto ids = session.document()->content.encoding.ids;
+    session.exportTokens(folder.filePath(QStringLiteral("t.json")));
+    session.exportTokens(folder.filePath(QStringLiteral("t.csv")));
+    const auto json =
+        nlohmann::json::parse(read_file(folder.filePath(QStringLiteral("t.json")).toStdString(), 1 << 20));
+    QCOMPARE(json["tokens"].size(), ids.size());
+    for (std::size_t i = 0; i < ids.size(); ++i) QCOMPARE(json["tokens"][i]["id"].get<std::int32_t>(), ids[i]);
+    const QStringList lines =
+        QString::fromStdString(read_file(folder.filePath(QStringLiteral("t.csv")).toStdString(), 1 << 20))
+            .split(u'\n', Qt::SkipEmptyParts);
+    QCOMPARE(lines.front(), QStringLiteral("token,id,piece,begin,end"));
+    QCOMPARE(lines.size(), static_cast<qsizetype>(ids.size()) + 1);
+    QVERIFY(lines[2].startsWith(QStringLiteral("1,%1,").arg(ids[1])));
   }
 
   void readsTheTextAsAsked() {

@@ -35,6 +35,8 @@ constexpr std::array kCommands = {
                 ""},
     CommandInfo{"file.export-figure", "&File", QT_TRANSLATE_NOOP("Commands", "E&xport figure…"), "Ctrl+E",
                 QT_TRANSLATE_NOOP("Commands", "Save a figure for a paper, with its data, or copy it.")},
+    CommandInfo{"file.export-tokens", "&File", QT_TRANSLATE_NOOP("Commands", "Export &tokens…"), "Ctrl+Alt+E",
+                QT_TRANSLATE_NOOP("Commands", "Save the ids, pieces and bytes of all tokens as CSV or JSON.")},
     CommandInfo{"file.quit", "&File", QT_TRANSLATE_NOOP("Commands", "&Quit"), "Ctrl+Q", ""},
 
     CommandInfo{"edit.undo", QT_TRANSLATE_NOOP("Commands", "&Edit"), QT_TRANSLATE_NOOP("Commands", "&Undo"), "Ctrl+Z",
@@ -57,6 +59,8 @@ constexpr std::array kCommands = {
                 QT_TRANSLATE_NOOP("Commands", "Run dense once and compare the logits at up to 2048 positions.")},
     CommandInfo{"run.compare-after", "&Run", QT_TRANSLATE_NOOP("Commands", "Compare &after each run"), "",
                 QT_TRANSLATE_NOOP("Commands", "Compare with dense by itself after every run shorter than 30 s.")},
+    CommandInfo{"run.generate", "&Run", QT_TRANSLATE_NOOP("Commands", "&Generate…"), "Ctrl+G",
+                QT_TRANSLATE_NOOP("Commands", "Continue the text under dense and the present method, side by side.")},
     CommandInfo{"run.cancel", "&Run", QT_TRANSLATE_NOOP("Commands", "Canc&el"), "Shift+F5",
                 QT_TRANSLATE_NOOP("Commands", "Stop the work under way; what is shown stays.")},
     CommandInfo{"run.pin", "&Run", QT_TRANSLATE_NOOP("Commands", "&Pin last run for comparison"), "Ctrl+B",

@@ -25,6 +25,7 @@ enum class JobKind : std::uint8_t {
   kLoadDocument,
   kPrefill,
   kCompare,
+  kGenerate,
   kNeedle,
   kSweep,
   kSuite,
@@ -34,7 +35,7 @@ enum class JobKind : std::uint8_t {
   kPicture,  // what the matrix draws
   kRefine,   // exact figures and the other layers, while nothing else waits
 };
-inline constexpr std::size_t kJobKinds = 13;
+inline constexpr std::size_t kJobKinds = 14;
 
 class Engine;
 

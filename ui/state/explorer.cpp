@@ -11,7 +11,8 @@ Explorer::Explorer(QObject* parent)
       m_view(new ViewState(this)),
       m_session(new Session(m_engine, this)),
       m_whatIf(new WhatIf(m_session, m_parameters, m_view, m_engine, this)),
-      m_history(new RunHistory(m_session, m_parameters, m_view, m_engine, this)) {
+      m_history(new RunHistory(m_session, m_parameters, m_view, m_engine, this)),
+      m_generation(new Generation(m_session, m_parameters, m_engine, this)) {
   // The first layer that sees the whole text is the one to look at first.
   connect(
       m_session, &Session::modelChanged, this,
@@ -58,7 +59,8 @@ void Explorer::cancel() {
     }
     return any;
   };
-  if (!cancelAll({JobKind::kLoadModel, JobKind::kLoadDocument, JobKind::kPrefill, JobKind::kCompare})) {
+  if (!cancelAll(
+          {JobKind::kLoadModel, JobKind::kLoadDocument, JobKind::kPrefill, JobKind::kCompare, JobKind::kGenerate})) {
     cancelAll({JobKind::kNeedle, JobKind::kSweep, JobKind::kSuite, JobKind::kLongBench});
   }
 }

@@ -4,6 +4,7 @@
 
 #include <QObject>
 
+#include "ui/state/generation.h"
 #include "ui/state/run_history.h"
 #include "ui/state/what_if.h"
 
@@ -22,6 +23,7 @@ class Explorer : public QObject {
   [[nodiscard]] Session* session() const noexcept { return m_session; }
   [[nodiscard]] WhatIf* whatIf() const noexcept { return m_whatIf; }
   [[nodiscard]] RunHistory* history() const noexcept { return m_history; }
+  [[nodiscard]] Generation* generation() const noexcept { return m_generation; }
 
  public Q_SLOTS:
   void cancel();  // run, comparison or loading, whatever goes on; else the work in the background
@@ -38,6 +40,7 @@ class Explorer : public QObject {
   Session* m_session;
   WhatIf* m_whatIf;
   RunHistory* m_history;
+  Generation* m_generation;
 };
 
 }  // namespace dhsa

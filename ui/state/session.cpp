@@ -4,6 +4,8 @@
 #include <QFileInfo>
 #include <QStringList>
 #include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/base/memory.h"
@@ -12,6 +14,7 @@
 #include "core/model/folder.h"
 #include "core/run/open_model.h"
 #include "core/text/document.h"
+#include "core/text/token_table.h"
 
 namespace dhsa {
 namespace {
@@ -35,7 +38,9 @@ std::shared_ptr<const OpenDocument> loadDocument(const DocumentRequest& request,
                       is_instruction_tuned(pathOf(model.folder)));
 }
 
-std::shared_ptr<const LoadedModel> loadModel(const QString& folder, const CancelToken* cancel) {
+std::shared_ptr<const LoadedModel> loadModel(const QString& folder, const ModelOptions& options,
+                                             const std::function<void(const char*)>& progress,
+                                             const CancelToken* cancel) {
   auto model = std::make_shared<LoadedModel>();
   const auto embedded = resource_path("models/demo");
   const auto path = folder.isEmpty() ? embedded : model_folder(pathOf(folder));
@@ -44,7 +49,7 @@ std::shared_ptr<const LoadedModel> loadModel(const QString& folder, const Cancel
   model->folder = QString::fromStdU16String(std::filesystem::absolute(path).lexically_normal().u16string());
   model->name = model->embedded ? Session::tr("Demo model") : QFileInfo(QDir(model->folder).absolutePath()).fileName();
   // Warmed up: the first run would look slower than dense otherwise.
-  OpenModel opened = open_model(path, {.model = {}, .warm_up = true, .progress = {}, .cancel = cancel});
+  OpenModel opened = open_model(path, {.model = options, .warm_up = true, .progress = progress, .cancel = cancel});
   model->weights = std::move(opened.model);
   model->tokenizer = std::move(opened.tokenizer);
   model->fingerprint = QString::fromStdString(model->weights->fingerprint());
@@ -57,7 +62,18 @@ std::shared_ptr<const BoundaryPredictor> loadPredictor(const SparsityParameters&
   return open_predictor(parameters, pathOf(model.folder));
 }
 
-Session::Session(Engine* engine, QObject* parent) : QObject(parent), m_engine(engine) {}
+Session::Session(Engine* engine, QObject* parent) : QObject(parent), m_engine(engine) {
+  const auto notLoaded = [this](const QString& sentence) {
+    if (m_model) m_options = m_model->weights->options();
+    Q_EMIT modelNotLoaded(sentence);
+  };
+  connect(engine, &Engine::cancelled, this, [notLoaded](JobKind kind) {
+    if (kind == JobKind::kLoadModel) notLoaded({});
+  });
+  connect(engine, &Engine::failed, this, [notLoaded](JobKind kind, quint64, const QString& sentence) {
+    if (kind == JobKind::kLoadModel) notLoaded(sentence);
+  });
+}
 
 int Session::heads() const noexcept { return m_model ? static_cast<int>(m_model->weights->config().heads) : 0; }
 
@@ -83,23 +99,56 @@ void Session::openDocument(const DocumentRequest& request) {
 }
 
 void Session::inspectModel(const QString& folder) {
-  m_engine->submit(JobKind::kInspectModel, [this, folder](const JobContext& job) {
-    const std::int64_t bytes = weight_bytes(model_folder(pathOf(folder)), {});
+  m_engine->submit(JobKind::kInspectModel, [this, folder, options = m_options](const JobContext& job) {
+    const std::int64_t bytes = weight_bytes(model_folder(pathOf(folder)), options);
     const std::int64_t available = available_bytes();
     job.post([this, folder, bytes, available] { Q_EMIT modelInspected(folder, bytes, available); });
   });
 }
 
-void Session::openModel(const QString& folder) {
+void Session::openModel(const QString& folder) { load(folder, m_options); }
+
+void Session::reloadModel(const ModelOptions& options) {
+  if (m_model) load(m_model->embedded ? QString() : m_model->folder, options);
+}
+
+void Session::cancelLoading() { m_engine->cancel(JobKind::kLoadModel); }
+
+void Session::load(const QString& folder, const ModelOptions& options) {
   Q_EMIT opening();
-  m_engine->submit(JobKind::kLoadModel, [this, folder](const JobContext& job) {
-    auto model = loadModel(folder, job.cancel());
+  m_options = options;
+  Q_EMIT modelLoading(tr("waiting for the work under way"));
+  m_engine->submit(JobKind::kLoadModel, [this, folder, options](const JobContext& job) {
+    const auto progress = [this, &job](const char* what) {
+      job.post([this, step = QString::fromUtf8(what)] { Q_EMIT modelLoading(step); });
+    };
+    auto model = loadModel(folder, options, progress, job.cancel());
     job.post([this, model] {
       m_model = model;
       Q_EMIT modelChanged();
       openDocument(m_request);
     });
   });
+}
+
+void Session::exportTokens(const QString& path) const {
+  if (!m_document) throw Error("No text is open.");
+  const Document& content = m_document->content;
+  std::string text;
+  if (path.endsWith(QLatin1String(".json"), Qt::CaseInsensitive)) {
+    const nlohmann::json json = {{"kind", "dhsa-tokens"},
+                                 {"folder", m_model->folder.toStdString()},
+                                 {"document",
+                                  {{"name", m_document->title.toStdString()},
+                                   {"tokens", content.tokens()},
+                                   {"question_tokens", content.question_tokens},
+                                   {"sha256", m_document->sha256.toStdString()}}},
+                                 {"tokens", tokens_json(content, *m_model->tokenizer)}};
+    text = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  } else {
+    text = tokens_csv(content, *m_model->tokenizer);
+  }
+  write_file(path.toStdU16String(), text);
 }
 
 void Session::takeDocument(std::shared_ptr<const OpenDocument> document) {

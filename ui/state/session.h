@@ -43,29 +43,43 @@ class Session : public QObject {
   // Of the document that is shown or being loaded.
   [[nodiscard]] const DocumentRequest& request() const noexcept { return m_request; }
   [[nodiscard]] int heads() const noexcept;  // query heads; 0 without a model
+  // How models are opened: of the open one, or of the one that is being loaded.
+  [[nodiscard]] const ModelOptions& modelOptions() const noexcept { return m_options; }
+  [[nodiscard]] bool isLoadingModel() const { return m_engine->isBusy(JobKind::kLoadModel); }
 
   void start(const QString& modelFolder, const DocumentRequest& document);
   // Says the memory a model will take (modelInspected) before anything is loaded.
   void inspectModel(const QString& folder);
   void openModel(const QString& folder);  // empty: the embedded one; the document is read again with its tokenizer
   void openDocument(const DocumentRequest& request);
+  // The open model again, in another type or on another device; it stays where this fails or is cancelled.
+  void reloadModel(const ModelOptions& options);
+  void cancelLoading();
+  // Ids, pieces and bytes of the open text's tokens, as `dhsa inspect --tokens` writes them: JSON where the name ends
+  // in
+  // ".json", CSV elsewhere. Throws Error.
+  void exportTokens(const QString& path) const;
 
  Q_SIGNALS:
   void opening();  // another model or document has been asked for
   void modelChanged();
-  void documentChanged();  // the model may be another one too
-  void opened();           // after everyone has heard of the document
+  void modelLoading(const QString& what);        // begins, and at each of its steps
+  void modelNotLoaded(const QString& sentence);  // the one before stays, if there was one; empty: cancelled
+  void documentChanged();                        // the model may be another one too
+  void opened();                                 // after everyone has heard of the document
   void modelInspected(const QString& folder, qint64 bytes, qint64 available);
   void documentCut(const QString& sentence);  // the text is longer than the model's context
   void message(const QString& sentence, bool failed);
 
  private:
   void takeDocument(std::shared_ptr<const OpenDocument> document);
+  void load(const QString& folder, const ModelOptions& options);
 
   Engine* m_engine;
   std::shared_ptr<const LoadedModel> m_model;
   std::shared_ptr<const OpenDocument> m_document;
   DocumentRequest m_request;
+  ModelOptions m_options;
 };
 
 }  // namespace dhsa

@@ -58,6 +58,7 @@ class MainWindow : public QMainWindow {
   void openText(const QString& path);
   void openModelFolder(const QString& folder);
   bool saveSession(const QString& path);
+  void saveTokens(const QString& path);
   bool openSession(const QString& path);
   void setTheme(Theme theme);
 
@@ -91,6 +92,7 @@ class MainWindow : public QMainWindow {
   void chooseSession();
   void saveSessionNow();
   void saveSessionAs();
+  void exportTokens();
   void copyMetrics();
   void copyRanges();
   void pinLastRun();

@@ -16,6 +16,7 @@
 #include "ui/models/layer_model.h"
 #include "ui/state/commands.h"
 #include "ui/views/export_dialog.h"
+#include "ui/views/generation_dialog.h"
 #include "ui/views/main_window.h"
 #include "ui/views/matrix_panel.h"
 #include "ui/views/message_bar.h"
@@ -95,6 +96,7 @@ void MainWindow::makeActions() {
   connectAction("file.save-session", &MainWindow::saveSessionNow);
   connectAction("file.save-session-as", &MainWindow::saveSessionAs);
   connect(action("file.export-figure"), &QAction::triggered, this, &MainWindow::exportFigure);
+  connectAction("file.export-tokens", &MainWindow::exportTokens);
   connect(action("file.quit"), &QAction::triggered, this, &QWidget::close);
 
   QUndoStack* undo = m_explorer->parameters()->undoStack();
@@ -123,6 +125,16 @@ void MainWindow::makeActions() {
 
   connect(action("run.start"), &QAction::triggered, m_explorer->history(), &RunHistory::run);
   connect(action("run.compare"), &QAction::triggered, m_explorer->history(), &RunHistory::compareWithDense);
+  connect(action("run.generate"), &QAction::triggered, this, [this] {
+    if (auto* open = findChild<GenerationDialog*>()) {
+      open->raise();
+      open->activateWindow();
+      return;
+    }
+    auto* dialog = new GenerationDialog(m_explorer->generation(), this);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->show();
+  });
   connect(action("run.cancel"), &QAction::triggered, m_explorer, &Explorer::cancel);
   connectAction("run.pin", &MainWindow::pinLastRun);
   action("run.compare-after")->setCheckable(true);
@@ -207,10 +219,14 @@ void MainWindow::dockToggled(QDockWidget* panel) {
 void MainWindow::updateActions() {
   Engine* engine = m_explorer->engine();
   const bool busy = engine->isBusy(JobKind::kPrefill) || engine->isBusy(JobKind::kCompare) ||
-                    engine->isBusy(JobKind::kLoadModel) || engine->isBusy(JobKind::kLoadDocument) ||
-                    engine->isBusy(JobKind::kNeedle) || engine->isBusy(JobKind::kSweep) ||
-                    engine->isBusy(JobKind::kSuite) || engine->isBusy(JobKind::kLongBench);
+                    engine->isBusy(JobKind::kGenerate) || engine->isBusy(JobKind::kLoadModel) ||
+                    engine->isBusy(JobKind::kLoadDocument) || engine->isBusy(JobKind::kNeedle) ||
+                    engine->isBusy(JobKind::kSweep) || engine->isBusy(JobKind::kSuite) ||
+                    engine->isBusy(JobKind::kLongBench);
   action("run.cancel")->setEnabled(busy);
+  const bool open = m_explorer->session()->document() != nullptr;
+  action("run.generate")->setEnabled(open);
+  action("file.export-tokens")->setEnabled(open);
   action("run.compare")->setEnabled(m_explorer->history()->current() != nullptr);
   action("run.pin")->setEnabled(m_explorer->history()->current() != nullptr);
 }
@@ -269,6 +285,23 @@ void MainWindow::saveSessionAs() {
   if (path.isEmpty()) return;
   if (QFileInfo(path).suffix().isEmpty()) path += QStringLiteral(".dhsa-session");
   saveSession(path);
+}
+
+void MainWindow::exportTokens() {
+  QString path = QFileDialog::getSaveFileName(this, tr("Export tokens"), QStringLiteral("tokens.csv"),
+                                              tr("CSV (*.csv);;JSON (*.json)"));
+  if (path.isEmpty()) return;
+  if (QFileInfo(path).suffix().isEmpty()) path += QStringLiteral(".csv");
+  saveTokens(path);
+}
+
+void MainWindow::saveTokens(const QString& path) {
+  try {
+    m_explorer->session()->exportTokens(path);
+    m_messages->showNews(tr("Tokens written to %1.").arg(path));
+  } catch (const Error& error) {
+    m_messages->showError(QString::fromStdString(error.what()));
+  }
 }
 
 void MainWindow::copyMetrics() {

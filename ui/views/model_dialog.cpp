@@ -1,8 +1,13 @@
 #include "ui/views/model_dialog.h"
 
+#include <QComboBox>
 #include <QDialogButtonBox>
 #include <QFormLayout>
+#include <QHBoxLayout>
 #include <QLabel>
+#include <QProgressBar>
+#include <QPushButton>
+#include <QStandardItemModel>
 #include <QStringList>
 #include <QVBoxLayout>
 #include <algorithm>
@@ -42,21 +47,121 @@ QString layersText(const Gemma2Config& config) {
 }  // namespace
 
 ModelDialog::ModelDialog(Session* session, QWidget* parent)
-    : QDialog(parent), m_session(session), m_facts(new QFormLayout) {
+    : QDialog(parent),
+      m_session(session),
+      m_facts(new QFormLayout),
+      m_type(new QComboBox(this)),
+      m_device(new QComboBox(this)),
+      m_reload(new QPushButton(tr("&Load again"), this)),
+      m_cancel(new QPushButton(tr("&Cancel"), this)),
+      m_progress(new QProgressBar(this)),
+      m_state(new QLabel(this)) {
   setObjectName(QStringLiteral("modelDialog"));
   setWindowTitle(tr("Model"));
   auto* layout = new QVBoxLayout(this);
   m_facts->setLabelAlignment(Qt::AlignLeft | Qt::AlignTop);
   m_facts->setHorizontalSpacing(fontMetrics().averageCharWidth() * 3);
   layout->addLayout(m_facts);
+  makeChoices();
   layout->addStretch(1);
   auto* buttons = new QDialogButtonBox(QDialogButtonBox::Close, this);
   connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::close);
   layout->addWidget(buttons);
   connect(session, &Session::modelChanged, this, &ModelDialog::refresh);
   connect(session, &Session::documentChanged, this, &ModelDialog::refresh);
+  connect(session, &Session::modelChanged, this, &ModelDialog::refreshChoices);
+  connect(session, &Session::modelChanged, this, [this] { showLoading({}); });
+  connect(session, &Session::modelLoading, this, &ModelDialog::showLoading);
+  connect(session, &Session::modelNotLoaded, this, [this](const QString& sentence) {
+    refreshChoices();
+    showLoading({});
+    m_state->setText(sentence.isEmpty() ? tr("Cancelled; the model is as it was.") : sentence);
+  });
   refresh();
+  refreshChoices();
+  showLoading(session->isLoadingModel() ? tr("loading the model") : QString());
   resize(fontMetrics().averageCharWidth() * 84, sizeHint().height());
+}
+
+void ModelDialog::makeChoices() {
+  m_type->setObjectName(QStringLiteral("computeType"));
+  m_type->setAccessibleName(tr("Type to compute in"));
+  m_type->setToolTip(tr("Type of activations, queries, keys and values; sums and norms are float32 always."));
+  m_type->addItem(tr("float32"), static_cast<int>(DType::kFloat32));
+  m_type->addItem(tr("bfloat16"), static_cast<int>(DType::kBFloat16));
+  m_device->setObjectName(QStringLiteral("computeDevice"));
+  m_device->setAccessibleName(tr("Device to compute on"));
+  m_device->addItem(tr("CPU"), static_cast<int>(Device::kCpu));
+  m_device->addItem(tr("CUDA"), static_cast<int>(Device::kCuda));
+  if (!cuda_available()) {
+    const QString reason =
+        tr("CUDA is not there: the machine has no such device, or the program was built without it.");
+    auto* items = qobject_cast<QStandardItemModel*>(m_device->model());
+    items->item(1)->setEnabled(false);
+    items->item(1)->setToolTip(reason);
+    m_device->setToolTip(reason);
+  }
+  m_reload->setObjectName(QStringLiteral("reloadModel"));
+  m_reload->setAutoDefault(false);
+  m_reload->setToolTip(
+      tr("Load the open model again in this type, on this device; the text is then run again. What "
+         "is open stays until it is done."));
+  m_cancel->setObjectName(QStringLiteral("cancelLoading"));
+  m_cancel->setAutoDefault(false);
+  m_progress->setRange(0, 0);
+  m_progress->setTextVisible(false);
+  m_progress->setFixedWidth(fontMetrics().averageCharWidth() * 16);
+  m_progress->setAccessibleName(tr("Loading"));
+  m_state->setObjectName(QStringLiteral("loadingState"));
+  m_state->setWordWrap(true);
+  auto* typeLabel = new QLabel(tr("Compute &in"), this);
+  typeLabel->setBuddy(m_type);
+  auto* deviceLabel = new QLabel(tr("&on"), this);
+  deviceLabel->setBuddy(m_device);
+  auto* choices = new QHBoxLayout;
+  for (QWidget* widget :
+       {static_cast<QWidget*>(typeLabel), static_cast<QWidget*>(m_type), static_cast<QWidget*>(deviceLabel),
+        static_cast<QWidget*>(m_device), static_cast<QWidget*>(m_reload), static_cast<QWidget*>(m_progress),
+        static_cast<QWidget*>(m_cancel)})
+    choices->addWidget(widget);
+  choices->addStretch(1);
+  auto* own = static_cast<QVBoxLayout*>(layout());
+  own->addSpacing(fontMetrics().height() / 2);
+  own->addLayout(choices);
+  own->addWidget(m_state);
+  connect(m_type, &QComboBox::currentIndexChanged, this, &ModelDialog::refreshReload);
+  connect(m_device, &QComboBox::currentIndexChanged, this, &ModelDialog::refreshReload);
+  connect(m_reload, &QPushButton::clicked, this, &ModelDialog::reload);
+  connect(m_cancel, &QPushButton::clicked, m_session, &Session::cancelLoading);
+}
+
+void ModelDialog::reload() {
+  m_session->reloadModel({.device = static_cast<Device>(m_device->currentData().toInt()),
+                          .compute = static_cast<DType>(m_type->currentData().toInt())});
+}
+
+void ModelDialog::showLoading(const QString& what) {
+  const bool loading = !what.isEmpty();
+  m_progress->setVisible(loading);
+  m_cancel->setVisible(loading);
+  m_state->setText(loading ? tr("Under way: %1").arg(what) : QString());
+  m_type->setEnabled(!loading);
+  m_device->setEnabled(!loading);
+  refreshReload();
+}
+
+void ModelDialog::refreshChoices() {
+  if (!m_session->model()) return;
+  const ModelOptions& options = m_session->model()->weights->options();
+  m_type->setCurrentIndex(m_type->findData(static_cast<int>(options.compute)));
+  m_device->setCurrentIndex(m_device->findData(static_cast<int>(options.device)));
+}
+
+void ModelDialog::refreshReload() {
+  const auto model = m_session->model();
+  const bool other = model && (static_cast<int>(model->weights->options().compute) != m_type->currentData().toInt() ||
+                               static_cast<int>(model->weights->options().device) != m_device->currentData().toInt());
+  m_reload->setEnabled(other && m_progress->isHidden());
 }
 
 void ModelDialog::add(const QString& what, const QString& text) {

@@ -1,9 +1,13 @@
-// What the open model is: its sizes, its files, how it computes, and the memory it needs.
+// What the open model is: its sizes, its files, and the memory it needs; how it computes can be chosen.
 #pragma once
 
 #include <QDialog>
 
+class QComboBox;
 class QFormLayout;
+class QLabel;
+class QProgressBar;
+class QPushButton;
 
 namespace dhsa {
 
@@ -19,9 +23,20 @@ class ModelDialog : public QDialog {
  private:
   void refresh();
   void add(const QString& what, const QString& text);
+  void makeChoices();
+  void reload();
+  void showLoading(const QString& what);  // empty: nothing is loaded
+  void refreshChoices();                  // to what is in use
+  void refreshReload();
 
   Session* m_session;
   QFormLayout* m_facts;
+  QComboBox* m_type;
+  QComboBox* m_device;
+  QPushButton* m_reload;
+  QPushButton* m_cancel;
+  QProgressBar* m_progress;
+  QLabel* m_state;
 };
 
 }  // namespace dhsa

@@ -6,6 +6,7 @@
 
 #include "core/base/memory.h"
 #include "core/base/parallel.h"
+#include "core/model/decode.h"
 #include "tests/core/model/model_helpers.h"
 
 namespace dhsa::test {
@@ -199,8 +200,10 @@ TEST_F(Prefill, GenerationEndsAtAStopToken) {
   TempFolder folder;
   tiny_model_with(folder.path(), {}, [&](nlohmann::json& config) { config["eos_token_id"] = {1, tokens[3]}; });
   const auto stopping = Gemma2::load(folder.path());
-  const auto short_chain = generate_greedy(*stopping, run(*stopping, ids, options), 6);
-  EXPECT_EQ(short_chain, std::vector<std::int32_t>(tokens.begin(), tokens.begin() + stop));
+  const auto short_chain = continue_greedily(*stopping, run(*stopping, ids, options), 6);
+  EXPECT_EQ(short_chain.stop_token, tokens[3]);
+  EXPECT_EQ(continue_greedily(*plain, run(*plain, ids, options), 6).stop_token, std::nullopt);
+  EXPECT_EQ(short_chain.tokens, std::vector<std::int32_t>(tokens.begin(), tokens.begin() + stop));
 }
 
 TEST_F(Prefill, FinalHiddenGivesTheSameLogits) {

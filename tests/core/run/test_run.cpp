@@ -53,6 +53,8 @@ TEST(Compare, RunsEveryMethodOnTheSameTokens) {
     EXPECT_NEAR(run.logits->same_top.value, agreement.same_top(), 1.5 / kTokens);
     EXPECT_GT(run.logits->mean_kl.value, 0.0);
     EXPECT_EQ(run.answer, generate_greedy(*tiny_model(), sparse_run, 3));
+    EXPECT_EQ(run.stop_token, std::nullopt);
+    EXPECT_EQ(run.answer_end, "3 tokens, the most asked for");
 
     ASSERT_EQ(run.metrics.size(), static_cast<std::size_t>(tiny_model()->config().layers));
     ASSERT_NE(run.trace.captured[1], nullptr);

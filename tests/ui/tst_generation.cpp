@@ -1,0 +1,131 @@
+// Continuations of the open text in the window, side by side.
+#include <QLabel>
+#include <QPlainTextEdit>
+#include <QPushButton>
+#include <QSignalSpy>
+#include <QSpinBox>
+#include <QTest>
+
+#include "core/run/run.h"
+#include "ui/state/explorer.h"
+#include "ui/views/generation_dialog.h"
+
+using namespace dhsa;
+
+namespace {
+
+constexpr int kTimeout = 60000;
+
+std::string answer(const Session& session, const SparsityParameters& parameters, int most) {
+  RunOptions options;
+  options.metrics_rows = 0;
+  options.logit_positions = 0;
+  options.max_new_tokens = most;
+  const LoadedModel& model = *session.model();
+  const Document& document = session.document()->content;
+  return run_method({*model.weights, document.encoding.ids, document.info(), model.tokenizer.get(),
+                     loadPredictor(parameters, model)},
+                    {name_of(parameters.method), parameters}, options)
+      .answer_text;
+}
+
+}  // namespace
+
+class TestGeneration : public QObject {
+  Q_OBJECT
+
+ private:
+  std::unique_ptr<Explorer> m_explorer;
+  std::unique_ptr<GenerationDialog> m_dialog;
+
+  template <class Widget>
+  [[nodiscard]] Widget* child(const char* name) const {
+    auto* found = m_dialog->findChild<Widget*>(QString::fromLatin1(name));
+    if (found == nullptr) qFatal("no widget %s", name);
+    return found;
+  }
+  [[nodiscard]] QString text(int side) const {
+    return m_dialog->findChild<QPlainTextEdit*>(QStringLiteral("continuation%1").arg(side))->toPlainText();
+  }
+  [[nodiscard]] QString state(int side) const {
+    return m_dialog->findChild<QLabel*>(QStringLiteral("continuationState%1").arg(side))->text();
+  }
+
+ private Q_SLOTS:
+  void initTestCase() {
+    m_explorer = std::make_unique<Explorer>();
+    m_explorer->history()->setCompareAfterRun(false);
+    DocumentRequest text;  // without a question
+    for (int i = 0; i < 12; ++i) text.text += "The old man walked along the river and counted the boats. ";
+    m_explorer->session()->start({}, text);
+    QTRY_VERIFY_WITH_TIMEOUT(m_explorer->session()->document() != nullptr && !m_explorer->engine()->isBusy(), kTimeout);
+    m_explorer->parameters()->set(QStringLiteral("sink-tokens"), std::int64_t{4});
+    m_explorer->parameters()->set(QStringLiteral("local-tokens"), std::int64_t{16});
+    m_explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{32});
+    m_dialog = std::make_unique<GenerationDialog>(m_explorer->generation());
+    m_dialog->show();
+  }
+
+  void bothStreamWhatTheCommandSays() {
+    QCOMPARE(m_explorer->session()->document()->content.question_tokens, std::int64_t{0});
+    child<QSpinBox>("mostTokens")->setValue(6);
+    QSignalSpy grown(m_explorer->generation(), &Generation::grown);
+    QSignalSpy ended(m_explorer->generation(), &Generation::ended);
+    child<QPushButton>("startGeneration")->click();
+    QVERIFY(child<QPushButton>("cancelGeneration")->isEnabled());
+    QVERIFY(!child<QPushButton>("startGeneration")->isEnabled());
+    QTRY_COMPARE_WITH_TIMEOUT(ended.size(), 1, kTimeout);
+    QVERIFY2(grown.size() >= 6, "not piece by piece");
+    SparsityParameters dense;
+    dense.method = Method::kDense;
+    const Session& session = *m_explorer->session();
+    QCOMPARE(text(0), QString::fromStdString(answer(session, dense, 6)));
+    QCOMPARE(text(1), QString::fromStdString(answer(session, m_explorer->parameters()->values(), 6)));
+    QVERIFY(!text(0).isEmpty());
+    for (const int side : {0, 1}) QCOMPARE(state(side), QStringLiteral("6 tokens, the most asked for"));
+    QVERIFY(child<QPushButton>("startGeneration")->isEnabled());
+  }
+
+  void cancelStopsAtOnceAndKeepsWhatCame() {
+    child<QSpinBox>("mostTokens")->setValue(4096);
+    QSignalSpy grown(m_explorer->generation(), &Generation::grown);
+    child<QPushButton>("startGeneration")->click();
+    QTRY_VERIFY_WITH_TIMEOUT(grown.size() >= 3, kTimeout);
+    QElapsedTimer clock;
+    clock.start();
+    child<QPushButton>("cancelGeneration")->click();
+    QTRY_VERIFY(!m_explorer->generation()->isRunning());
+    QVERIFY2(clock.elapsed() < 1000, qPrintable(QString::number(clock.elapsed())));
+    QCOMPARE(state(1), QStringLiteral("Cancelled"));
+    QVERIFY(!text(0).isEmpty());
+    const qsizetype pieces = grown.size();
+    QTest::qWait(50);
+    QCOMPARE(grown.size(), pieces);
+    QVERIFY(child<QPushButton>("startGeneration")->isEnabled());
+  }
+
+  void denseAloneHasOneSide() {
+    m_explorer->parameters()->set(QStringLiteral("method"), std::string("dense"));
+    child<QSpinBox>("mostTokens")->setValue(1);
+    child<QPushButton>("startGeneration")->click();
+    QTRY_COMPARE_WITH_TIMEOUT(state(0), QStringLiteral("1 token, the most asked for"), kTimeout);
+    QVERIFY(m_dialog->findChild<QPlainTextEdit*>(QStringLiteral("continuation1"))->isHidden());
+  }
+
+  void anotherTextTakesItAway() {
+    DocumentRequest text;
+    text.text = "Another text.";
+    m_explorer->session()->openDocument(text);
+    QTRY_VERIFY_WITH_TIMEOUT(m_explorer->session()->document()->tokens() < 20, kTimeout);
+    QVERIFY(this->text(0).isEmpty());
+    QVERIFY(state(0).isEmpty());
+  }
+
+  void cleanupTestCase() {
+    m_dialog.reset();
+    m_explorer.reset();
+  }
+};
+
+QTEST_MAIN(TestGeneration)
+#include "tst_generation.moc"
