@@ -1,11 +1,19 @@
 #include "tests/app/command.h"
 
+#include <fcntl.h>
+#include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
+#include <wordexp.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <stdexcept>
+
+#include "app/cli/command.h"
 
 namespace dhsa::test {
 
@@ -41,17 +49,51 @@ std::string content(const fs::path& path) {
 
 nlohmann::json json_of(const fs::path& path) { return nlohmann::json::parse(content(path)); }
 
-Outcome dhsa(const std::string& arguments, const std::string& input) {
+namespace {
+
+// Standard input, output and error are the files of these names in `folder`.
+void redirect(const Folder& folder) {
+  const int files[] = {open(folder.path("in").c_str(), O_RDONLY), creat(folder.path("out").c_str(), 0600),
+                       creat(folder.path("err").c_str(), 0600)};
+  for (int to = 0; to < 3; ++to) {
+    if (dup2(files[to], to) < 0) std::abort();
+  }
+}
+
+}  // namespace
+
+Outcome dhsa(const std::string& arguments, const std::string& input, const fs::path& where) {
   const Folder folder;
-  const std::string in = folder.write("in", input);
-  const std::string command = std::string("'") + DHSA_BINARY + "' " + arguments + " <'" + in + "' >'" +
-                              folder.path("out").string() + "' 2>'" + folder.path("err").string() + "'";
-  const int status = std::system(command.c_str());
+  static_cast<void>(folder.write("in", input));
+  wordexp_t words;
+  if (wordexp(("dhsa " + arguments).c_str(), &words, WRDE_NOCMD | WRDE_SHOWERR) != 0) {
+    throw std::invalid_argument("no shell takes " + arguments);
+  }
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    redirect(folder);
+    fs::current_path(where);
+    std::exit(cli::run_command(static_cast<int>(words.we_wordc), words.we_wordv));
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  wordfree(&words);
   Outcome outcome;
   outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   outcome.out = content(folder.path("out"));
   outcome.err = content(folder.path("err"));
   return outcome;
+}
+
+Outcome done(const std::string& arguments, const std::string& input, const fs::path& where) {
+  Outcome outcome = dhsa(arguments, input, where);
+  if (outcome.code != 0) throw std::runtime_error(arguments + ": " + std::to_string(outcome.code) + " " + outcome.err);
+  return outcome;
+}
+
+void expect_said(const std::string& text, std::initializer_list<const char*> parts) {
+  for (const char* part : parts) EXPECT_NE(text.find(part), std::string::npos) << part << " is not in\n" << text;
 }
 
 fs::path demo_copy(const Folder& folder) {

@@ -1,9 +1,11 @@
-// Runs the built `dhsa` and looks at what it leaves behind.
+// Runs `dhsa` and looks at what it leaves behind.
 #pragma once
 
 #include <filesystem>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 namespace dhsa::test {
 
@@ -13,8 +15,15 @@ struct Outcome {
   std::string err;
 };
 
-// `arguments` as a shell would take them.
-[[nodiscard]] Outcome dhsa(const std::string& arguments, const std::string& input = "");
+// `arguments` as a shell would take them, in the folder `where`. A child of the test, not the program of its own that
+// `DHSA_BINARY` is: loading libtorch takes longer than most tests.
+[[nodiscard]] Outcome dhsa(const std::string& arguments, const std::string& input = "",
+                           const std::filesystem::path& where = ".");
+
+// The same, and fails the test where its exit code is not 0.
+Outcome done(const std::string& arguments, const std::string& input = "", const std::filesystem::path& where = ".");
+// All `parts` are in `text`.
+void expect_said(const std::string& text, std::initializer_list<const char*> parts);
 
 // A folder for one test, gone afterwards.
 class Folder {

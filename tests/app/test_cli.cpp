@@ -29,16 +29,15 @@ TEST(Run, TheQuestionIsWhatTheMarksSayAndTheReportSaysWhich) {
   const Folder folder;
   const std::string text = folder.write("note.txt", short_text() + "\n\nSumario: que dice?\n");
   const auto report = [&](const std::string& more) {
-    const Outcome outcome = dhsa("run '" + text + "' --budget 128 --sink-tokens 4 --local-tokens 16" + kQuick + more);
-    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    const Outcome outcome = done("run '" + text + "' --budget 128 --sink-tokens 4 --local-tokens 16" + kQuick + more);
     return outcome.out;
   };
-  EXPECT_NE(report("").find("\"Question: What is the secret"), std::string::npos);
-  EXPECT_NE(report(" --question-marks 'Query:,Sumario:'").find("\"Sumario: que dice?\""), std::string::npos);
-  EXPECT_NE(report(" --question-marks none").find("question of 0 tokens"), std::string::npos);
+  expect_said(report(""), {"\"Question: What is the secret"});
+  expect_said(report(" --question-marks 'Query:,Sumario:'"), {"\"Sumario: que dice?\""});
+  expect_said(report(" --question-marks none"), {"question of 0 tokens"});
   const Outcome refused = dhsa("run '" + text + "' --question-marks ,");
   EXPECT_EQ(refused.code, 2);
-  EXPECT_NE(refused.err.find("question-marks"), std::string::npos) << refused.err;
+  expect_said(refused.err, {"question-marks"});
 }
 
 // ---- reports
@@ -49,12 +48,9 @@ TEST(Run, ReportsDhsaBesideDenseWithTheAnswer) {
   const std::string text = folder.write("note.txt", short_text());
   const std::string json = folder.path("run.json").string();
   const Outcome outcome =
-      dhsa("run '" + text + "' --budget 128 --sink-tokens 16 --local-tokens 64 --json '" + json + "'");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  for (const char* part : {"note.txt", "density", "retained mass", "peak memory", "speed-up over dense",
-                           "same top token", "48213", "local", "global", "16 tokens, the most asked for"}) {
-    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
-  }
+      done("run '" + text + "' --budget 128 --sink-tokens 16 --local-tokens 64 --json '" + json + "'");
+  expect_said(outcome.out, {"note.txt", "density", "retained mass", "peak memory", "speed-up over dense",
+                            "same top token", "48213", "local", "global", "16 tokens, the most asked for"});
   EXPECT_EQ(outcome.err, "");  // no progress where standard error is no terminal
 
   const nlohmann::json run = json_of(json);
@@ -92,9 +88,8 @@ TEST(Run, EveryMethodAndPresetOnOneText) {
     names += std::string(count++ > 0 ? "," : "") + name_of(method);
   }
   names += ",best,latency";
-  const Outcome outcome = dhsa("run '" + text + "' --budget 128 --sink-tokens 16 --local-tokens 64 --compare " + names +
-                               " --max-new-tokens 0 --json '" + json + "'");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  done("run '" + text + "' --budget 128 --sink-tokens 16 --local-tokens 64 --compare " + names +
+       " --max-new-tokens 0 --json '" + json + "'");
   const nlohmann::json result = json_of(json);
   const nlohmann::json& runs = result["comparison"]["runs"];
   EXPECT_EQ(runs.size(), count + 2);
@@ -110,9 +105,8 @@ TEST(Run, EveryMethodAndPresetOnOneText) {
 }
 
 TEST(Run, ReadsStandardInput) {
-  const Outcome outcome = dhsa(std::string("run -") + kQuick, "A short line.\n");
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_NE(outcome.out.find("standard input"), std::string::npos);
+  const Outcome outcome = done(std::string("run -") + kQuick, "A short line.\n");
+  expect_said(outcome.out, {"standard input"});
 }
 
 TEST(Run, OneThreadAndTwoGiveTheSameAnswerAndMasks) {
@@ -121,10 +115,8 @@ TEST(Run, OneThreadAndTwoGiveTheSameAnswerAndMasks) {
   nlohmann::json runs[2];
   for (int threads = 1; threads <= 2; ++threads) {
     const std::string json = folder.path("run.json").string();
-    ASSERT_EQ(dhsa("run '" + text + "' --compare none --budget 128 --sink-tokens 16 --local-tokens 64 --threads " +
-                   std::to_string(threads) + " --json '" + json + "'")
-                  .code,
-              0);
+    done("run '" + text + "' --compare none --budget 128 --sink-tokens 16 --local-tokens 64 --threads " +
+         std::to_string(threads) + " --json '" + json + "'");
     runs[threads - 1] = json_of(json)["comparison"]["runs"][0];
   }
   EXPECT_EQ(runs[0]["answer"]["tokens"], runs[1]["answer"]["tokens"]);
@@ -132,25 +124,21 @@ TEST(Run, OneThreadAndTwoGiveTheSameAnswerAndMasks) {
 }
 
 TEST(Generate, WritesTheContinuationToStandardOutputOnly) {
-  const Outcome outcome = dhsa("generate - --method dense --max-new-tokens 6", short_text());
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_NE(outcome.out.find("48213"), std::string::npos) << outcome.out;
+  const Outcome outcome = done("generate - --method dense --max-new-tokens 6", short_text());
+  expect_said(outcome.out, {"48213"});
   EXPECT_EQ(outcome.out.find("tokens"), std::string::npos);
-  EXPECT_NE(outcome.err.find("under dense"), std::string::npos);
+  expect_said(outcome.err, {"under dense"});
 }
 
 TEST(Inspect, ShowsBoundariesScoresAndARow) {
   const Folder folder;
   const std::string text = folder.write("note.txt", short_text());
   const std::string json = folder.path("inspect.json").string();
-  const Outcome outcome = dhsa(
+  const Outcome outcome = done(
       "inspect '" + text +
       "' --layer 3 --row 150 --budget 96 --sink-tokens 16 --local-tokens 32 --query-block 32 --json '" + json + "'");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  for (const char* part :
-       {"Layer 3", "global", "Capture", "S_c", "Boundaries in the text", "Query row 150", "Dropped"}) {
-    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
-  }
+  expect_said(outcome.out,
+              {"Layer 3", "global", "Capture", "S_c", "Boundaries in the text", "Query row 150", "Dropped"});
   const nlohmann::json result = json_of(json);
   EXPECT_EQ(result["boundaries"].front()["token"], 0);
   EXPECT_EQ(result["boundaries"].back()["token"], result["document"]["tokens"]);
@@ -174,9 +162,8 @@ TEST(Inspect, ListsTheTokensWithTheirBytes) {
   const std::string json = folder.path("tokens.json").string();
   const std::string csv = folder.path("tokens.csv").string();
   const std::string text = "Say \"no\", please: 日本.\n";
-  const Outcome outcome = dhsa("inspect - --tokens --json '" + json + "' --csv '" + csv + "'", text);
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_NE(outcome.out.find("<bos>"), std::string::npos) << outcome.out;
+  const Outcome outcome = done("inspect - --tokens --json '" + json + "' --csv '" + csv + "'", text);
+  expect_said(outcome.out, {"<bos>"});
   const nlohmann::json tokens = json_of(json)["tokens"];
   EXPECT_EQ(tokens.front(), (nlohmann::json{{"id", 2}, {"piece", "<bos>"}, {"begin", 0}, {"end", 0}}));
   std::string joined;
@@ -191,7 +178,7 @@ TEST(Inspect, ListsTheTokensWithTheirBytes) {
   EXPECT_EQ(joined, text);  // byte pieces shown as the characters they form
   const std::string rows = content(csv);
   EXPECT_TRUE(rows.starts_with("token,id,piece,begin,end\n0,2,<bos>,0,0\n")) << rows;
-  EXPECT_NE(rows.find(",\"\n\","), std::string::npos) << rows;
+  expect_said(rows, {",\"\n\","});
   EXPECT_REFUSED(dhsa("inspect - --csv x.csv", text), "--tokens");
 }
 
@@ -204,12 +191,9 @@ TEST(Inspect, RefusesWhatIsNotThere) {
 TEST(Info, SaysWhatAFolderHolds) {
   const Folder folder;
   const std::string json = folder.path("info.json").string();
-  const Outcome outcome = dhsa("info --tensors --json '" + json + "'");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  for (const char* part : {"model-00001-of-00002.safetensors", "SentencePiece", "model.layers.7.mlp.up_proj.weight",
-                           "32,768", "beyond the context"}) {
-    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
-  }
+  const Outcome outcome = done("info --tensors --json '" + json + "'");
+  expect_said(outcome.out, {"model-00001-of-00002.safetensors", "SentencePiece", "model.layers.7.mlp.up_proj.weight",
+                            "32,768", "beyond the context"});
   const nlohmann::json result = json_of(json);
   EXPECT_EQ(result["tensors"].size(), 8U * 11U + 2U);
   EXPECT_EQ(result["tokenizer_pieces"], 8192);
@@ -220,12 +204,9 @@ TEST(Info, SaysWhatAFolderHolds) {
 TEST(SynthModel, MakesAFolderThatLoads) {
   const Folder folder;
   const std::string out = folder.path("synthetic").string();
-  const Outcome made = dhsa("synth-model --shape demo --layers 2 --vocab 512 --window 64 --out '" + out + "'");
-  ASSERT_EQ(made.code, 0) << made.err;
-  const Outcome outcome = dhsa("info '" + out + "'");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_NE(outcome.out.find("window of 64"), std::string::npos) << outcome.out;
-  EXPECT_NE(outcome.out.find("tokenizer.model is missing"), std::string::npos);
+  done("synth-model --shape demo --layers 2 --vocab 512 --window 64 --out '" + out + "'");
+  const Outcome outcome = done("info '" + out + "'");
+  expect_said(outcome.out, {"window of 64", "tokenizer.model is missing"});
   EXPECT_REFUSED(dhsa("synth-model --shape gemma5 --out '" + out + "x'"), "gemma5");
   EXPECT_FALSE(fs::exists(out + "x"));
 }
@@ -233,11 +214,10 @@ TEST(SynthModel, MakesAFolderThatLoads) {
 TEST(Bench, TimesEveryMethodOnceAndSaysWhere) {
   const Folder folder;
   const std::string json = folder.path("bench.json").string();
-  const Outcome outcome = dhsa(
+  done(
       "bench attention --shapes demo --lengths 300 --repeats 2 --budget 128 --sink-tokens 16 "
       "--local-tokens 64 --json '" +
       json + "'");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
   const nlohmann::json result = json_of(json);
   EXPECT_EQ(result["results"].size(), 8U);
   EXPECT_FALSE(result["machine"]["processor"].get<std::string>().empty());
@@ -248,11 +228,10 @@ TEST(Bench, TimesEveryMethodOnceAndSaysWhere) {
       EXPECT_EQ(one["speed_up_over_fused_dense"]["median"], 1.0);
     }
   }
-  const Outcome prefill = dhsa(
+  const Outcome prefill = done(
       "bench prefill --models demo --lengths 200 --methods window-sinks --repeats 1 --warm-up 0 "
       "--budget 128 --sink-tokens 16 --local-tokens 64 --json '" +
       json + "'");
-  ASSERT_EQ(prefill.code, 0) << prefill.err;
   const nlohmann::json whole = json_of(json);
   ASSERT_EQ(whole["results"].size(), 2U);
   EXPECT_EQ(whole["results"][0]["method"], "dense");
@@ -261,8 +240,7 @@ TEST(Bench, TimesEveryMethodOnceAndSaysWhere) {
   EXPECT_REFUSED(dhsa("bench attention --lengths 12x"), "12x");
 
   const Outcome kernels =
-      dhsa("bench attention --kernels --shapes demo --lengths 130 --repeats 2 --json '" + json + "'");
-  ASSERT_EQ(kernels.code, 0) << kernels.err;
+      done("bench attention --kernels --shapes demo --lengths 130 --repeats 2 --json '" + json + "'");
   const nlohmann::json compared = json_of(json);
   EXPECT_EQ(compared["results"].size(), compared["machine"]["cpu_kernels"].size());
   for (const auto& one : compared["results"]) {
@@ -289,14 +267,13 @@ TEST(Text, TwoTokensRunUnderEveryMethod) {
   for (const Method method : all_methods()) {
     const Outcome outcome = dhsa(std::string("run - --compare dense --method ") + name_of(method), "a");
     EXPECT_EQ(outcome.code, 0) << name_of(method) << ": " << outcome.err;
-    EXPECT_NE(outcome.out.find(": 2 tokens"), std::string::npos) << outcome.out;
+    expect_said(outcome.out, {": 2 tokens"});
   }
 }
 
 TEST(Text, InvalidUtf8IsReplacedAndSaid) {
-  const Outcome outcome = dhsa(std::string("run -") + kQuick, "Good \xff\xfe bytes and \xc3\xa9.");
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_NE(outcome.out.find("2 bytes of standard input are not valid UTF-8"), std::string::npos) << outcome.out;
+  const Outcome outcome = done(std::string("run -") + kQuick, "Good \xff\xfe bytes and \xc3\xa9.");
+  expect_said(outcome.out, {"2 bytes of standard input are not valid UTF-8"});
 }
 
 TEST(Text, LongerThanTheContextIsCutAndSaid) {
@@ -307,15 +284,13 @@ TEST(Text, LongerThanTheContextIsCutAndSaid) {
   const std::string json = folder.path("run.json").string();
   const std::string command =
       "run '" + text + "' --model '" + model.string() + "' --method dense --json '" + json + "'" + kQuick;
-  const Outcome cut = dhsa(command);
-  ASSERT_EQ(cut.code, 0) << cut.err;
-  EXPECT_NE(cut.out.find("more than the model's context of 128"), std::string::npos) << cut.out;
+  const Outcome cut = done(command);
+  expect_said(cut.out, {"more than the model's context of 128"});
   EXPECT_EQ(json_of(json)["document"]["tokens"], 128);
   EXPECT_GT(json_of(json)["document"]["question_tokens"], 5);  // the question at the end stays
   const std::int64_t whole_tokens = json_of(json)["document"]["whole_tokens"];
   EXPECT_GT(whole_tokens, 128);
-  const Outcome whole = dhsa(command + " --allow-long");
-  ASSERT_EQ(whole.code, 0) << whole.err;
+  done(command + " --allow-long");
   EXPECT_EQ(json_of(json)["document"]["tokens"], whole_tokens);
 }
 
@@ -327,17 +302,15 @@ TEST(Text, FiveMegabytesWithoutSpacesRun) {
   text.reserve(5U << 20U);
   while (text.size() < (5U << 20U)) text += "abcdefghij"[text.size() * 7919 % 10];
   const Outcome outcome =
-      dhsa("run '" + folder.write("long.txt", text) + "' --model '" + model.string() + "' --budget 256" + kQuick);
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_NE(outcome.out.find("1024 tokens are used"), std::string::npos) << outcome.out;
+      done("run '" + folder.write("long.txt", text) + "' --model '" + model.string() + "' --budget 256" + kQuick);
+  expect_said(outcome.out, {"1024 tokens are used"});
 }
 
 // ---- parameters
 // --------------------------------------------------------------------------------------------------------
 
 TEST(Parameters, HelpNamesEveryOne) {
-  const Outcome help = dhsa("run --help");
-  ASSERT_EQ(help.code, 0);
+  const Outcome help = done("run --help");
   for (const OptionInfo& info : parameter_table()) {
     EXPECT_NE(help.out.find("--" + info.key), std::string::npos) << info.key;
   }
@@ -373,8 +346,7 @@ TEST(Parameters, BadValuesAreRefusedBeforeAnythingRuns) {
 TEST(Parameters, WhatMakesNoDifferenceIsSaid) {
   const auto said = [](const std::string& options) {
     const Outcome outcome =
-        dhsa("run - --quiet --metrics-rows 0 --logit-positions 0 --max-new-tokens 0 " + options, short_text());
-    EXPECT_EQ(outcome.code, 0) << outcome.err;
+        done("run - --quiet --metrics-rows 0 --logit-positions 0 --max-new-tokens 0 " + options, short_text());
     return outcome.err;
   };
   EXPECT_EQ(said("--method vertical-slash --pooling mean --compare none"),
@@ -383,19 +355,17 @@ TEST(Parameters, WhatMakesNoDifferenceIsSaid) {
   EXPECT_EQ(
       said("--budget 512 --compare window-sinks+pooling=mean+budget=256"),
       "dhsa: +pooling makes no difference to window-sinks+pooling=mean+budget=256, which does not read it here.\n");
-  const Outcome ablated = dhsa(
+  const Outcome ablated = done(
       "ablate --quiet --needles 1 --tokens 300 --budget 280 --only 'group oracle' --variant "
       "mine=window-sinks,pooling=mean");
-  EXPECT_EQ(ablated.code, 0);
   EXPECT_EQ(ablated.err, "dhsa: pooling makes no difference to mine, which does not read it here.\n");
 }
 
 TEST(Parameters, AReportSaysWhatDiffersFromThePresetNamed) {
   const auto methods = [](const std::string& options) {
     const Outcome outcome =
-        dhsa("run - --quiet --metrics-rows 0 --logit-positions 0 --max-new-tokens 0 --instruction-tokens 0 " + options,
+        done("run - --quiet --metrics-rows 0 --logit-positions 0 --max-new-tokens 0 --instruction-tokens 0 " + options,
              short_text());
-    EXPECT_EQ(outcome.code, 0) << outcome.err;
     std::vector<std::string> lines;
     for (std::size_t at = outcome.out.find("\nMethod  "); at != std::string::npos;
          at = outcome.out.find("\nMethod  ", at + 1)) {
@@ -417,8 +387,7 @@ TEST(Parameters, AReportSaysWhatDiffersFromThePresetNamed) {
 TEST(Parameters, BudgetAboveTheLengthKeepsEverything) {
   const Folder folder;
   const std::string json = folder.path("run.json").string();
-  const Outcome outcome = dhsa("run - --budget 100000 --max-new-tokens 0 --json '" + json + "'", short_text());
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  done("run - --budget 100000 --max-new-tokens 0 --json '" + json + "'", short_text());
   const nlohmann::json run = json_of(json)["comparison"]["runs"][0];
   EXPECT_EQ(run["density"], 1.0);
   EXPECT_EQ(run["mask"]["retained_mass"], 1.0);
@@ -430,8 +399,7 @@ TEST(Parameters, PresetsFlagsAndSingleOptionsStack) {
   const Folder folder;
   const std::string json = folder.path("run.json").string();
   const auto parameters = [&](const std::string& options) {
-    const Outcome outcome = dhsa("run - --json '" + json + "' " + options + kQuick, short_text());
-    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    done("run - --json '" + json + "' " + options + kQuick, short_text());
     return json_of(json)["comparison"]["runs"][0]["parameters"];
   };
   EXPECT_EQ(parameters("--preset latency")["budget"], 2048);
@@ -518,10 +486,9 @@ const std::string kTiny = std::string(DHSA_FIXTURES) + "/gemma2_tiny_a";
 TEST(VerifyGemma2, PassesOnStoredOutputs) {
   const Folder folder;
   const std::string json = folder.path("verify.json").string();
-  const Outcome outcome = dhsa("verify gemma2 --model '" + kTiny + "' --expected '" + kTiny +
+  const Outcome outcome = done("verify gemma2 --model '" + kTiny + "' --expected '" + kTiny +
                                "/expected.safetensors' --json '" + json + "'");
-  EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
-  EXPECT_NE(outcome.out.find("logits"), std::string::npos);
+  expect_said(outcome.out, {"logits"});
   EXPECT_EQ(json_of(json)["passed"], true);
 }
 
@@ -553,13 +520,13 @@ TEST(VerifyGemma2, FailsWhereOneValueDiffers) {
   const std::string command = "verify gemma2 --model '" + kTiny + "' --expected '" + expected + "'";
   const Outcome outcome = dhsa(command + " --json '" + json + "'");
   EXPECT_EQ(outcome.code, 1) << outcome.out << outcome.err;
-  EXPECT_NE(outcome.out.find("TOO LARGE"), std::string::npos) << outcome.out;
+  expect_said(outcome.out, {"TOO LARGE"});
   const nlohmann::json result = json_of(json);
   EXPECT_EQ(result["passed"], false);
   for (const auto& tensor : result["tensors"]) {
     EXPECT_EQ(tensor["passed"], tensor["tensor"] != "logits") << tensor;
   }
-  EXPECT_EQ(dhsa(command + " --tolerance 10").code, 0);
+  done(command + " --tolerance 10");
 }
 
 TEST(VerifyGemma2, RefusesWhatDoesNotFit) {
@@ -570,9 +537,8 @@ TEST(VerifyGemma2, RefusesWhatDoesNotFit) {
 
 TEST(VerifyDhsa, PassesOnTheReferenceAndFailsOnATamperedOne) {
   const std::string fixture = std::string(DHSA_FIXTURES) + "/reference_dhsa_small.safetensors";
-  const Outcome outcome = dhsa("verify dhsa --fixture '" + fixture + "'");
-  EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
-  EXPECT_NE(outcome.out.find("dhsa_output"), std::string::npos);
+  const Outcome outcome = done("verify dhsa --fixture '" + fixture + "'");
+  expect_said(outcome.out, {"dhsa_output"});
 
   const Folder folder;
   const auto file = SafetensorsFile::open(fixture);
@@ -604,11 +570,10 @@ TEST(VerifyDhsa, PassesOnTheReferenceAndFailsOnATamperedOne) {
 // -----------------------------------------------------------------------
 
 TEST(Program, HelpAndVersion) {
-  const Outcome bare = dhsa("");
-  EXPECT_EQ(bare.code, 0);
+  const Outcome bare = done("");
   for (const char* command : {"run", "inspect", "generate", "verify", "synth-model", "info", "bench"}) {
     EXPECT_NE(bare.out.find(command), std::string::npos) << command;
-    EXPECT_EQ(dhsa(std::string(command) + " --help").code, 0) << command;
+    done(std::string(command) + " --help");
   }
   EXPECT_EQ(dhsa("--help").out, bare.out);
   EXPECT_TRUE(dhsa("--version").out.starts_with("dhsa "));
@@ -644,10 +609,8 @@ TEST(Program, AFailedRunLeavesTheOldJson) {
 }
 
 TEST(Program, ProgressAsPlainLines) {
-  const Outcome outcome = dhsa(std::string("run - --progress") + kQuick, short_text());
-  EXPECT_EQ(outcome.code, 0);
-  EXPECT_NE(outcome.err.find("prefill"), std::string::npos);
-  EXPECT_NE(outcome.err.find(" %"), std::string::npos);
+  const Outcome outcome = done(std::string("run - --progress") + kQuick, short_text());
+  expect_said(outcome.err, {"prefill", " %"});
 }
 
 TEST(Program, InterruptCancelsCleanly) {

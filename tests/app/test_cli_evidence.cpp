@@ -23,11 +23,8 @@ TEST(NeedleCommand, ReportsEveryMethodAndLeavesJsonAndCsv) {
   const Folder folder;
   const std::string json = folder.path("needle.json").string();
   const std::string csv = folder.path("needle.csv").string();
-  const Outcome outcome = dhsa(std::string(kSmallNeedle) + " --json '" + json + "' --csv '" + csv + "'");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  for (const char* part : {"single, reference mode", "exact", "log-prob.", "dense", "window-sinks", "depth", "192"}) {
-    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
-  }
+  const Outcome outcome = done(std::string(kSmallNeedle) + " --json '" + json + "' --csv '" + csv + "'");
+  expect_said(outcome.out, {"single, reference mode", "exact", "log-prob.", "dense", "window-sinks", "depth", "192"});
   EXPECT_EQ(outcome.err, "");
   const nlohmann::json results = json_of(json);
   EXPECT_EQ(results["kind"], "dhsa-needle");
@@ -41,8 +38,7 @@ TEST(NeedleCommand, ReportsEveryMethodAndLeavesJsonAndCsv) {
   EXPECT_EQ(folder.names().size(), 2U);
 
   // The same again has nothing to do, and says the same.
-  const Outcome again = dhsa(std::string(kSmallNeedle) + " --resume --json '" + json + "'");
-  EXPECT_EQ(again.code, 0) << again.err;
+  const Outcome again = done(std::string(kSmallNeedle) + " --resume --json '" + json + "'");
   EXPECT_EQ(again.out, outcome.out);
   EXPECT_EQ(json_of(json)["cells"], results["cells"]);
 }
@@ -51,7 +47,7 @@ TEST(NeedleCommand, GoesOnOnlyWithTheSameSettings) {
   const Folder folder;
   const std::string json = folder.path("needle.json").string();
   const std::string to = " --json '" + json + "'";
-  ASSERT_EQ(dhsa(std::string(kSmallNeedle) + to).code, 0);
+  done(std::string(kSmallNeedle) + to);
   nlohmann::json half = json_of(json);
   const nlohmann::json whole = half;
   half["cells"].erase(3);
@@ -64,7 +60,7 @@ TEST(NeedleCommand, GoesOnOnlyWithTheSameSettings) {
   EXPECT_REFUSED(dhsa(std::string(kSmallNeedle) + " --query-block 64 --resume" + to), "query-block");
   EXPECT_EQ(json_of(json), half);
 
-  ASSERT_EQ(dhsa(std::string(kSmallNeedle) + " --resume" + to).code, 0);
+  done(std::string(kSmallNeedle) + " --resume" + to);
   nlohmann::json done = json_of(json);
   ASSERT_EQ(done["cells"].size(), 4U);
   for (std::size_t c = 0; c < 4; ++c) {
@@ -83,10 +79,9 @@ TEST(NeedleCommand, HidesNeedlesInAFileOfOnesOwn) {
     text += "On day " + std::to_string(i) + " the keeper wrote down what the sea had brought. ";
   const std::string note = folder.write("log book.txt", text);
   const std::string json = folder.path("n.json").string();
-  const Outcome outcome = dhsa("needle --lengths 256 --depths 1 --methods dense --task multi-key --haystack '" + note +
+  const Outcome outcome = done("needle --lengths 256 --depths 1 --methods dense --task multi-key --haystack '" + note +
                                "' --json '" + json + "'");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_NE(outcome.out.find("log book.txt"), std::string::npos);
+  expect_said(outcome.out, {"log book.txt"});
   EXPECT_EQ(json_of(json)["settings"]["haystack"]["name"], "log book.txt");
 }
 
@@ -99,8 +94,7 @@ int interrupted(const Folder& folder, const std::string& arguments, const std::s
   const std::string runner = folder.write("run.sh", "set -m\n" + script + "\n");
   const int status = std::system(("bash '" + runner + "'").c_str());
   const std::string said = content(folder.path("err"));
-  EXPECT_NE(said.find("Cancelled after "), std::string::npos) << said;
-  EXPECT_NE(said.find("--resume"), std::string::npos) << said;
+  expect_said(said, {"Cancelled after ", "--resume"});
   return WEXITSTATUS(status);
 }
 
@@ -146,11 +140,8 @@ TEST(SweepCommand, MeasuresEveryValueAndGoesOn) {
   const std::string json = folder.path("sweep.json").string();
   const std::string csv = folder.path("sweep.csv").string();
   const std::string to = " --json '" + json + "' --csv '" + csv + "'";
-  const Outcome outcome = dhsa(std::string(kSmallSweep) + to);
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  for (const char* part : {"budget", "dense", "window-sinks", "best", "KL", "same top", "≈", "±"}) {
-    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
-  }
+  const Outcome outcome = done(std::string(kSmallSweep) + to);
+  expect_said(outcome.out, {"budget", "dense", "window-sinks", "best", "KL", "same top", "≈", "±"});
   const nlohmann::json results = json_of(json);
   EXPECT_EQ(results["kind"], "dhsa-sweep");
   ASSERT_EQ(results["points"].size(), 5U);
@@ -164,7 +155,7 @@ TEST(SweepCommand, MeasuresEveryValueAndGoesOn) {
   static_cast<void>(folder.write("sweep.json", half.dump()));
   EXPECT_REFUSED(dhsa(std::string(kSmallSweep) + to), "--resume");
   EXPECT_REFUSED(dhsa(std::string(kSmallSweep) + " --samples 2 --resume" + to), "samples");
-  ASSERT_EQ(dhsa(std::string(kSmallSweep) + " --resume" + to).code, 0);
+  done(std::string(kSmallSweep) + " --resume" + to);
   EXPECT_EQ(json_of(json)["points"][4]["samples"][0]["mean_kl_nats"],
             results["points"][4]["samples"][0]["mean_kl_nats"]);
   EXPECT_EQ(json_of(json)["points"][3], results["points"][3]);  // not measured again
@@ -194,12 +185,9 @@ TEST(AblateCommand, ReportsEveryVariantAndLeavesJsonAndCsv) {
   const std::string json = folder.path("ablation.json").string();
   const std::string csv = folder.path("ablation.csv").string();
   const std::string command = small_ablation(folder);
-  const Outcome outcome = dhsa(command + " --resume --json '" + json + "' --csv '" + csv + "'");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  for (const char* part : {"window-sinks", "group oracle", "mine", "KL", "of gap", "question rows", "needle rows",
-                           "2 excerpts of the last tenth of log book.txt", "1 needle document", "seed 3", "demo"}) {
-    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
-  }
+  const Outcome outcome = done(command + " --resume --json '" + json + "' --csv '" + csv + "'");
+  expect_said(outcome.out, {"window-sinks", "group oracle", "mine", "KL", "of gap", "question rows", "needle rows",
+                            "2 excerpts of the last tenth of log book.txt", "1 needle document", "seed 3", "demo"});
   const nlohmann::json results = json_of(json);
   EXPECT_EQ(results["kind"], "dhsa-ablate");
   EXPECT_EQ(results["finished"], true);
@@ -210,13 +198,11 @@ TEST(AblateCommand, ReportsEveryVariantAndLeavesJsonAndCsv) {
   EXPECT_EQ(std::count(rows.begin(), rows.end(), '\n'), 1 + 9);
 
   // The same again has nothing to do, and says the same, as Markdown where asked.
-  const Outcome again = dhsa(command + " --resume --json '" + json + "'");
-  EXPECT_EQ(again.code, 0) << again.err;
+  const Outcome again = done(command + " --resume --json '" + json + "'");
   EXPECT_EQ(again.out, outcome.out);
   EXPECT_EQ(json_of(json)["samples"], results["samples"]);
   const Outcome markdown = dhsa(command + " --markdown --resume --json '" + json + "'");
-  EXPECT_NE(markdown.out.find("\n| mine | "), std::string::npos) << markdown.out;
-  EXPECT_NE(markdown.out.find("* Machine: "), std::string::npos) << markdown.out;
+  expect_said(markdown.out, {"\n| mine | ", "* Machine: "});
 }
 
 TEST(AblateCommand, GoesOnOnlyWithTheSameSettings) {
@@ -224,7 +210,7 @@ TEST(AblateCommand, GoesOnOnlyWithTheSameSettings) {
   const std::string json = folder.path("ablation.json").string();
   const std::string to = " --json '" + json + "'";
   const std::string command = small_ablation(folder);
-  ASSERT_EQ(dhsa(command + to).code, 0);
+  done(command + to);
   const nlohmann::json whole = json_of(json);
   nlohmann::json half = whole;
   while (half["samples"].size() > 4) half["samples"].erase(4);
@@ -235,7 +221,7 @@ TEST(AblateCommand, GoesOnOnlyWithTheSameSettings) {
   EXPECT_REFUSED(dhsa(command + " --budget 140 --resume" + to), "budget");
   EXPECT_REFUSED(dhsa(command + " --seed 4 --resume" + to), "seed");
   EXPECT_EQ(json_of(json), half);
-  ASSERT_EQ(dhsa(command + " --resume" + to).code, 0);
+  done(command + " --resume" + to);
   const nlohmann::json done = json_of(json);
   ASSERT_EQ(done["samples"].size(), 9U);
   for (std::size_t i = 0; i < 9; ++i) {

@@ -41,13 +41,10 @@ std::string readme_snippet() {
 TEST(Export, NumpyReadsTheMaskWithTheSnippetOfTheReadme) {
   const Folder folder;
   const std::string text = folder.write("note.txt", text_of(12));
-  const Outcome outcome =
-      dhsa("export mask,chunk-scores,importance,dense '" + text + "' --layer 3" + kSmall +
-           "--mask-heads per-kv-head --dense-bits --out '" + folder.path("layer.npz").string() + "'");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  const Outcome local = dhsa("export mask '" + text + "' --layer 2" + kSmall + "--dense-bits --out '" +
+  done("export mask,chunk-scores,importance,dense '" + text + "' --layer 3" + kSmall +
+       "--mask-heads per-kv-head --dense-bits --out '" + folder.path("layer.npz").string() + "'");
+  const Outcome local = done("export mask '" + text + "' --layer 2" + kSmall + "--dense-bits --out '" +
                              folder.path("local.npz").string() + "'");
-  ASSERT_EQ(local.code, 0) << local.err;
   static_cast<void>(folder.write("snippet.py", readme_snippet()));
   EXPECT_EQ(python(folder, R"(
 import json
@@ -82,24 +79,17 @@ assert 0 <= z["retention"].min() and z["retention"].max() <= 1
 TEST(Export, TheCommandInTheDescriptionMakesTheSameBytes) {
   const Folder folder;
   static_cast<void>(folder.write("a note.txt", text_of(8)));
-  const std::string out = folder.path("data").string();
-  const std::string here = "cd '" + folder.path().string() + "' && '" DHSA_BINARY "' ";
-  const auto run = [&](const std::string& arguments) {
-    return std::system((here + arguments + " >/dev/null 2>err").c_str());
-  };
-  ASSERT_EQ(
-      run(std::string("export mask@3,head-mass 'a note.txt' --ran-with budget=64 --map cividis --metrics-rows 3") +
-          kSmall + "--out data.npz"),
-      0)
-      << content(folder.path("err"));
+  done(std::string("export mask@3,head-mass 'a note.txt' --ran-with budget=64 --map cividis --metrics-rows 3") +
+           kSmall + "--out data.npz",
+       "", folder.path());
   const std::string json = content(folder.path("data.json"));
   const std::string arrays = content(folder.path("data.npz"));
-  const std::string table = folder.names().empty() ? "" : content(folder.path("data.csv"));
-  EXPECT_NE(table.find("layer,head"), std::string::npos);
+  const std::string table = content(folder.path("data.csv"));
+  expect_said(table, {"layer,head"});
   std::string command = json_of(folder.path("data.json"))["command"];
   ASSERT_TRUE(command.starts_with("dhsa export ")) << command;
   for (const char* name : {"data.json", "data.npz", "data.csv"}) fs::remove(folder.path(name));
-  ASSERT_EQ(run(command.substr(5)), 0) << content(folder.path("err"));
+  done(command.substr(5), "", folder.path());
   EXPECT_EQ(content(folder.path("data.json")), json);
   EXPECT_EQ(content(folder.path("data.npz")), arrays);
   EXPECT_EQ(content(folder.path("data.csv")), table);
@@ -111,9 +101,7 @@ TEST(Export, TheCommandInTheDescriptionMakesTheSameBytes) {
 TEST(Export, OneFileForEachLayer) {
   const Folder folder;
   const std::string text = folder.write("note.txt", text_of(6));
-  const Outcome outcome =
-      dhsa("export mask '" + text + "' --layer 1-3" + kSmall + "--out '" + folder.path("m-{layer}.npz").string() + "'");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  done("export mask '" + text + "' --layer 1-3" + kSmall + "--out '" + folder.path("m-{layer}.npz").string() + "'");
   for (int layer = 1; layer <= 3; ++layer) {
     const nlohmann::json json = json_of(folder.path("m-" + std::to_string(layer) + ".json"));
     EXPECT_EQ(json["panels"][0]["facts"]["layer"], layer);
@@ -163,15 +151,14 @@ TEST(ExportFigures, APdfHasItsPageItsFontsItsDataAndNoJpeg) {
   const std::string text = folder.write("note.txt", text_of(10));
   const std::string pdf = folder.path("f.pdf").string();
   const Outcome outcome =
-      dhsa("export mask,dense '" + text + "' --layer 3 --venue aaai --columns one" + kSmall + "--out '" + pdf + "'");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
+      done("export mask,dense '" + text + "' --layer 3 --venue aaai --columns one" + kSmall + "--out '" + pdf + "'");
   EXPECT_EQ(outcome.err, "");
   const nlohmann::json json = json_of(folder.path("f.json"));
   // 3.3 in: no whole number of points.
   EXPECT_DOUBLE_EQ(json["page"]["width_inches"].get<double>(), 3.3);
   EXPECT_NE(output_of("pdfinfo '" + pdf + "'").find("Page size:       237.6 x "), std::string::npos);
   const std::string fonts = output_of("pdffonts '" + pdf + "' | tail -n +3");
-  EXPECT_NE(fonts.find("TrueType"), std::string::npos) << fonts;
+  expect_said(fonts, {"TrueType"});
   EXPECT_EQ(fonts.find("Type 3"), std::string::npos) << fonts;
   EXPECT_EQ(output_of("pdffonts '" + pdf + "' | tail -n +3 | awk '{ print $(NF - 4) }' | sort -u"),
             "yes\n");  // embedded
@@ -186,21 +173,15 @@ TEST(ExportFigures, APdfHasItsPageItsFontsItsDataAndNoJpeg) {
 TEST(ExportFigures, TheCommandMakesTheSameBytesInEveryFormat) {
   const Folder folder;
   static_cast<void>(folder.write("note.txt", text_of(8)));
-  const auto run = [&](const std::string& arguments) {
-    return std::system(
-        ("cd '" + folder.path().string() + "' && '" DHSA_BINARY "' " + arguments + " >/dev/null 2>err").c_str());
-  };
   for (const std::string suffix : {"pdf", "svg", "png"}) {
-    ASSERT_EQ(
-        run("export mask,sparse,importance note.txt --layer 3 --dpi 120" + std::string(kSmall) + "--out f." + suffix),
-        0)
-        << content(folder.path("err"));
+    done("export mask,sparse,importance note.txt --layer 3 --dpi 120" + std::string(kSmall) + "--out f." + suffix, "",
+         folder.path());
     const std::string figure = content(folder.path("f." + suffix));
     const std::string json = content(folder.path("f.json"));
     EXPECT_FALSE(figure.empty());
     fs::remove(folder.path("f." + suffix));
     const std::string command = json_of(folder.path("f.json"))["command"];
-    ASSERT_EQ(run(command.substr(5)), 0) << command << content(folder.path("err"));
+    done(command.substr(5), "", folder.path());
     EXPECT_TRUE(content(folder.path("f." + suffix)) == figure) << suffix;
     EXPECT_EQ(content(folder.path("f.json")), json);
     if (suffix == "png") {
@@ -339,14 +320,14 @@ TEST(Export, AFullDiskLeavesNothingBehind) {
   const int status = std::system(("bash -c \"" + command + "\"").c_str());
   EXPECT_EQ(WEXITSTATUS(status), 2);
   const std::string said = content(folder.path("err"));
-  EXPECT_NE(said.find("x.npz"), std::string::npos) << said;
+  expect_said(said, {"x.npz"});
   EXPECT_EQ(said.find('\n'), said.size() - 1) << said;
   EXPECT_EQ(folder.names().size(), 2U);
 #ifdef DHSA_FIGURES
   // What was there before stays whole, also where the last of the files is the one that does not fit.
   const std::string figure =
       "export dense '" + text + "' --layer 3 --no-data" + kSmall + "--out '" + folder.path("x.pdf").string() + "'";
-  ASSERT_EQ(dhsa(figure).code, 0);
+  done(figure);
   const std::string pdf = content(folder.path("x.pdf"));
   const std::string json = content(folder.path("x.json"));
   ASSERT_GT(pdf.size(), 8192U);

@@ -9,9 +9,8 @@ namespace {
 const std::string kCases = DHSA_FIXTURES "/scores/";
 
 TEST(VerifyScores, ZeroWhereAllAgreeAndOneWhereOneDiffers) {
-  const Outcome fine = dhsa("verify scores --cases '" + kCases + "longbench_metric_cases.json'");
-  EXPECT_EQ(fine.code, 0) << fine.err;
-  EXPECT_NE(fine.out.find("All 147 scores agree"), std::string::npos) << fine.out;
+  const Outcome fine = done("verify scores --cases '" + kCases + "longbench_metric_cases.json'");
+  expect_said(fine.out, {"All 147 scores agree"});
 
   const Folder folder;
   nlohmann::json cases = json_of(kCases + "ruler_metric_cases.json");
@@ -20,8 +19,7 @@ TEST(VerifyScores, ZeroWhereAllAgreeAndOneWhereOneDiffers) {
   const std::string json = folder.path("scores.json").string();
   const Outcome wrong = dhsa("verify scores --cases '" + changed + "' --json '" + json + "'");
   EXPECT_EQ(wrong.code, 1) << wrong.err;
-  EXPECT_NE(wrong.out.find("1 of 26 scores differ"), std::string::npos) << wrong.out;
-  EXPECT_NE(wrong.out.find("niah_single_1, case 3"), std::string::npos) << wrong.out;
+  expect_said(wrong.out, {"1 of 26 scores differ", "niah_single_1, case 3"});
   EXPECT_EQ(json_of(json)["passed"], false);
   EXPECT_EQ(json_of(json)["scores"].size(), 26U);
 }
@@ -48,11 +46,8 @@ TEST(LongBench, TheShippedSetShowsATableAndKeepsEveryPrediction) {
   const Folder folder;
   std::filesystem::create_directory(folder.path("lb"));
   (void)folder.write("lb/.dhsa-0011223344556677.part", "half a tab");  // of one that was killed before any other file
-  const Outcome outcome = dhsa(quick(folder));
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  for (const char* part : {"Few-shot learning", "triviaqa", "Average", "100.0 %"}) {
-    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
-  }
+  const Outcome outcome = done(quick(folder));
+  expect_said(outcome.out, {"Few-shot learning", "triviaqa", "Average", "100.0 %"});
   const nlohmann::json results = json_of(folder.path("lb/results.json"));
   EXPECT_EQ(results["finished"], true);
   EXPECT_EQ(results["scores"][0]["methods"][0]["score"], 100.0);
@@ -68,7 +63,7 @@ TEST(LongBench, TheShippedSetShowsATableAndKeepsEveryPrediction) {
   std::filesystem::resize_file(file, predictions.size() - 20);  // a line half written
   std::filesystem::resize_file(other, others.find('\n') + 1);
   (void)folder.write("lb/.dhsa-0123456789abcdef.part", "half a tab");
-  ASSERT_EQ(dhsa(quick(folder) + " --resume").code, 0);
+  done(quick(folder) + " --resume");
   EXPECT_FALSE(std::filesystem::exists(folder.path("lb/.dhsa-0123456789abcdef.part")));
   EXPECT_EQ(content(file), predictions);
   EXPECT_EQ(content(other), others);
@@ -92,11 +87,8 @@ TEST(NeedleSuite, QuestionsAwayFromTheEndHaveATableAndGoOn) {
       "needle --suite questions --questions 2 --lengths 300 --methods dense,window-sinks+budget=64 "
       "--json '" +
       json + "' --csv '" + folder.path("suite.csv").string() + "'";
-  const Outcome outcome = dhsa(command);
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  for (const char* part : {"throughout", "from_the_cache", "log-prob.", "2 questions a prompt"}) {
-    EXPECT_NE(outcome.out.find(part), std::string::npos) << part << " is not in\n" << outcome.out;
-  }
+  const Outcome outcome = done(command);
+  expect_said(outcome.out, {"throughout", "from_the_cache", "log-prob.", "2 questions a prompt"});
   // Of a file whose last cell is gone, that cell is asked again and the rest stays.
   nlohmann::json results = json_of(json);
   const nlohmann::json whole = results;
@@ -106,9 +98,8 @@ TEST(NeedleSuite, QuestionsAwayFromTheEndHaveATableAndGoOn) {
   (void)folder.write("suite.json", results.dump());
   EXPECT_REFUSED(dhsa(command), "--resume");
   EXPECT_REFUSED(dhsa(command + " --resume --seed 2"), "cannot be continued");
-  const Outcome resumed = dhsa(command + " --resume --markdown");
-  ASSERT_EQ(resumed.code, 0) << resumed.err;
-  EXPECT_NE(resumed.out.find("| throughout | "), std::string::npos) << resumed.out;
+  const Outcome resumed = done(command + " --resume --markdown");
+  expect_said(resumed.out, {"| throughout | "});
   const nlohmann::json again = json_of(json);
   EXPECT_EQ(again["cells"][0], whole["cells"][0]);
   EXPECT_EQ(again["cells"][1]["scores"][0]["answers"], whole["cells"][1]["scores"][0]["answers"]);

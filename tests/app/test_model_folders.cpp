@@ -65,10 +65,8 @@ class ModelFolder : public testing::Test {
   // The tokens of a short answer; empty with a failure where the command refuses.
   [[nodiscard]] std::vector<int> answer(const std::string& more = "") const {
     const std::string json = folder_.path("run.json").string();
-    const Outcome outcome = dhsa("run - --model '" + at_.string() + "'" + more + kQuick + json + "'", text_);
-    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    const Outcome outcome = done("run - --model '" + at_.string() + "'" + more + kQuick + json + "'", text_);
     out_ = outcome.out;
-    if (outcome.code != 0) return {};
     const nlohmann::json run = json_of(json)["comparison"]["runs"][0];
     return run.contains("answer") ? run["answer"]["tokens"].get<std::vector<int>>() : std::vector<int>();
   }
@@ -79,7 +77,7 @@ class ModelFolder : public testing::Test {
     EXPECT_EQ(info.code, 2);
     EXPECT_NE(info.err.find(part), std::string::npos) << info.err;
   }
-  void expect_opens() const { EXPECT_EQ(dhsa("info '" + at_.string() + "'").code, 0); }
+  void expect_opens() const { done("info '" + at_.string() + "'"); }
 
   Folder folder_;
   fs::path model_ = folder_.path("model");
@@ -141,7 +139,7 @@ TEST_F(ModelFolder, AHeadOfItsOwnIsUsedAndSaid) {
   put_weights(tensors);
   const std::vector<int> own = answer();
   EXPECT_NE(own, tied);
-  EXPECT_NE(out_.find("lm_head.weight differs"), std::string::npos) << out_;
+  expect_said(out_, {"lm_head.weight differs"});
   put("config.json", config_of({{"tie_word_embeddings", false}}));
   EXPECT_EQ(answer(), own);
   EXPECT_EQ(out_.find("lm_head"), std::string::npos);
@@ -244,12 +242,12 @@ TEST_F(ModelFolder, AGgufFileIsOpenedLikeTheFolder) {
   write_file(at_, copy.gguf("BF16").file());
   EXPECT_EQ(answer(), expected);
   expect_opens();
-  EXPECT_EQ(dhsa("generate - --max-new-tokens 3 --model '" + at_.string() + "'", text_).code, 0);
+  done("generate - --max-new-tokens 3 --model '" + at_.string() + "'", text_);
   GgufWriter chat = copy.gguf("Q8_0");
   chat.text("tokenizer.chat_template", "<start_of_turn>{{ content }}<end_of_turn>");
   write_file(at_, chat.file());
   EXPECT_EQ(answer().size(), 8U);
-  EXPECT_NE(out_.find("turn of the user"), std::string::npos) << out_;
+  expect_said(out_, {"turn of the user"});
   GgufWriter other = copy.gguf("BF16");
   other.tensor("blk.2.attn_q.weight", 12, {1, 256}, std::string(144, 'x'));
   write_file(at_, other.file());
@@ -278,8 +276,8 @@ TEST_F(ModelFolder, EndsAtEveryStopTokenThatAnyFileNames) {
   const auto generated = [&](int most) {
     return dhsa("generate - --model '" + model_.string() + "' --max-new-tokens " + std::to_string(most), text_).err;
   };
-  EXPECT_NE(generated(8).find("; ended at "), std::string::npos);
-  EXPECT_NE(generated(1).find("; 1 token, the most asked for"), std::string::npos);
+  expect_said(generated(8), {"; ended at "});
+  expect_said(generated(1), {"; 1 token, the most asked for"});
   fs::remove(model_ / "generation_config.json");
   const nlohmann::json decoder = {{std::to_string(free[at]), {{"content", "END"}, {"special", true}}}};
   put("tokenizer_config.json", {{"eos_token", {{"content", "END"}}}, {"added_tokens_decoder", decoder}});
@@ -310,7 +308,7 @@ TEST_F(ModelFolder, ATokenBeyondThePiecesMayWin) {
   const std::vector<int> answered = answer();
   ASSERT_FALSE(answered.empty());
   EXPECT_EQ(answered[0], 8192);
-  EXPECT_NE(out_.find("<8192>"), std::string::npos) << out_;
+  expect_said(out_, {"<8192>"});
 }
 
 TEST_F(ModelFolder, AnInstructionTunedModelIsGivenATurnOfTheUser) {
@@ -325,13 +323,13 @@ TEST_F(ModelFolder, AnInstructionTunedModelIsGivenATurnOfTheUser) {
       {{"chat_template", "{{ bos_token }}<start_of_turn>{{ role }}\n{{ content }}<end_of_turn>\n"}});
   const int turn = tokens("");
   EXPECT_GT(turn, plain + 4);
-  EXPECT_NE(out_.find("turn of the user"), std::string::npos) << out_;
+  expect_said(out_, {"turn of the user"});
   EXPECT_EQ(tokens(" --chat off"), plain);
   const std::string words = text_;
   text_ = "<bos><start_of_turn>user\n" + words + "<end_of_turn>\n<start_of_turn>model\n";
   EXPECT_EQ(tokens(""), turn);  // read as the chat that it is, <bos> once
   EXPECT_GT(tokens(" --chat off"), turn);
-  EXPECT_NE(out_.find("plain text"), std::string::npos) << out_;
+  expect_said(out_, {"plain text"});
   fs::remove(model_ / "tokenizer_config.json");
   EXPECT_GT(tokens(""), turn);
   EXPECT_EQ(tokens(" --chat on"), turn);
