@@ -13,6 +13,10 @@
 #include <iterator>
 #include <stdexcept>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
 #include "app/cli/command.h"
 
 namespace dhsa::test {
@@ -74,7 +78,12 @@ Outcome dhsa(const std::string& arguments, const std::string& input, const fs::p
   if (child == 0) {
     redirect(folder);
     fs::current_path(where);
-    std::exit(cli::run_command(static_cast<int>(words.we_wordc), words.we_wordv));
+    const int code = cli::run_command(static_cast<int>(words.we_wordc), words.we_wordv);
+    std::fflush(nullptr);
+#ifdef __SANITIZE_ADDRESS__
+    __lsan_do_leak_check();
+#endif
+    _exit(code);  // libtorch takes its time to tear itself down
   }
   int status = 0;
   waitpid(child, &status, 0);
