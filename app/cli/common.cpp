@@ -278,31 +278,25 @@ std::shared_ptr<const BoundaryPredictor> load_predictor(const std::vector<Method
   return predictor;
 }
 
-void TextOptions::add_to(CLI::App& app, bool with_chat) {
+void TextOptions::add_to(CLI::App& app) {
   app.add_option("TEXT", path, "Text file, or - for standard input [default: the sample document]")
       ->type_name("")
       ->group("Text");
-  app.add_flag("--allow-long", allow_long, "Run a text longer than the model's context whole instead of cutting it")
+  app.add_flag("--allow-long", reading.allow_long,
+               "Run a text longer than the model's context whole instead of cutting it")
       ->group("Text");
-  app.add_option("--question-marks", question_marks,
+  app.add_option("--question-marks", reading.question_marks,
                  fmt::format("What the line of a question at the end begins with, separated by commas; none: no line "
                              "[default {}]",
                              joined(usual_question_marks(), ", ")))
       ->type_name("LIST")
       ->group("Text");
-  if (!with_chat) return;
-  chat = "auto";
   app.add_option(
-         "--chat", chat,
+         "--chat", reading.chat,
          "Give the text as one turn of the user [auto, on, off; default auto: where the model's chat template is "
          "Gemma's]")
       ->type_name("MODE")
       ->group("Text");
-}
-
-void TextOptions::check() const {
-  static_cast<void>(question_marks_from(question_marks));
-  static_cast<void>(chat_mode(chat));
 }
 
 std::string question_line(const Document& document) {
@@ -316,19 +310,9 @@ std::string question_line(const Document& document) {
   return in_quotes(std::string(first_characters(line, 40)) + (whole ? "" : "..."));
 }
 
-DocumentOptions TextOptions::reading(const std::filesystem::path& model, std::int64_t context) const {
-  DocumentOptions options;
-  options.context = context;
-  options.allow_long = allow_long;
-  options.chat = chat_mode(chat);
-  options.instruction_tuned = options.chat == ChatMode::kAuto && is_instruction_tuned(model);
-  options.question_marks = question_marks_from(question_marks);
-  options.cancel = &interrupt();
-  return options;
-}
-
 Document load_document(const TextOptions& text, const TextReader& reader, ProgressLine* progress) {
-  DocumentOptions options = text.reading(reader.folder, reader.context);
+  DocumentOptions options = document_options(text.reading, reader.folder, reader.context);
+  options.cancel = &interrupt();
   if (progress != nullptr) options.progress = [progress](double share) { progress->show("reading the text", share); };
   const std::filesystem::path path =
       text.path.empty() ? resource_path("documents/sample.txt") : std::filesystem::path(text.path);
@@ -359,16 +343,5 @@ std::string describe(const OpenModel& loaded) {
 }
 
 nlohmann::json model_json(const OpenModel& loaded) { return dhsa::model_json(loaded.folder, *loaded.model); }
-
-std::vector<std::string> split_list(const std::string& text) {
-  std::vector<std::string> parts;
-  std::size_t at = 0;
-  while (at <= text.size()) {
-    const std::size_t comma = std::min(text.find(',', at), text.size());
-    if (comma > at) parts.push_back(text.substr(at, comma - at));
-    at = comma + 1;
-  }
-  return parts;
-}
 
 }  // namespace dhsa::cli

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "app/cli/progress.h"
+#include "core/base/lists.h"
 #include "core/files/atomic_write.h"
 #include "core/model/gemma2.h"
 #include "core/run/open_model.h"
@@ -142,14 +143,9 @@ class ParameterOptions {
 // The text of a command and how it is read.
 struct TextOptions {
   std::string path;  // "-": standard input, empty: the sample document
-  bool allow_long = false;
-  std::string chat = "off";    // auto, on, off
-  std::string question_marks;  // at commas, or none; empty: usual_question_marks()
+  TextReading reading;
 
-  void add_to(CLI::App& app, bool with_chat = true);  // --chat, by default auto
-  void check() const;                                 // throws Error
-  // Without progress. Throws Error.
-  [[nodiscard]] DocumentOptions reading(const std::filesystem::path& model, std::int64_t context) const;
+  void add_to(CLI::App& app);
 };
 // How the question at the end begins, in quotes; empty where there is none.
 [[nodiscard]] std::string question_line(const Document& document);
@@ -169,7 +165,5 @@ struct TextReader {
 // The model's line in a report, and the same as JSON.
 [[nodiscard]] std::string describe(const OpenModel& loaded);
 [[nodiscard]] nlohmann::json model_json(const OpenModel& loaded);
-
-[[nodiscard]] std::vector<std::string> split_list(const std::string& text);  // at commas, empty parts dropped
 
 }  // namespace dhsa::cli

@@ -139,14 +139,10 @@ void load(const ExportOptions& options, Source& source, ProgressLine& progress, 
   if (session) {
     origin.session = options.session;
     text.path = session->text;
-    text.allow_long = session->allow_long;
-    text.chat = session->chat;
-    text.question_marks = session->question_marks;
+    text.reading = session->reading;
     model.folder = session->model;
   }
-  origin.allow_long = text.allow_long;
-  origin.chat = text.chat;
-  origin.question_marks = text.question_marks;
+  origin.reading = text.reading;
   source.loaded = load_model(model, progress);
   const OpenModel& loaded = *source.loaded;
   if (session && !session->fingerprint.empty() && session->fingerprint != loaded.model->fingerprint()) {
@@ -159,7 +155,7 @@ void load(const ExportOptions& options, Source& source, ProgressLine& progress, 
   if (session && !session->pasted.empty()) {
     raw = session->pasted;
     source.document = make_document("pasted text", raw, *loaded.tokenizer,
-                                    text.reading(loaded.folder, loaded.model->config().context));
+                                    document_options(text.reading, loaded.folder, loaded.model->config().context));
   } else {
     source.document = load_document(text, loaded);
     raw = read_text(text.path.empty() ? resource_path("documents/sample.txt") : std::filesystem::path(text.path));

@@ -36,9 +36,7 @@ SessionChoice read_session(const std::string& path) {
   choice.text = session.documentPath.toStdString();
   choice.pasted = session.documentText.toStdString();
   choice.text_sha256 = session.documentSha.toStdString();
-  choice.allow_long = session.allowLong;
-  choice.chat = session.chat;
-  choice.question_marks = session.questionMarks;
+  choice.reading = session.reading;
   choice.model = session.modelFolder.toStdString();
   choice.fingerprint = session.modelFingerprint.toStdString();
   choice.parameters = session.parameters;

@@ -11,9 +11,7 @@ struct SessionChoice {
   std::string text;         // file; empty: the sample or `pasted`
   std::string pasted;       // pasted text
   std::string text_sha256;  // of the document's bytes when the session was saved
-  bool allow_long = false;
-  std::string chat;
-  std::string question_marks;
+  TextReading reading;
   std::string model;        // folder; empty: the demo model
   std::string fingerprint;  // of its weights; may be empty
   SparsityParameters parameters;

@@ -142,7 +142,7 @@ int longbench(const LongBenchChoice& options) {
 
   ProgressLine progress(options.output.style());
   const OpenModel loaded = load_model(options.model, progress);
-  if (options.chat.empty()) settings.chat = settings.chat && speaks_in_turns(read_tokenizer_config(loaded.folder));
+  if (options.chat.empty()) settings.chat = settings.chat && is_instruction_tuned(loaded.folder);
   LongBenchResults results = begin_longbench(settings, data, std::move(choices));
   results.model = describe(loaded);
   results.fingerprint = identity_of(*loaded.model);

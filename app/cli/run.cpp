@@ -38,7 +38,7 @@ int run(const RunOptions& options) {
   if (options.metrics_rows < 0 || options.logit_positions < 0 || options.max_new_tokens < 0) {
     throw Error("--metrics-rows, --logit-positions and --max-new-tokens cannot be negative.");
   }
-  options.text.check();
+  check_reading(options.text.reading);
   static_cast<void>(choices_of(options, 0));  // a wrong parameter is said before a model is loaded
   JsonFile json(options.output.json);
   ProgressLine progress(options.output.style());

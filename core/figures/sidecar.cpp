@@ -47,9 +47,9 @@ std::vector<std::string> export_arguments(const FigureOrigin& origin, const Figu
     if (origin.session.empty()) {
       if (!origin.text.empty()) arguments.push_back(origin.text);
       add("--model", origin.model);
-      if (origin.allow_long) arguments.emplace_back("--allow-long");
-      if (origin.chat != "auto") add("--chat", origin.chat);
-      add("--question-marks", origin.question_marks);
+      if (origin.reading.allow_long) arguments.emplace_back("--allow-long");
+      if (origin.reading.chat != "auto") add("--chat", origin.reading.chat);
+      add("--question-marks", origin.reading.question_marks);
     }
     if (origin.device != "cpu") add("--device", origin.device);
     if (origin.dtype != "auto") add("--dtype", origin.dtype);

@@ -11,17 +11,16 @@
 
 #include "core/figures/figure_data.h"
 #include "core/figures/figure_spec.h"
+#include "core/text/text_reading.h"
 
 namespace dhsa {
 
 // Where a figure comes from, as a person named it.
 struct FigureOrigin {
   std::string text;  // file; empty: the sample document
-  bool allow_long = false;
-  std::string chat = "auto";   // auto, on, off
-  std::string question_marks;  // at commas, or none; empty: the usual ones
-  std::string model;           // folder; empty: the demo model
-  std::string session;         // instead of text and model; empty: none
+  TextReading reading;
+  std::string model;    // folder; empty: the demo model
+  std::string session;  // instead of text and model; empty: none
   std::string device = "cpu";
   std::string dtype = "auto";
   SparsityParameters parameters;

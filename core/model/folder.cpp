@@ -237,8 +237,6 @@ Gemma2Config read_model_config(const fs::path& folder) {
   return config;
 }
 
-bool is_instruction_tuned(const fs::path& folder) { return speaks_in_turns(read_tokenizer_config(folder)); }
-
 std::vector<std::string> weight_notes(const fs::path& folder) {
   std::vector<std::string> notes = Checkpoint(folder, read_model_config(folder)).notes();
   if (is_lfs_pointer(folder / "tokenizer.model")) {

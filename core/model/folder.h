@@ -21,9 +21,6 @@ namespace dhsa {
 // tokenizer's own end tokens, <end_of_turn> among them.
 [[nodiscard]] Gemma2Config read_model_config(const std::filesystem::path& folder);
 
-// Its chat template is Gemma's.
-[[nodiscard]] bool is_instruction_tuned(const std::filesystem::path& folder);
-
 // One sentence on each choice that was made in reading the folder.
 [[nodiscard]] std::vector<std::string> weight_notes(const std::filesystem::path& folder);
 

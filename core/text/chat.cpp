@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "core/base/error.h"
+#include "core/base/excerpt.h"
+
 namespace dhsa {
 namespace {
 
@@ -58,12 +61,16 @@ ChatMode chat_mode(const std::string& name) {
   if (name == "auto") return ChatMode::kAuto;
   if (name == "on") return ChatMode::kOn;
   if (name == "off") return ChatMode::kOff;
-  throw Error(fmt::format("--chat: \"{}\" is no way to read a text; use auto, on or off.", name));
+  throw Error(fmt::format("chat: \"{}\" is no way to read a text; use auto, on or off.", excerpt(name)));
 }
 
 bool speaks_in_turns(const TokenizerConfig& config) {
   return config.chat_template.find(kTurnStart) != std::string::npos &&
          config.chat_template.find(kTurnEnd) != std::string::npos;
+}
+
+bool is_instruction_tuned(const std::filesystem::path& model_folder) {
+  return speaks_in_turns(read_tokenizer_config(model_folder));
 }
 
 std::optional<TurnMarkers> turn_markers(const Tokenizer& tokenizer) {

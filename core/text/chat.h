@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,6 +25,7 @@ inline constexpr std::string_view kTurnEnd = "<end_of_turn>";
 
 // The template is Gemma's: the model was tuned to answer turns.
 [[nodiscard]] bool speaks_in_turns(const TokenizerConfig& config);
+[[nodiscard]] bool is_instruction_tuned(const std::filesystem::path& model_folder);
 
 struct TurnMarkers {
   std::int32_t start = 0, end = 0;

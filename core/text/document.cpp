@@ -67,28 +67,29 @@ Reading reading_of(const Document& document, const std::optional<TurnMarkers>& m
   const bool asked = options.chat == ChatMode::kOn;
   if (asked && !markers) {
     throw Error(
-        "The model's vocabulary has no <start_of_turn> and <end_of_turn>, so no chat can be read: use --chat off.");
+        "The model's vocabulary has no <start_of_turn> and <end_of_turn>, so no chat can be read: chat off gives the "
+        "text as it is.");
   }
   if (!asked && (options.chat == ChatMode::kOff || !options.instruction_tuned || !markers)) return Reading::kPlain;
   return is_written_chat(document.text) ? Reading::kWritten : Reading::kTurn;
 }
 
-void say_reading(Document& document, Reading reading, const DocumentOptions& options) {
+void say_reading(Document& document, Reading reading, bool has_markers, const DocumentOptions& options) {
   const char* model = options.instruction_tuned ? "an instruction-tuned model" : "asked for";
   if (reading == Reading::kTurn) {
-    document.notes.push_back(fmt::format(
-        "The text is given to the model as one turn of the user ({}); --chat off gives it as it is.", model));
+    document.notes.push_back(
+        fmt::format("The text is given to the model as one turn of the user ({}); chat off gives it as it is.", model));
   }
   if (reading == Reading::kWritten) {
     document.notes.push_back(fmt::format(
-        "The text is a chat written out with its markers and is read as one ({}); --chat off reads them as plain text.",
+        "The text is a chat written out with its markers and is read as one ({}); chat off reads them as plain text.",
         model));
     return;
   }
   if (!holds_markers(document.text)) return;
   document.notes.push_back(
       fmt::format("Chat markers in the text ({} and {}) are read as plain text{}.", kTurnStart, kTurnEnd,
-                  is_written_chat(document.text) ? "; --chat on reads it as the chat that it is" : ""));
+                  has_markers && is_written_chat(document.text) ? "; chat on reads it as the chat that it is" : ""));
 }
 
 void trim(std::string& text) {
@@ -119,7 +120,7 @@ void say_no_question(Document& document, std::size_t start, const std::string& w
   const std::string_view rest = std::string_view(document.text).substr(start);
   const std::string_view line = rest.substr(0, rest.find_first_of("\r\n"));
   document.notes.push_back(
-      fmt::format("The line \"{}{}\" {}: it is part of the text (--instruction-tokens says otherwise).",
+      fmt::format("The line \"{}{}\" {}: it is part of the text (instruction tokens can say otherwise).",
                   first_characters(line, 30), characters(line) > 30 ? "..." : "", why));
 }
 
@@ -209,6 +210,22 @@ std::string_view last_characters(std::string_view text, std::size_t most) {
   return text.substr(at);
 }
 
+void check_reading(const TextReading& reading) {
+  static_cast<void>(chat_mode(reading.chat));
+  static_cast<void>(question_marks_from(reading.question_marks));
+}
+
+DocumentOptions document_options(const TextReading& reading, const std::filesystem::path& model_folder,
+                                 std::int64_t context) {
+  DocumentOptions options;
+  options.context = context;
+  options.allow_long = reading.allow_long;
+  options.chat = chat_mode(reading.chat);
+  options.instruction_tuned = options.chat == ChatMode::kAuto && is_instruction_tuned(model_folder);
+  options.question_marks = question_marks_from(reading.question_marks);
+  return options;
+}
+
 Document make_document(std::string name, std::string text, const Tokenizer& tokenizer, const DocumentOptions& options) {
   Document document;
   document.name = std::move(name);
@@ -217,7 +234,7 @@ Document make_document(std::string name, std::string text, const Tokenizer& toke
   const Reading reading = reading_of(document, markers, options);
   if (reading == Reading::kTurn) trim(document.text);
   if (document.text.empty()) throw Error(fmt::format("The text {} is empty; there is nothing to run.", document.name));
-  say_reading(document, reading, options);
+  say_reading(document, reading, markers.has_value(), options);
   document.chat = reading != Reading::kPlain;
 
   EncodeOptions encode;

@@ -11,6 +11,7 @@
 #include "core/text/chat.h"
 #include "core/text/document_info.h"
 #include "core/text/question.h"
+#include "core/text/text_reading.h"
 #include "core/text/tokenizer.h"
 
 namespace dhsa {
@@ -41,6 +42,10 @@ struct DocumentOptions {
   std::function<void(double)> progress = {};  // share of the text that is read
   const CancelToken* cancel = nullptr;
 };
+
+// What `reading` asks of make_document for a model and its context. Throws Error.
+[[nodiscard]] DocumentOptions document_options(const TextReading& reading, const std::filesystem::path& model_folder,
+                                               std::int64_t context);
 
 // `text` is the content of a file: UTF-8, or UTF-16 and UTF-32 with a byte order mark. One longer than the context
 // keeps its beginning and the question at its end; what is left out lies in between. Without a question (or one that

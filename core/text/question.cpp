@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/excerpt.h"
+#include "core/base/lists.h"
 
 namespace dhsa {
 
@@ -33,14 +34,8 @@ const std::vector<std::string>& usual_question_marks() {
 std::vector<std::string> question_marks_from(const std::string& list) {
   if (list.empty()) return usual_question_marks();
   if (list == "none") return {};
-  std::vector<std::string> marks;
-  for (std::size_t at = 0; at <= list.size();) {
-    const std::size_t comma = std::min(list.find(',', at), list.size());
-    const std::string part = list.substr(at, comma - at);
-    at = comma + 1;
-    const std::size_t begin = part.find_first_not_of(' ');
-    if (begin == std::string::npos) continue;
-    marks.push_back(part.substr(begin, part.find_last_not_of(' ') + 1 - begin));
+  std::vector<std::string> marks = split_list(list);
+  for (const std::string& part : marks) {
     if (part.find_first_of("\r\n") != std::string::npos) {
       throw Error(fmt::format("question-marks: \"{}\" is no beginning of a line.", excerpt(part)));
     }

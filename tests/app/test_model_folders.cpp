@@ -333,7 +333,7 @@ TEST_F(ModelFolder, AnInstructionTunedModelIsGivenATurnOfTheUser) {
   fs::remove(model_ / "tokenizer_config.json");
   EXPECT_GT(tokens(""), turn);
   EXPECT_EQ(tokens(" --chat on"), turn);
-  EXPECT_REFUSED(dhsa("run - --chat perhaps --model '" + model_.string() + "'", text_), "--chat");
+  EXPECT_REFUSED(dhsa("run - --chat perhaps --model '" + model_.string() + "'", text_), "chat: \"perhaps\"");
 }
 
 }  // namespace

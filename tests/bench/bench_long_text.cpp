@@ -69,7 +69,7 @@ int main(int argc, char** argv) {
   };
   DocumentRequest request;
   request.path = QString::fromLocal8Bit(argv[1]);
-  request.allowLong = true;
+  request.reading.allow_long = true;
   explorer->openDocument(request);
   const std::int64_t before = explorer->document()->tokens();
   if (!QTest::qWaitFor([&] { return explorer->document()->tokens() != before; }, 120000)) return 1;

@@ -149,8 +149,8 @@ class TestExportDialog : public QObject {
     const int runs = window.explorer()->history()->runs()->size();
     DocumentRequest pasted;
     pasted.text = WindowUnderTest::proseOf(120) + "\nAsk> Which river ran past the mills?\nAnswer:";
-    pasted.chat = "on";
-    pasted.questionMarks = "Ask>";
+    pasted.reading.chat = "on";
+    pasted.reading.question_marks = "Ask>";
     window.explorer()->session()->openDocument(pasted);
     QVERIFY(window.settle(runs + 1));
     QVERIFY(window.explorer()->session()->document()->content.question_tokens > 0);

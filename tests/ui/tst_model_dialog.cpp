@@ -3,10 +3,12 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
+#include <QSignalSpy>
 #include <QTemporaryDir>
 #include <QTest>
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "core/files/atomic_write.h"
 #include "ui/state/session.h"
@@ -141,7 +143,46 @@ class TestModelDialog : public QObject {
     QVERIFY(read.chat);
     QVERIFY(read.encoding.ids.size() > plain.size());
     QVERIFY(result->text().contains(QStringLiteral("one turn of the user")));
-    QCOMPARE(session.request().questionMarks, std::string("Ask>"));
+    QCOMPARE(session.request().reading.question_marks, std::string("Ask>"));
+  }
+
+  void aWrittenChatIsOfferedAsOne() {
+    Engine engine;
+    Session session(&engine);
+    const QSignalSpy offered(&session, &Session::chatOffered);
+    DocumentRequest text;
+    text.text = "<start_of_turn>user\nHow are you?<end_of_turn>\n";
+    session.start({}, text);
+    QTRY_COMPARE_WITH_TIMEOUT(offered.count(), 1, 60000);
+    QVERIFY(!session.document()->content.chat);
+    QVERIFY(offered.front().front().toString().contains(QStringLiteral("chat on reads it as the chat")));
+    DocumentRequest asChat = session.request();
+    asChat.reading.chat = "on";
+    session.openDocument(asChat);
+    QTRY_VERIFY_WITH_TIMEOUT(session.document()->content.chat, 60000);
+    QCOMPARE(offered.count(), 1);
+  }
+
+  void aLongTextSaysHowMuchIsReadAndCanBeLeft() {
+    Engine engine;
+    Session session(&engine);
+    DocumentRequest text;
+    text.text = "Some text.";
+    session.start({}, text);
+    QTRY_VERIFY_WITH_TIMEOUT(session.document() != nullptr, 60000);
+    const auto before = session.document();
+    std::vector<double> shares;
+    QObject::connect(&session, &Session::reading, &session, [&](double share) {
+      shares.push_back(share);
+      if (shares.size() == 2) engine.cancel(JobKind::kLoadDocument);
+    });
+    text.text = QByteArray("Every word of it is new, 1234. ").repeated(200'000);
+    text.reading = as_it_is();
+    const QSignalSpy cancelled(&engine, &Engine::cancelled);
+    session.openDocument(text);
+    QTRY_COMPARE_WITH_TIMEOUT(cancelled.count(), 1, 60000);
+    QVERIFY(shares.size() >= 2 && shares[0] < shares[1] && shares.back() < 1);
+    QCOMPARE(session.document(), before);
   }
 };
 

@@ -194,8 +194,8 @@ class TestState : public QObject {
     const QString text = folder.filePath(QStringLiteral("a.txt"));
     write_file(text.toStdString(), "words");
     SessionFile session;
-    session.chat = "on";
-    session.questionMarks = "Ask>,Query:";
+    session.reading.chat = "on";
+    session.reading.question_marks = "Ask>,Query:";
     session.documentPath = text;
     session.documentSha = QStringLiteral("abc");
     session.parameters.budget = 777;
@@ -211,7 +211,7 @@ class TestState : public QObject {
     session.save(path);
 
     const SessionFile back = SessionFile::load(path);
-    QCOMPARE(static_cast<const TextReading&>(back), static_cast<const TextReading&>(session));
+    QCOMPARE(back.reading, session.reading);
     QCOMPARE(back.documentPath, text);
     QCOMPARE(back.parameters, session.parameters);
     QCOMPARE(back.runParameters, SparsityParameters{});

@@ -3,9 +3,6 @@
 #include <QCryptographicHash>
 #include <algorithm>
 
-#include "core/text/chat.h"
-#include "core/text/question.h"
-
 namespace dhsa {
 
 QString OpenDocument::tokenText(std::int64_t token) const {
@@ -31,17 +28,11 @@ std::int64_t OpenDocument::tokenAt(qsizetype character) const {
   return std::distance(begin.begin(), after) - 1;
 }
 
-std::shared_ptr<const OpenDocument> openDocument(OpenDocument origin, const Tokenizer& tokenizer, std::int64_t context,
-                                                 bool instructionTuned) {
+std::shared_ptr<const OpenDocument> openDocument(OpenDocument origin, const Tokenizer& tokenizer,
+                                                 const DocumentOptions& options) {
   auto document = std::make_shared<OpenDocument>(std::move(origin));
   document->sha256 =
       QString::fromLatin1(QCryptographicHash::hash(document->source, QCryptographicHash::Sha256).toHex());
-  DocumentOptions options;
-  options.context = context;
-  options.allow_long = document->allowLong;
-  options.chat = chat_mode(document->chat);
-  options.instruction_tuned = instructionTuned;
-  options.question_marks = question_marks_from(document->questionMarks);
   document->content = make_document(document->title.toStdString(), document->source.toStdString(), tokenizer, options);
 
   // Spans never split a character, so each token's bytes can be decoded on their own.

@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "core/text/document.h"
-#include "ui/state/text_reading.h"
 
 namespace dhsa {
 
-struct OpenDocument : TextReading {
+struct OpenDocument {
+  TextReading reading;
   QString title;  // shown: file name, "Sample" or "Pasted text"
   QString path;   // absolute; empty for the sample and pasted text
   bool sample = false;
@@ -31,9 +31,8 @@ struct OpenDocument : TextReading {
   [[nodiscard]] std::int64_t tokenAt(qsizetype character) const;  // -1 past the end
 };
 
-// Fills in sha256, content, shown and begin of `origin`, whose source and reading are set. `context`: most tokens,
-// unless allowLong; `instructionTuned`: what "auto" goes by. Throws Error on an empty text.
+// Fills in sha256, content, shown and begin of `origin`, whose source is set. Throws Error on an empty text; Cancelled.
 [[nodiscard]] std::shared_ptr<const OpenDocument> openDocument(OpenDocument origin, const Tokenizer& tokenizer,
-                                                               std::int64_t context, bool instructionTuned = false);
+                                                               const DocumentOptions& options);
 
 }  // namespace dhsa

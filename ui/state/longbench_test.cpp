@@ -59,7 +59,7 @@ void LongBenchTest::start(const LongBenchRequest& request, const std::vector<Met
   m_data = request.data;
   submit([this, model, request, methods](const JobContext& job) {
     LongBenchSettings settings = request.settings;
-    settings.chat = settings.chat && speaks_in_turns(read_tokenizer_config(model->folder.toStdU16String()));
+    settings.chat = settings.chat && is_instruction_tuned(model->folder.toStdU16String());
     const LongBenchData data = readData(request.data, namesIn(request.tasks), settings);
     LongBenchResults results = begin_longbench(settings, data, methods);
     results.model = model->name.toStdString();
@@ -199,8 +199,7 @@ void LongBenchTest::openSample(int line, int sample, int method) {
     OpenedSample opened;
     opened.document.text = QByteArray::fromStdString(prompt.text);
     opened.document.title = tr("%1, row %2").arg(q(set.task->name)).arg(row + 1);
-    opened.document.allowLong = true;
-    opened.document.chat = "off";  // as the test reads it
+    opened.document.reading = as_it_is();
     opened.parameters = choice.parameters;
     opened.parameters.instruction_tokens =
         settings.mode == NeedleMode::kReference

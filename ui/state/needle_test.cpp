@@ -47,8 +47,7 @@ void NeedleTest::openPrompt(std::int64_t length, std::int64_t depth, std::int64_
       if (first.find_first_of("0123456789") == std::string::npos) ++row;
     }
     request.title = tr("Needle at %1 % of %2 tokens").arg(std::lround(100 * settings.depth(depth))).arg(length);
-    request.allowLong = true;
-    request.chat = "off";  // as the test reads it
+    request.reading = as_it_is();
     job.post([this, request, parameters, row, needle = made.needles.front(), name = choice.name] {
       m_opening = std::make_unique<Opening>(
           Opening{request.text, needle, row, parameters, tr("Parameters of “%1”").arg(QString::fromStdString(name))});

@@ -21,9 +21,11 @@ namespace {
 
 std::filesystem::path pathOf(const QString& path) { return {path.toStdU16String()}; }
 
-std::shared_ptr<const OpenDocument> loadDocument(const DocumentRequest& request, const LoadedModel& model) {
+std::shared_ptr<const OpenDocument> loadDocument(const DocumentRequest& request, const LoadedModel& model,
+                                                 const std::function<void(double)>& progress,
+                                                 const CancelToken* cancel) {
   OpenDocument origin;
-  static_cast<TextReading&>(origin) = request;
+  origin.reading = request.reading;
   if (!request.text.isEmpty()) {
     origin.title = request.title.isEmpty() ? Session::tr("Pasted text") : request.title;
     origin.source = request.text;
@@ -34,8 +36,10 @@ std::shared_ptr<const OpenDocument> loadDocument(const DocumentRequest& request,
     origin.title = origin.sample ? Session::tr("Sample") : QFileInfo(request.path).fileName();
     origin.source = QByteArray::fromStdString(read_text(file));
   }
-  return openDocument(std::move(origin), *model.tokenizer, model.weights->config().context,
-                      is_instruction_tuned(pathOf(model.folder)));
+  DocumentOptions options = document_options(request.reading, pathOf(model.folder), model.weights->config().context);
+  options.progress = progress;
+  options.cancel = cancel;
+  return openDocument(std::move(origin), *model.tokenizer, options);
 }
 
 std::shared_ptr<const LoadedModel> loadModel(const QString& folder, const ModelOptions& options,
@@ -89,7 +93,8 @@ void Session::openDocument(const DocumentRequest& request) {
   }
   Q_EMIT opening();
   m_engine->submit(JobKind::kLoadDocument, [this, request, model = m_model](const JobContext& job) {
-    auto document = loadDocument(request, *model);
+    const auto progress = [this, &job](double share) { job.post([this, share] { Q_EMIT reading(share); }); };
+    auto document = loadDocument(request, *model, progress, job.cancel());
     job.cancel()->check();
     job.post([this, request, document] {
       m_request = request;
@@ -158,6 +163,9 @@ void Session::takeDocument(std::shared_ptr<const OpenDocument> document) {
   for (const std::string& note : m_document->content.notes) notes << QString::fromStdString(note);
   if (m_document->tokens() < m_document->content.whole_tokens) {
     Q_EMIT documentCut(notes.join(u' '));
+  } else if (!m_document->content.chat && is_written_chat(m_document->content.text) &&
+             turn_markers(*m_model->tokenizer)) {
+    Q_EMIT chatOffered(notes.join(u' '));
   } else if (!notes.isEmpty()) {
     Q_EMIT message(notes.join(u' '), false);
   }

@@ -26,10 +26,11 @@ struct LoadedModel {
 [[nodiscard]] std::shared_ptr<const BoundaryPredictor> loadPredictor(const SparsityParameters& parameters,
                                                                      const LoadedModel& model);
 
-struct DocumentRequest : TextReading {
+struct DocumentRequest {
   QString path;     // a file, or
   QByteArray text;  // pasted text, or neither: the sample
   QString title;    // of a text that is not a file; empty: "Pasted text"
+  TextReading reading;
 };
 
 class Session : public QObject {
@@ -63,6 +64,8 @@ class Session : public QObject {
  Q_SIGNALS:
   void opening();  // another model or document has been asked for
   void modelChanged();
+  void chatOffered(const QString& sentence);     // the text is a written chat and was read as plain text
+  void reading(double share);                    // of a long text
   void modelLoading(const QString& what);        // begins, and at each of its steps
   void modelNotLoaded(const QString& sentence);  // the one before stays, if there was one; empty: cancelled
   void documentChanged();                        // the model may be another one too

@@ -7,8 +7,6 @@
 
 #include "core/base/error.h"
 #include "core/files/atomic_write.h"
-#include "core/text/chat.h"
-#include "core/text/question.h"
 
 namespace dhsa {
 namespace {
@@ -63,11 +61,10 @@ SessionFile SessionFile::parse(const std::string& raw, const QString& path) {
     session.documentPath = located(document, folder);
     session.documentText = QByteArray::fromStdString(document.value("text", std::string()));
     session.documentSha = text(document, "sha256");
-    session.allowLong = document.value("allow_long", false);
-    session.chat = document.value("chat", std::string("off"));  // older sessions knew no chats
-    session.questionMarks = document.value("question_marks", std::string());
-    static_cast<void>(chat_mode(session.chat));
-    static_cast<void>(question_marks_from(session.questionMarks));
+    session.reading.allow_long = document.value("allow_long", false);
+    session.reading.chat = document.value("chat", std::string("off"));  // older sessions knew no chats
+    session.reading.question_marks = document.value("question_marks", std::string());
+    check_reading(session.reading);
     const auto model = section(session.file, "model");
     session.modelFolder = located(model, folder);
     session.modelFingerprint = text(model, "fingerprint");
@@ -129,9 +126,9 @@ void SessionFile::save(const QString& path) const {
   if (!documentText.isEmpty()) document["text"] = documentText.toStdString();
   document["sample"] = documentPath.isEmpty() && documentText.isEmpty();
   document["sha256"] = documentSha.toStdString();
-  document["allow_long"] = allowLong;
-  document["chat"] = chat;
-  document["question_marks"] = questionMarks;
+  document["allow_long"] = reading.allow_long;
+  document["chat"] = reading.chat;
+  document["question_marks"] = reading.question_marks;
   nlohmann::json& model = at("model");
   place(model, modelFolder);
   model["embedded"] = modelFolder.isEmpty();

@@ -8,16 +8,17 @@
 #include <nlohmann/json.hpp>
 
 #include "core/sparsity/parameters.h"
-#include "ui/state/text_reading.h"
+#include "core/text/text_reading.h"
 
 namespace dhsa {
 
-struct SessionFile : TextReading {
+struct SessionFile {
   static constexpr int kSchema = 1;
 
   QString documentPath;     // absolute; empty: sample or pasted text
   QByteArray documentText;  // pasted text
   QString documentSha;
+  TextReading reading;
   QString modelFolder;  // empty: the embedded model
   QString modelFingerprint;
   SparsityParameters parameters;     // as set in the window

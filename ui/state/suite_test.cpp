@@ -23,8 +23,7 @@ OpenedSample opened(const SuiteSettings& settings, const SuiteTask& task, std::i
   sample.method = methodTitle(method);
   sample.document.text = QByteArray::fromStdString(prompt.text);
   sample.document.title = SuiteTest::tr("%1, %2 tokens, sample %3").arg(q(task.name)).arg(length).arg(number + 1);
-  sample.document.allowLong = true;
-  sample.document.chat = "off";  // as the suite reads it
+  sample.document.reading = as_it_is();
   sample.row = static_cast<qint64>(prompt.encoding.ids.size()) - 1;
   if (task.asked == SuiteTask::Asked::kThroughout) sample.row = place.answer_at;
   if (task.asked == SuiteTask::Asked::kAtTheEnd && settings.mode == NeedleMode::kStrict) {

@@ -309,9 +309,7 @@ FigureOrigin ExportDialog::Sources::origin(bool beside) const {
   origin.text = beside ? pastedName(*document).toStdString() : document->path.toStdString();
   const std::string name = document->sample ? resource_path("documents/sample.txt").filename().string()
                                             : std::filesystem::path(origin.text).filename().string();
-  origin.allow_long = document->allowLong;
-  origin.chat = document->chat;
-  origin.question_marks = document->questionMarks;
+  origin.reading = document->reading;
   if (!model->embedded) origin.model = model->folder.toStdString();
   origin.parameters = parameters;
   origin.ran_with = ranWith;

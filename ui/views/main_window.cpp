@@ -281,7 +281,14 @@ void MainWindow::wire() {
   connect(m_explorer->session(), &Session::documentCut, this, [this](const QString& sentence) {
     m_messages->ask(sentence, {tr("Use the whole text"), [this] {
                                  DocumentRequest request = m_explorer->session()->request();
-                                 request.allowLong = true;
+                                 request.reading.allow_long = true;
+                                 m_explorer->session()->openDocument(request);
+                               }});
+  });
+  connect(m_explorer->session(), &Session::chatOffered, this, [this](const QString& sentence) {
+    m_messages->ask(sentence, {tr("Read it as a chat"), [this] {
+                                 DocumentRequest request = m_explorer->session()->request();
+                                 request.reading.chat = "on";
                                  m_explorer->session()->openDocument(request);
                                }});
   });
@@ -490,7 +497,7 @@ bool MainWindow::saveSession(const QString& path) {
   session.documentPath = document->path;
   if (document->path.isEmpty() && !document->sample) session.documentText = document->source;
   session.documentSha = document->sha256;
-  static_cast<TextReading&>(session) = *document;
+  session.reading = document->reading;
   session.modelFolder = model->embedded ? QString() : model->folder;
   session.modelFingerprint = model->fingerprint;
   session.parameters = m_explorer->parameters()->values();
@@ -529,7 +536,7 @@ bool MainWindow::openSession(const QString& path) {
   DocumentRequest request;
   request.path = m_pending->documentPath;
   request.text = m_pending->documentText;
-  static_cast<TextReading&>(request) = *m_pending;
+  request.reading = m_pending->reading;
   remember("recentSessions", path);
   const auto model = m_explorer->session()->model();
   const bool sameModel =

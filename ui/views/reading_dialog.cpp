@@ -68,18 +68,18 @@ ReadingDialog::ReadingDialog(Session* session, QWidget* parent)
 
 bool ReadingDialog::apply() {
   DocumentRequest request = m_session->request();
-  const TextReading before = request;
-  request.chat = m_chat->currentData().toString().toStdString();
-  request.questionMarks = m_marks->text().trimmed().toStdString();
-  request.allowLong = m_whole->isChecked();
+  TextReading& reading = request.reading;
+  reading.chat = m_chat->currentData().toString().toStdString();
+  reading.question_marks = m_marks->text().trimmed().toStdString();
+  reading.allow_long = m_whole->isChecked();
   try {
-    static_cast<void>(question_marks_from(request.questionMarks));
+    check_reading(reading);
   } catch (const Error& error) {
     m_result->setText(QString::fromStdString(error.what()));
     m_marks->setFocus();
     return false;
   }
-  if (static_cast<const TextReading&>(request) != before) m_session->openDocument(request);
+  if (reading != m_session->request().reading) m_session->openDocument(request);
   return true;
 }
 
@@ -88,10 +88,10 @@ void ReadingDialog::accept() {
 }
 
 void ReadingDialog::refresh() {
-  const TextReading& reading = m_session->request();
+  const TextReading& reading = m_session->request().reading;
   m_chat->setCurrentIndex(m_chat->findData(QString::fromStdString(reading.chat)));
-  m_marks->setText(QString::fromStdString(reading.questionMarks));
-  m_whole->setChecked(reading.allowLong);
+  m_marks->setText(QString::fromStdString(reading.question_marks));
+  m_whole->setChecked(reading.allow_long);
   say();
 }
 

@@ -7,6 +7,7 @@
 #include <QLineEdit>
 #include <QPainter>
 #include <QToolButton>
+#include <cmath>
 
 #include "ui/models/format.h"
 #include "ui/state/explorer.h"
@@ -136,6 +137,8 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
     updateHeading();
   });
   connect(explorer->session(), &Session::opening, m_text, [this] { m_text->setWaiting(TextView::tr("Opening…")); });
+  connect(explorer->session(), &Session::reading, m_text,
+          [this](double share) { m_text->setWaiting(TextView::tr("Opening… %1 %").arg(std::lround(100 * share))); });
   const auto nothingOpened = [this](JobKind kind) {
     if (kind != JobKind::kLoadModel && kind != JobKind::kLoadDocument) return;
     m_text->setWaiting(tr("Nothing is open. Open a text or a model from the File menu; the demo model is there too."));

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include "core/text/chat.h"
 #include "core/text/tokenizer.h"
 #include "tests/core/model/model_helpers.h"
 #include "tests/support/tokenizer_json.h"
