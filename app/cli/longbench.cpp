@@ -155,25 +155,23 @@ int longbench(const LongBenchChoice& options) {
 
   LongBenchOptions run;
   run.cancel = &interrupt();
-  run.progress = [&](const LongBenchProgress& at) {
-    progress.show(fmt::format("{}, row {} of {}, {}", at.task, at.row + 1, at.rows, at.method), at.fraction);
-  };
-  run.answered = [&](std::size_t task, std::size_t method, std::size_t row) {
-    if (options.out.empty()) return;
-    append_longbench_prediction(options.out, results, task, method, data.sets[task].rows[row]);
-    write_longbench_tables(options.out, results);
+  run.progress = [&](const ExperimentProgress& at) { progress.show(at.step, at.fraction); };
+  run.updated = [&](const LongBenchResults& now, std::size_t answer) {
+    const LongBenchPlace place = now.place(answer);
+    if (!options.out.empty()) append_longbench_answer(options.out, now, place, data.sets[place.task].rows[place.row]);
   };
   progress.restart();
   const bool whole = run_or_stop([&] {
     run_longbench(*loaded.model, *loaded.tokenizer, data, results, run, load_predictor(results.methods, loaded.folder));
   });
   progress.clear();
-  if (results.answered() > 0) fmt::print("{}", report(results));
+  const ExperimentCount count = results.count();
+  if (count.done > 0) fmt::print("{}", report(results));
   if (whole) {
     json.write(results);
     return 0;
   }
-  fmt::print(stderr, "dhsa: Cancelled after {} of {} answers; {}.\n", results.answered(), results.all(),
+  fmt::print(stderr, "dhsa: Cancelled after {} of {} answers; {}.\n", count.done, count.all,
              options.out.empty() ? "they are shown above" : options.out + " has them, and --resume goes on");
   return 1;
 }

@@ -7,6 +7,7 @@
 
 #include "app/cli/table.h"
 #include "core/files/atomic_write.h"
+#include "core/files/leftovers.h"
 #include "core/files/strict_json.h"
 
 namespace dhsa::cli {
@@ -94,6 +95,7 @@ void ResultsFiles::check(const std::string& json) const {
   }
   for (const std::string& path : {json, csv_}) {
     if (path.empty()) continue;
+    if (resume_) remove_leftovers(std::filesystem::absolute(path).parent_path());
     if (std::filesystem::is_directory(path)) throw Error(fmt::format("{} is a folder; name a file.", path));
     const AtomicFile probe(path);  // leaves nothing
   }

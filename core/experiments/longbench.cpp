@@ -44,64 +44,61 @@ std::vector<std::int32_t> greedy_answer(const Gemma2& model, const PrefillResult
   }
 }
 
-class LongBenchRun {
+class LongBenchRun : ExperimentRun<LongBenchResults> {
  public:
   LongBenchRun(const Gemma2& model, const Tokenizer& tokenizer, const LongBenchData& data, LongBenchResults& results,
                const LongBenchOptions& options, const std::shared_ptr<const BoundaryPredictor>& predictor)
-      : model_(model),
+      : ExperimentRun(model, results, options, predictor),
         tokenizer_(tokenizer),
         data_(data),
-        results_(results),
-        options_(options),
-        predictor_(predictor),
         turn_(turn_markers(tokenizer)) {
-    for (std::size_t t = 0; t < data.sets.size(); ++t) {
-      for (const auto& samples : results.tasks[t].samples) {
-        for (std::size_t row = samples.size(); row < data.sets[t].rows.size(); ++row) all_ += cost(t, row);
-      }
-    }
+    for_all([&](const LongBenchPlace& place, std::size_t /*answer*/) {
+      work_.add(cost(place));
+      if (is_there(place)) work_.finish(cost(place));
+    });
   }
 
-  // Row after row, so that methods stand on the same rows whenever one looks.
   void run() {
-    for (std::size_t t = 0; t < data_.sets.size(); ++t) {
-      for (std::size_t row = 0; row < data_.sets[t].rows.size(); ++row) ask_all(t, row);
-    }
+    LongBenchPlace read;
+    std::optional<LongBenchPrompt> prompt;
+    for_all([&](const LongBenchPlace& place, std::size_t answer) {
+      if (is_there(place)) return;
+      if (!prompt || place.task != read.task || place.row != read.row) {
+        prompt = make_longbench_prompt(results_.settings, data_.sets[place.task], row(place), tokenizer_, turn_);
+        read = place;
+      }
+      LongBenchTaskResults& task = results_.tasks[place.task];
+      task.samples[place.method].push_back(ask(place, answer, *prompt));
+      if (task.lengths.size() <= place.row) {
+        task.lengths.push_back(row(place).length);
+        task.answers.push_back(row(place).answers);
+      }
+      work_.finish(cost(place));
+      if (options_.updated) options_.updated(results_, answer);
+    });
   }
 
  private:
-  [[nodiscard]] double cost(std::size_t t, std::size_t row) const {
-    const LongBenchSet& set = data_.sets[t];
-    const auto tokens = static_cast<std::int64_t>(set.rows[row].context.size() / kBytesPerToken);
-    return relative_cost(std::min(tokens, results_.settings.max_length) + set.task->max_new_tokens);
+  template <class Visit>
+  void for_all(const Visit& visit) const {
+    const auto answers = static_cast<std::size_t>(results_.count().all);
+    for (std::size_t answer = 0; answer < answers; ++answer) visit(results_.place(answer), answer);
+  }
+  [[nodiscard]] const LongBenchRow& row(const LongBenchPlace& at) const { return data_.sets[at.task].rows[at.row]; }
+  [[nodiscard]] bool is_there(const LongBenchPlace& at) const {
+    return results_.tasks[at.task].samples[at.method].size() > at.row;
+  }
+  [[nodiscard]] double cost(const LongBenchPlace& at) const {
+    const auto tokens = static_cast<std::int64_t>(row(at).context.size() / kBytesPerToken);
+    return relative_cost(std::min(tokens, results_.settings.max_length) + data_.sets[at.task].task->max_new_tokens);
   }
 
-  void ask_all(std::size_t t, std::size_t row) {
-    LongBenchTaskResults& task = results_.tasks[t];
-    std::optional<LongBenchPrompt> prompt;
-    for (std::size_t method = 0; method < results_.methods.size(); ++method) {
-      if (task.samples[method].size() > row) continue;
-      const LongBenchSet& set = data_.sets[t];
-      if (!prompt) prompt = make_longbench_prompt(results_.settings, set, set.rows[row], tokenizer_, turn_);
-      task.samples[method].push_back(ask(t, row, method, *prompt));
-      if (task.lengths.size() <= row) {
-        task.lengths.push_back(set.rows[row].length);
-        task.answers.push_back(set.rows[row].answers);
-      }
-      done_ += cost(t, row);
-      if (options_.answered) options_.answered(t, method, row);
-    }
-  }
-
-  LongBenchSample ask(std::size_t t, std::size_t row, std::size_t method, const LongBenchPrompt& prompt) const {
-    const LongBenchSet& set = data_.sets[t];
-    const MethodChoice& choice = results_.methods[method];
-    const auto tell = [&](double share) {
-      if (options_.cancel != nullptr) options_.cancel->check();
-      if (!options_.progress) return;
-      options_.progress({std::string(set.task->name), choice.name, static_cast<std::int64_t>(row),
-                         static_cast<std::int64_t>(set.rows.size()), (done_ + share * cost(t, row)) / all_});
-    };
+  LongBenchSample ask(const LongBenchPlace& place, std::size_t answer, const LongBenchPrompt& prompt) {
+    const LongBenchSet& set = data_.sets[place.task];
+    const MethodChoice& choice = results_.methods[place.method];
+    const std::string step =
+        fmt::format("{}, row {} of {}, {}", set.task->name, place.row + 1, set.rows.size(), choice.name);
+    const auto tell = [&](double share) { work_.tell(answer, choice.name, step, share * cost(place)); };
     tell(0);
     SparsityParameters parameters = choice.parameters;
     const bool reference = results_.settings.mode == NeedleMode::kReference;
@@ -114,11 +111,12 @@ class LongBenchRun {
     options.cancel = options_.cancel;
     options.keep_cache = true;
     const PrefillResult prefill = model_.prefill(prompt.ids, *planner, options);
-    const std::vector<std::int32_t> answer =
+    const std::vector<std::int32_t> said =
         greedy_answer(model_, prefill, set.task->max_new_tokens, stop_rule(*set.task), options_.cancel);
 
-    LongBenchSample sample{tokenizer_.decode(answer), 0, tokens, prompt.whole_tokens, follower.density()};
-    sample.score = longbench_score(*set.task, sample.prediction, set.rows[row].answers, results_.tasks[t].classes);
+    LongBenchSample sample{tokenizer_.decode(said), 0, tokens, prompt.whole_tokens, follower.density()};
+    sample.score =
+        longbench_score(*set.task, sample.prediction, row(place).answers, results_.tasks[place.task].classes);
     return sample;
   }
 
@@ -133,15 +131,9 @@ class LongBenchRun {
     return rule;
   }
 
-  const Gemma2& model_;
   const Tokenizer& tokenizer_;
   const LongBenchData& data_;
-  LongBenchResults& results_;
-  const LongBenchOptions& options_;
-  const std::shared_ptr<const BoundaryPredictor>& predictor_;
   std::optional<TurnMarkers> turn_;
-  double all_ = 0;
-  double done_ = 0;
 };
 
 void check_run(const Gemma2& model, const Tokenizer& tokenizer, const LongBenchResults& results,
@@ -154,12 +146,7 @@ void check_run(const Gemma2& model, const Tokenizer& tokenizer, const LongBenchR
   options.keep_cache = true;
   require_memory(model, settings.max_length, options, "A prompt");
   for (const MethodChoice& method : results.methods) {
-    try {
-      check_parameters(method.parameters);
-      static_cast<void>(make_planner(method.parameters, {settings.max_length, {}}, predictor));
-    } catch (const Error& error) {
-      throw Error(fmt::format("{}: {}", method.name, error.what()));
-    }
+    check_method(method.name, method.parameters, {settings.max_length, {}}, predictor);
   }
 }
 

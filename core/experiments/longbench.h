@@ -3,18 +3,16 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "core/base/error.h"
+#include "core/experiments/experiment.h"
 #include "core/experiments/longbench_data.h"
 #include "core/experiments/longbench_prompt.h"
 #include "core/experiments/longbench_tasks.h"
-#include "core/run/run.h"
 
 namespace dhsa {
 
@@ -42,18 +40,22 @@ struct LongBenchTaskResults {
   [[nodiscard]] double density(std::size_t method) const;  // mean over samples
 };
 
-struct LongBenchResults {
-  LongBenchSettings settings;
+// Where an answer belongs.
+struct LongBenchPlace {
+  std::size_t task = 0;
+  std::size_t row = 0;
+  std::size_t method = 0;
+};
+
+struct LongBenchResults : ExperimentResults<LongBenchSettings> {
   std::string data;    // name of the data's folder
   std::string digest;  // of the data
-  std::vector<MethodChoice> methods;
-  std::string model;        // for a person
-  std::string fingerprint;  // see identity_of()
   std::vector<LongBenchTaskResults> tasks;
 
   [[nodiscard]] bool finished() const;
-  [[nodiscard]] std::int64_t answered() const;  // samples of all tasks and methods
-  [[nodiscard]] std::int64_t all() const;
+  [[nodiscard]] ExperimentCount count() const;  // of answers
+  // Answers are numbered in the order of the work: every method answers a row before the next one.
+  [[nodiscard]] LongBenchPlace place(std::size_t answer) const;
 };
 // Nothing answered yet; model and fingerprint empty.
 [[nodiscard]] LongBenchResults begin_longbench(const LongBenchSettings& settings, const LongBenchData& data,
@@ -71,19 +73,8 @@ struct LongBenchLine {
 // LongBench-E: each task by the length of its rows.
 [[nodiscard]] std::vector<LongBenchLine> longbench_e_table(const LongBenchResults& results);
 
-struct LongBenchProgress {
-  std::string task;
-  std::string method;
-  std::int64_t row = 0;
-  std::int64_t rows = 0;
-  double fraction = 0;  // of what was left to do, 0 to 1
-};
-struct LongBenchOptions {
-  std::function<void(const LongBenchProgress&)> progress;
-  // A method has answered one more row of results.tasks[task], of the data's rows[row].
-  std::function<void(std::size_t task, std::size_t method, std::size_t row)> answered;
-  const CancelToken* cancel = nullptr;
-};
+// Its cells are answers; updated() comes once there is one more, with its number.
+using LongBenchOptions = ExperimentOptions<LongBenchResults>;
 // Goes on from what `results` holds to the end. Throws Error on what cannot be, before anything has run; Cancelled.
 void run_longbench(const Gemma2& model, const Tokenizer& tokenizer, const LongBenchData& data,
                    LongBenchResults& results, const LongBenchOptions& options = {},
@@ -98,9 +89,9 @@ void to_json(nlohmann::json& json, const LongBenchResults& results);  // setting
 [[nodiscard]] std::string to_markdown(const LongBenchResults& results);
 // results.json, .csv and .md.
 void write_longbench_tables(const std::filesystem::path& folder, const LongBenchResults& results);
-// Adds the last sample of a method, an answer to `row`, to its file.
-void append_longbench_prediction(const std::filesystem::path& folder, const LongBenchResults& results, std::size_t task,
-                                 std::size_t method, const LongBenchRow& row);
+// Adds an answer to the end of its file, and writes the tables with it.
+void append_longbench_answer(const std::filesystem::path& folder, const LongBenchResults& results,
+                             const LongBenchPlace& place, const LongBenchRow& row);
 // results.json alone: what was asked, no answers yet. Throws Error that begins with `where`.
 [[nodiscard]] LongBenchResults parse_longbench_results(const std::string& text, const std::string& where);
 // The answers beside it, a line that was left half written aside. Throws Error on anything a run could not have left.

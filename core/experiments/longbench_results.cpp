@@ -12,6 +12,7 @@
 #include "core/experiments/longbench.h"
 #include "core/experiments/results_file_internal.h"
 #include "core/files/atomic_write.h"
+#include "core/files/leftovers.h"
 #include "core/files/sha256.h"
 #include "core/files/strict_json.h"
 
@@ -81,7 +82,7 @@ void read_settings(const Reader& from, LongBenchResults& results) {
 }
 
 results_file::Head head_of(const LongBenchResults& results) {
-  return {results.finished(), settings_json(results), results.model, results.fingerprint, results.methods};
+  return results_file::head_of(results, settings_json(results));
 }
 
 json percent_json(std::optional<double> percent) { return percent ? json(*percent) : json(); }
@@ -161,19 +162,12 @@ std::string whole_lines(std::string text) {
   return text;
 }
 
-// By an AtomicFile that did not come to its end.
-bool is_half_written(const fs::directory_entry& entry) {
-  const std::string name = entry.path().filename().string();
-  return entry.is_regular_file() && name.starts_with(".dhsa-") && name.ends_with(".part");
-}
-
 // Ends every file of predictions with its last whole line, and removes what a run that was killed left half written.
 void drop_half_written(const fs::path& folder, const LongBenchResults& results) {
-  std::vector<fs::path> left;
+  remove_leftovers(folder);
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (is_half_written(entry)) left.push_back(entry.path());
+    if (entry.is_directory()) remove_leftovers(entry.path());
   }
-  for (const fs::path& path : left) fs::remove(path);
   for (std::size_t t = 0; t < results.tasks.size(); ++t) {
     for (std::size_t m = 0; m < results.methods.size(); ++m) {
       const fs::path path = predictions_path(folder, results, t, m);
@@ -204,9 +198,9 @@ void write_longbench_tables(const fs::path& folder, const LongBenchResults& resu
   write_file(folder / "results.md", to_markdown(results));
 }
 
-void append_longbench_prediction(const fs::path& folder, const LongBenchResults& results, std::size_t task,
-                                 std::size_t method, const LongBenchRow& row) {
-  const LongBenchSample& sample = results.tasks[task].samples[method].back();
+void append_longbench_answer(const fs::path& folder, const LongBenchResults& results, const LongBenchPlace& place,
+                             const LongBenchRow& row) {
+  const LongBenchSample& sample = results.tasks[place.task].samples[place.method].at(place.row);
   nlohmann::ordered_json line;
   line["pred"] = sample.prediction;
   line["answers"] = row.answers;
@@ -216,10 +210,11 @@ void append_longbench_prediction(const fs::path& folder, const LongBenchResults&
   line["tokens"] = sample.tokens;
   line["whole_tokens"] = sample.whole_tokens;
   line["density"] = sample.density;
-  const fs::path path = predictions_path(folder, results, task, method);
+  const fs::path path = predictions_path(folder, results, place.task, place.method);
   std::error_code ignored;  // open() says what is wrong
   fs::create_directories(path.parent_path(), ignored);
   append(path, line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  write_longbench_tables(folder, results);
 }
 
 LongBenchPredictions parse_longbench_predictions(std::string_view text, const std::string& where,
@@ -256,9 +251,7 @@ LongBenchResults parse_longbench_results(const std::string& text, const std::str
   results_file::Head head =
       results_file::read_head(file, kKind, "LongBench run", {"mode_says", "scores", "english", "chinese"},
                               [&](const Reader& from) { read_settings(from, results); });
-  results.model = std::move(head.model);
-  results.fingerprint = std::move(head.fingerprint);
-  results.methods = std::move(head.methods);
+  results_file::take_head(results, head);
   for (LongBenchTaskResults& task : results.tasks) task.samples.resize(results.methods.size());
   return results;
 }
@@ -296,7 +289,7 @@ void begin_longbench_folder(const fs::path& folder, LongBenchResults& results) {
   if (!there && fs::exists(folder)) {
     const bool is_new = fs::is_directory(folder) &&
                         std::all_of(fs::directory_iterator(folder), fs::directory_iterator(),
-                                    [](const fs::directory_entry& entry) { return is_half_written(entry); });
+                                    [](const fs::directory_entry& entry) { return is_leftover(entry.path()); });
     if (!is_new) {
       throw Error(fmt::format("{} is no empty folder and holds no results; name another folder.", folder.string()));
     }

@@ -62,18 +62,21 @@ bool LongBenchResults::finished() const {
   return std::all_of(tasks.begin(), tasks.end(), [](const LongBenchTaskResults& task) { return task.finished(); });
 }
 
-std::int64_t LongBenchResults::answered() const {
-  std::size_t samples = 0;
+ExperimentCount LongBenchResults::count() const {
+  ExperimentCount count;
   for (const LongBenchTaskResults& task : tasks) {
-    for (const auto& of_method : task.samples) samples += of_method.size();
+    for (const auto& of_method : task.samples) count.done += static_cast<std::int64_t>(of_method.size());
+    count.all += task.rows * static_cast<std::int64_t>(methods.size());
   }
-  return static_cast<std::int64_t>(samples);
+  return count;
 }
 
-std::int64_t LongBenchResults::all() const {
-  std::int64_t rows = 0;
-  for (const LongBenchTaskResults& task : tasks) rows += task.rows;
-  return rows * static_cast<std::int64_t>(methods.size());
+LongBenchPlace LongBenchResults::place(std::size_t answer) const {
+  LongBenchPlace place{0, answer / methods.size(), answer % methods.size()};
+  while (place.row >= static_cast<std::size_t>(tasks.at(place.task).rows)) {
+    place.row -= static_cast<std::size_t>(tasks[place.task++].rows);
+  }
+  return place;
 }
 
 std::vector<LongBenchLine> longbench_table(const LongBenchResults& results, bool chinese) {
@@ -149,7 +152,7 @@ std::string to_markdown(const LongBenchResults& results) {
       "metrics.\n",
       settings.e ? "-E" : "", results.data, results.model, longbench_preset_text(settings), settings.max_length,
       settings.truncate == Truncation::kMiddle ? "both ends" : "the last", longbench_mode_text(settings.mode),
-      results.finished() ? "" : fmt::format("; {} of {} answers so far", results.answered(), results.all()));
+      results.finished() ? "" : fmt::format("; {} of {} answers so far", results.count().done, results.count().all));
   text += markdown_table(results, "English", longbench_table(results, false));
   text += markdown_table(results, "Chinese", longbench_table(results, true));
   if (settings.e) text += markdown_table(results, "By length", longbench_e_table(results));

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <map>
+#include <numeric>
 
 #include "core/base/error.h"
 #include "core/base/excerpt.h"
@@ -159,6 +160,9 @@ std::u32string plain_answer(std::string_view prediction) {
   return stripped(text);
 }
 
+double two_decimals(double value) { return std::strtod(fmt::format("{:.2f}", value).c_str(), nullptr); }
+double sum_of(std::span<const double> values) { return std::accumulate(values.begin(), values.end(), 0.0); }
+
 }  // namespace
 
 const char* name_of(ScoreMetric metric) noexcept {
@@ -221,10 +225,11 @@ double string_match(std::string_view prediction, std::span<const std::string> re
 }
 
 double mean_percent(std::span<const double> scores) {
-  if (scores.empty()) return 0;
-  double sum = 0;
-  for (const double score : scores) sum += score;
-  return std::strtod(fmt::format("{:.2f}", 100 * sum / static_cast<double>(scores.size())).c_str(), nullptr);
+  return scores.empty() ? 0 : two_decimals(100 * sum_of(scores) / static_cast<double>(scores.size()));
+}
+
+double ruler_mean_percent(std::span<const double> scores) {
+  return scores.empty() ? 0 : two_decimals(100 * (sum_of(scores) / static_cast<double>(scores.size())));
 }
 
 }  // namespace dhsa

@@ -30,7 +30,9 @@ enum class ScoreMetric : std::uint8_t {
 // RULER's: share of the references that the prediction contains (`any`: 1 if it contains one), capitals aside.
 [[nodiscard]] double string_match(std::string_view prediction, std::span<const std::string> references, bool any);
 
-// Mean of scores in percent, rounded to two decimals as Python rounds; 0 of none.
+// Means of scores in percent, rounded to two decimals as Python rounds; 0 of none. LongBench multiplies the sum by 100,
+// RULER the mean, which ends on the other side of a half now and then: 5.75 of 40 is 14.38 and 14.37.
 [[nodiscard]] double mean_percent(std::span<const double> scores);
+[[nodiscard]] double ruler_mean_percent(std::span<const double> scores);
 
 }  // namespace dhsa

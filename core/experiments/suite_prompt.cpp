@@ -12,6 +12,7 @@
 #include "core/experiments/experiment_internal.h"
 #include "core/experiments/suite.h"
 #include "core/text/question.h"
+#include "core/text/unicode.h"
 
 namespace dhsa {
 namespace {
@@ -166,12 +167,7 @@ bool ends_sentence(std::string_view word) {
 
 std::vector<std::string> words_of(const std::string& text) {
   std::vector<std::string> words;
-  std::size_t at = 0;
-  while ((at = text.find_first_not_of(" \t\r\n\v\f", at)) != std::string::npos) {
-    const std::size_t end = std::min(text.find_first_of(" \t\r\n\v\f", at), text.size());
-    words.push_back(text.substr(at, end - at));
-    at = end;
-  }
+  for (const std::u32string& word : split_at_white_space(code_points(text))) words.push_back(to_utf8(word));
   return words;
 }
 
@@ -352,7 +348,10 @@ SuitePrompt ruler_prompt(const SuiteSettings& settings, const SuiteTask& task, s
   std::int64_t size = largest(length / 128, [&](std::int64_t n) { return fits(first, offset + n); }) + offset;
   const RulerPrompt made(settings, task, length, prompt, words);
   const std::int64_t step = task.hay == SuiteTask::Hay::kEssay ? 500 : length < 4096 ? 5 : 25;
-  while (size >= made.least() && !fits(made, size)) size -= step;
+  // Where less than a step is left, half of that goes.
+  while (size >= made.least() && !fits(made, size)) {
+    size -= size - step >= made.least() ? step : (size - made.least()) / 2 + 1;
+  }
   require(size >= made.least(), fmt::format("{} tokens are too few for {} and an answer of {}; ask for longer prompts.",
                                             length, task.name, kSuiteAnswerTokens));
 

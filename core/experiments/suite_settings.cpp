@@ -128,7 +128,7 @@ std::optional<double> SuiteScore::percent() const {
   if (answers.empty()) return std::nullopt;
   std::vector<double> scores;
   for (const SuiteAnswer& answer : answers) scores.push_back(answer.score);
-  return mean_percent(scores);
+  return ruler_mean_percent(scores);
 }
 
 double SuiteScore::log_probability() const {

@@ -135,7 +135,7 @@ Scores::Curves by_length(const LongBenchResults& results, bool chinese) {
 Scores scores_of_longbench(const FigureFile& file) {
   LongBenchResults results = parse_longbench_results(file.content.dump(), file.path);
   read_longbench_predictions(std::filesystem::path(file.path).parent_path(), results);
-  if (results.answered() == 0) {
+  if (results.count().done == 0) {
     throw Error(
         fmt::format("{}: has no answers beside it; name the results.json in the folder of dhsa longbench "
                     "--out.",

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,6 +51,12 @@ std::string random_name() {
   return fmt::format(".dhsa-{:08x}{:08x}.part", source(), source());
 }
 
+// So that remove_leftovers() leaves it alone. False where that was quicker and has taken its name.
+bool lock(int descriptor) {
+  struct stat made {};
+  return ::flock(descriptor, LOCK_EX) != 0 || ::fstat(descriptor, &made) != 0 || made.st_nlink > 0;
+}
+
 [[noreturn]] void refuse_read(const fs::path& path, int fault) {
   const char* what = fault == EACCES || fault == EPERM ? "; ask for the right to read it" : "; check the name";
   throw Error(fmt::format("{}: cannot be read: {}{}.", path.string(), reason(fault), what));
@@ -83,6 +90,11 @@ AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   do {
     temporary_ = path_.parent_path() / random_name();
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor_ >= 0 && !lock(descriptor_)) {
+      ::close(descriptor_);
+      descriptor_ = -1;
+      errno = EEXIST;
+    }
   } while (descriptor_ < 0 && errno == EEXIST);
   if (descriptor_ < 0) {
     temporary_.clear();

@@ -74,21 +74,19 @@ void LongBenchTest::start(const LongBenchRequest& request, const std::vector<Met
     });
     LongBenchOptions options;
     options.cancel = job.cancel();
-    options.progress = [&, sinceProgress = QElapsedTimer()](const LongBenchProgress& at) mutable {
+    options.progress = [&, sinceProgress = QElapsedTimer()](const ExperimentProgress& at) mutable {
       if (!sinceProgress.isValid() || sinceProgress.elapsed() >= kTellEveryMs) {
         sinceProgress.start();
-        const QString step = tr("%1, row %2 of %3, %4").arg(q(at.task)).arg(at.row + 1).arg(at.rows).arg(q(at.method));
-        job.post([this, now = ExperimentProgress{0, at.method, step.toStdString(), at.fraction}] { tell(now); });
+        job.post([this, at] { tell(at); });
       }
       job.serveAll();
     };
-    options.answered = [&](std::size_t task, std::size_t method, std::size_t row) {
-      append_longbench_prediction(folder, results, task, method, data.sets[task].rows[row]);
-      write_longbench_tables(folder, results);
-      job.post([this, task, method, now = results.tasks[task]] {
+    options.updated = [&](const LongBenchResults& soFar, std::size_t answer) {
+      const LongBenchPlace place = soFar.place(answer);
+      append_longbench_answer(folder, soFar, place, data.sets[place.task].rows[place.row]);
+      job.post([this, task = place.task, now = soFar.tasks[place.task]] {
         m_results.tasks[task] = now;
         added(static_cast<int>(task));
-        static_cast<void>(method);
       });
       job.serveAll();
     };
@@ -224,8 +222,8 @@ void LongBenchTest::read(const std::string& text, const std::string& where) {
 QString LongBenchTest::suggestedName() const { return tr("longbench"); }
 QString LongBenchTest::cancelledSentence() const {
   return tr("Cancelled; %1 of %2 answers are kept, and Start goes on from there.")
-      .arg(m_results.answered())
-      .arg(m_results.all());
+      .arg(m_results.count().done)
+      .arg(m_results.count().all);
 }
 
 }  // namespace dhsa

@@ -106,7 +106,7 @@ TEST(LongBenchFolder, ScoresWithTheClassesOfTheDatasLastRow) {
   results.tasks[0].samples[0].push_back({"City or State", 0, 10, 10, 1});
   results.tasks[0].lengths = {3};
   write_longbench_tables(folder.path(), results);
-  append_longbench_prediction(folder.path(), results, 0, 0, first);
+  append_longbench_answer(folder.path(), results, {0, 0, 0}, first);
   const LongBenchResults read = read_longbench_results(folder.path());
   EXPECT_EQ(read.settings.limit, 2000000);
   EXPECT_EQ(difference(read, results), "");
@@ -137,7 +137,7 @@ TEST(LongBenchFolder, LongMethodNamesHaveFoldersOfTheirOwn) {
   write_longbench_tables(folder.path(), results);
   for (const std::size_t method : {0U, 1U}) {
     results.tasks[0].samples[method].push_back({method == 0 ? "one" : "two", 0, 10, 10, 1});
-    append_longbench_prediction(folder.path(), results, 0, method, row());
+    append_longbench_answer(folder.path(), results, {0, 0, method}, row());
   }
   const LongBenchResults read = read_longbench_results(folder.path());
   EXPECT_EQ(read.tasks[0].samples[0].at(0).prediction, "one");

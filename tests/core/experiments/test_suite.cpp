@@ -236,5 +236,12 @@ TEST(SuiteResultsFile, TablesSayScoresAsRulerRoundsThem) {
             "ruler,niah_multivalue,4096,window-sinks,64,3,3,3960.0,33.33,-3,1,0\n");
 }
 
+// 100 times the mean, not the mean of 100 times: the two lie on either side of 14.375.
+TEST(SuiteResultsFile, AScoreIsRoundedAfterTheMean) {
+  SuiteScore score;
+  for (int i = 0; i < 40; ++i) score.answers.push_back({"", i < 5 ? 1.0 : i == 5 ? 0.75 : 0.0, -1});
+  EXPECT_EQ(score.percent(), 14.37);
+}
+
 }  // namespace
 }  // namespace dhsa

@@ -84,7 +84,7 @@ TEST(RulerPrompt, EssaysHideNumbersAndUuids) {
 TEST(RulerPrompt, AnEssayIsTheFilesFirstWordsAndNeedlesStandBetweenItsSentences) {
   SuiteSettings settings;
   std::string text;
-  for (int i = 0; i < 40; ++i) text += "Word" + std::to_string(i) + " follows\n  word. ";
+  for (int i = 0; i < 40; ++i) text += "Word" + std::to_string(i) + " follows\n\u00a0 word. ";
   settings.haystack = Haystack("file.txt", text);
   const SuitePrompt prompt = prompt_of("niah_single_2", 1024, 0, settings);
   const std::string essay = lines_of(prompt.text).at(1);
@@ -194,6 +194,16 @@ TEST(RulerPrompt, PromptAndAnswerFitTheLengthAndNoLongerPromptWould) {
     }
   }
   EXPECT_THROW(static_cast<void>(prompt_of("niah_multikey_1", 256)), Error);
+}
+
+// Later prompts of a cell are a little longer than its first; a short one has no 500 words to lose.
+TEST(RulerPrompt, ShortPromptsThatAreTooLongLoseHalfOfTheirText) {
+  for (const std::int64_t prompt : {0, 1, 2, 3, 4, 5, 6, 7}) {
+    const SuitePrompt made = prompt_of("niah_single_3", 640, prompt);
+    const auto tokens = static_cast<std::int64_t>(made.encoding.ids.size()) - 1;  // without <bos>
+    EXPECT_LE(tokens + kSuiteAnswerTokens, 640);
+    EXPECT_GT(tokens + kSuiteAnswerTokens, 320);
+  }
 }
 
 TEST(RulerPrompt, PromptsDifferAndComeAgain) {

@@ -133,11 +133,11 @@ TEST(ScoreFigures, LongBenchIsDrawnFromItsFolder) {
   expect_mentions(error_of([&] { (void)figure(FigureKind::kScores, results, file); }), "no answers beside it");
 
   for (std::size_t method = 0; method < kMethods.size(); ++method) {
-    for (const std::int64_t length : {1000, 6000}) {
-      const bool right = method != 1 || length == 1000;
-      row.length = length;
+    for (const std::size_t number : {0U, 1U}) {
+      const bool right = method != 1 || number == 0;
+      row.length = number == 0 ? 1000 : 6000;
       results.tasks[0].samples[method].push_back({right ? "City" : "none", right ? 1.0 : 0.0, 10, 10, 1});
-      append_longbench_prediction(folder.path(), results, 0, method, row);
+      append_longbench_answer(folder.path(), results, {0, number, method}, row);
     }
   }
   const FigureData table = figure(FigureKind::kScores, results, file);

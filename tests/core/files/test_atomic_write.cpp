@@ -8,6 +8,7 @@
 #include <csignal>
 #include <iostream>
 
+#include "core/files/leftovers.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/scratch_folder.h"
 
@@ -131,6 +132,25 @@ TEST(AtomicFileDeathTest, FullDiskLeavesTheOldFileAndNoPart) {
   EXPECT_EXIT(attempt(), testing::ExitedWithCode(2), "a.txt: cannot be written: File too large");
   EXPECT_EQ(read_file(folder / "a.txt"), "old");
   EXPECT_EQ(folder.entries(), 1U);
+}
+
+TEST(AtomicFileDeathTest, WhatAKilledProcessLeftGoesAndWhatIsBeingWrittenStays) {
+  const ScratchFolder folder;
+  const auto killed = [&] {
+    AtomicFile half(folder / "a.txt");
+    half.write("half");
+    std::raise(SIGKILL);
+  };
+  EXPECT_EXIT(killed(), testing::KilledBySignal(SIGKILL), "");
+  write_file(folder / ".dhsa-mine.txt", "not one of them");
+  AtomicFile file(folder / "b.txt");
+  file.write("b");
+  ASSERT_EQ(folder.entries(), 3U);
+  remove_leftovers(folder.path());
+  EXPECT_EQ(folder.entries(), 2U);
+  file.commit();
+  EXPECT_EQ(read_file(folder / "b.txt"), "b");
+  EXPECT_EQ(read_file(folder / ".dhsa-mine.txt"), "not one of them");
 }
 
 TEST(ReadFile, WholeFileOrError) {
