@@ -34,11 +34,12 @@ MethodChoice choice(const std::string& name) {
 }
 
 // Dense is right twice, the window once.
-SuiteResults suiteResults(const Tokenizer& tokenizer) {
+SuiteResults suiteResults(const Tokenizer& tokenizer, const Haystack& haystack) {
   SuiteResults results;
   results.settings.suite = Suite::kQuestions;
   results.settings.questions = 2;
   results.settings.lengths = {512};
+  results.settings.haystack = haystack;
   results.model = "demo";
   results.methods = {choice("dense"), choice("window-sinks")};
   const std::vector<const SuiteTask*> tasks = tasks_of(results.settings);
@@ -77,9 +78,9 @@ class TestBenchmarks : public QObject {
   static QString cell(QTableView* table, int row, int column) {
     return table->model()->index(row, column).data().toString();
   }
-  [[nodiscard]] QString openSuite() const {
+  [[nodiscard]] QString openSuite(const Haystack& haystack = {}) const {
     const QString path = m_window->filePath(QStringLiteral("suite.json"));
-    const SuiteResults results = suiteResults(*explorer()->session()->model()->tokenizer);
+    const SuiteResults results = suiteResults(*explorer()->session()->model()->tokenizer, haystack);
     write_file(path.toStdString(), nlohmann::json(results).dump());
     return path;
   }
@@ -147,6 +148,28 @@ class TestBenchmarks : public QObject {
     }
     QVERIFY2(selected.contains(value), qPrintable(selected));
     QCOMPARE(m_window->child<QLineEdit>("findText")->text(), value);
+  }
+
+  // Results keep the digest of an essay alone.
+  void aSampleInAnEssayOpensOnceItsFileIsChosen() {
+    QWidget* suitePanel = panel("suitePanel");
+    const QString path = m_window->filePath(QStringLiteral("essay.txt"));
+    const std::string essay = "An essay of two sentences. It is too short, so that it begins again.";
+    write_file(path.toStdString(), essay);
+    QVERIFY(suite()->open(openSuite(Haystack("essay.txt", essay))));
+    in<QTableView>(suitePanel, "scoreLines")->selectRow(1);
+    in<QComboBox>(suitePanel, "scoreFilter")->setCurrentIndex(0);
+    auto* samples = in<QTableView>(suitePanel, "scoreSamples");
+    QSignalSpy opened(suite()->opener(), &SampleOpener::opened);
+    QSignalSpy message(explorer(), &Explorer::message);
+    QTest::keyClick(samples, Qt::Key_Return);
+    QVERIFY(message.wait(kTimeout));
+    QVERIFY(message.at(0).at(0).toString().contains(QStringLiteral("essay.txt")));
+    QCOMPARE(opened.count(), 0);
+    QVERIFY(qobject_cast<SuitePanel*>(suitePanel)->frame()->readHaystack(path));
+    QTest::keyClick(samples, Qt::Key_Return);
+    QVERIFY(opened.wait(kTimeout));
+    QVERIFY(explorer()->session()->document()->source.contains("It is too short, so that it begins again."));
   }
 
   void startRunsWhatTheSettingsSay() {

@@ -108,7 +108,9 @@ std::vector<ScoredSample> SuiteTest::samples(int line) const {
 void SuiteTest::openSample(int line, int sample, int method) {
   if (line < 0 || line >= static_cast<int>(results().cells.size())) return;
   const SuiteCell& cell = results().cells[static_cast<std::size_t>(line)];
-  m_opener->open([settings = results().settings, task = cell.task, length = cell.length, sample,
+  SuiteSettings settings = results().settings;
+  if (m_haystack == settings.haystack) settings.haystack = m_haystack;
+  m_opener->open([settings = std::move(settings), task = cell.task, length = cell.length, sample,
                   choice = results().methods.at(static_cast<std::size_t>(method))](const LoadedModel& model) {
     return opened(settings, *task, length, sample, choice, *model.tokenizer);
   });

@@ -24,6 +24,9 @@ class SuiteTest : public SuiteExperiment, public ScoredResults {
   [[nodiscard]] std::vector<ScoredSample> samples(int line) const override;
   void openSample(int line, int sample, int method) override;
 
+  // The text of the essays: results that were read from a file know its digest alone.
+  void setHaystack(const Haystack& haystack) { m_haystack = haystack; }
+
   static void run(const LoadedModel& model, SuiteResults& results, const SuiteOptions& options);
   [[nodiscard]] QString suggestedName() const override;
 
@@ -34,6 +37,7 @@ class SuiteTest : public SuiteExperiment, public ScoredResults {
 
  private:
   SampleOpener* m_opener;
+  Haystack m_haystack;
 };
 
 }  // namespace dhsa

@@ -83,6 +83,7 @@ void SuitePanel::setSettings(const SuiteSettings& settings) {
 // What Start would do.
 void SuitePanel::plan() {
   const SuiteSettings settings = this->settings();
+  m_test->setHaystack(settings.haystack);
   const std::vector<MethodChoice> methods = m_frame->methods()->choices();
   QString problem = m_problem;
   if (problem.isEmpty()) problem = m_test->problem(settings, methods);
