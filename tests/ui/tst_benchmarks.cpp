@@ -147,7 +147,8 @@ class TestBenchmarks : public QObject {
       selected += document->tokenText(token);
     }
     QVERIFY2(selected.contains(value), qPrintable(selected));
-    QCOMPARE(m_window->child<QLineEdit>("findText")->text(), value);
+    QTRY_COMPARE(m_window->child<QLineEdit>("findText")->text(), value);
+    QVERIFY(m_window->child<QLabel>("findMatches")->text().contains(QStringLiteral("match(es)")));
   }
 
   // Results keep the digest of an essay alone.
@@ -220,6 +221,13 @@ class TestBenchmarks : public QObject {
     QCOMPARE(cell(lines, 0, ScoreLineModel::kTask), QStringLiteral("trec"));
     QCOMPARE(cell(lines, 0, ScoreLineModel::kFirstMethod), QStringLiteral("100.00"));
     QCOMPARE(cell(lines, 1, ScoreLineModel::kTask), QStringLiteral("Few-shot learning"));
+    // Means stay at the end.
+    lines->sortByColumn(ScoreLineModel::kTask, Qt::AscendingOrder);
+    QCOMPARE(cell(lines, 0, ScoreLineModel::kTask), QStringLiteral("trec"));
+    QCOMPARE(cell(lines, 1, ScoreLineModel::kTask), QStringLiteral("Average"));
+    lines->sortByColumn(ScoreLineModel::kFirstMethod, Qt::DescendingOrder);
+    QCOMPARE(cell(lines, 0, ScoreLineModel::kTask), QStringLiteral("trec"));
+    lines->sortByColumn(-1, Qt::AscendingOrder);
     in<QComboBox>(benchPanel, "scoreFilter")->setCurrentIndex(1);
     QCOMPARE(samples->model()->rowCount(), 1);
     QCOMPARE(cell(samples, 0, SampleModel::kAnswers), QString::fromStdString(row.answers[0]));

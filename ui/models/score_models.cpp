@@ -77,6 +77,14 @@ QVariant ScoreLineModel::headerData(int section, Qt::Orientation orientation, in
   }
 }
 
+bool SortedScoreLines::lessThan(const QModelIndex& left, const QModelIndex& right) const {
+  const auto isMean = [](const QModelIndex& at) {
+    return at.siblingAtColumn(ScoreLineModel::kSamples).data(ScoreLineModel::kSortRole).toInt() == 0;
+  };
+  if (isMean(left) != isMean(right)) return isMean(right) == (sortOrder() == Qt::AscendingOrder);
+  return QSortFilterProxyModel::lessThan(left, right);
+}
+
 void SampleModel::show(std::vector<ScoredSample> samples, int dense, int method, const QString& methodTitle) {
   beginResetModel();
   m_samples = std::move(samples);

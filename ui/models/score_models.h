@@ -2,6 +2,7 @@
 #pragma once
 
 #include <QAbstractTableModel>
+#include <QSortFilterProxyModel>
 
 #include "ui/state/scored_results.h"
 
@@ -12,7 +13,7 @@ class ScoreLineModel : public QAbstractTableModel {
 
  public:
   enum Column { kTask, kLength, kSamples, kFirstMethod };
-  static constexpr int kSortRole = Qt::UserRole;  // numbers as numbers; means below the lines that they are of
+  static constexpr int kSortRole = Qt::UserRole;  // numbers as numbers
 
   using QAbstractTableModel::QAbstractTableModel;
   void show(QStringList methods, std::vector<ScoreLine> lines);
@@ -26,6 +27,17 @@ class ScoreLineModel : public QAbstractTableModel {
  private:
   QStringList m_methods;
   std::vector<ScoreLine> m_lines;
+};
+
+// Means stay below the lines that they are of, whichever way these are sorted.
+class SortedScoreLines : public QSortFilterProxyModel {
+  Q_OBJECT
+
+ public:
+  using QSortFilterProxyModel::QSortFilterProxyModel;
+
+ protected:
+  [[nodiscard]] bool lessThan(const QModelIndex& left, const QModelIndex& right) const override;
 };
 
 class SampleModel : public QAbstractTableModel {

@@ -168,22 +168,20 @@ void MainWindow::makeExperiments() {
         frame, &ExperimentFrame::figureWanted, this,
         [this, kind = QString::fromLatin1(figure)](const QString& path) { exportFigure()->showResults(kind, path); });
   }
-  connect(m_needle, &NeedleTest::promptOpened, this, [this](qint64 needleToken) {
+  const auto showSample = [this](qint64 token, const QString& evidence) {
     for (const char* id : {"matrix", "text"}) {
       m_docks.at(id)->show();
       m_docks.at(id)->raise();
     }
-    m_text->textView()->scrollToToken(needleToken);
-  });
+    m_text->find(evidence);
+    if (token >= 0) m_text->textView()->scrollToToken(token);
+  };
+  // Queued: the text's view is told of the new document after those who say that a sample is open.
+  connect(
+      m_needle, &NeedleTest::promptOpened, this, [showSample](qint64 token) { showSample(token, {}); },
+      Qt::QueuedConnection);
   for (SampleOpener* opener : {m_suite->opener(), m_longBench->opener()})
-    connect(opener, &SampleOpener::opened, this, [this](qint64 token, const QString& evidence) {
-      for (const char* id : {"matrix", "text"}) {
-        m_docks.at(id)->show();
-        m_docks.at(id)->raise();
-      }
-      m_text->find(evidence);
-      if (token >= 0) m_text->textView()->scrollToToken(token);
-    });
+    connect(opener, &SampleOpener::opened, this, showSample, Qt::QueuedConnection);
 }
 
 void MainWindow::restoreDefaultLayout() {

@@ -36,7 +36,7 @@ class ScoresView : public QWidget {
   ScoredResults* m_results;
   ScoreLineModel m_lines;
   SampleModel m_samples;
-  QSortFilterProxyModel m_sortedLines;
+  SortedScoreLines m_sortedLines;
   QSortFilterProxyModel m_sortedSamples;
   QComboBox* m_method;
   QComboBox* m_filter;

@@ -96,6 +96,7 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
   m_needle->setClearButtonEnabled(true);
   m_needle->installEventFilter(this);
   row->addWidget(m_needle, 1);
+  m_matches->setObjectName(QStringLiteral("findMatches"));
   row->addWidget(m_matches);
   const auto button = [&](const QString& text, const QString& tip, auto slot) {
     auto* made = new QToolButton(m_findBar);
@@ -199,8 +200,9 @@ void TextPanel::openFind() {
 
 void TextPanel::find(const QString& text) {
   m_findBar->setVisible(!text.isEmpty());
+  const QSignalBlocker quiet(m_needle);
   m_needle->setText(text);
-  if (text.isEmpty()) m_text->clearFind();
+  find(false, true);  // also where the words are those of the last search: the document may be another
 }
 
 void TextPanel::findNext() { find(false, false); }

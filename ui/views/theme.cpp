@@ -1,8 +1,8 @@
 #include "ui/views/theme.h"
 
 #include <QApplication>
-#include <QStyle>
-#include <QStyleFactory>
+#include <QProxyStyle>
+#include <QStyleOptionButton>
 
 namespace dhsa {
 namespace {
@@ -54,6 +54,24 @@ QPalette darkPalette() {
   return p;
 }
 
+// Fusion draws the frame of a check box in a darker colour than the window's, which nobody sees on a dark one.
+class VisibleChecks : public QProxyStyle {
+ public:
+  VisibleChecks() : QProxyStyle(QStringLiteral("Fusion")) {}
+  void drawPrimitive(PrimitiveElement element, const QStyleOption* option, QPainter* painter,
+                     const QWidget* widget) const override {
+    const auto* box = qstyleoption_cast<const QStyleOptionButton*>(option);
+    if (element != PE_IndicatorCheckBox || box == nullptr || !isDark(option->palette)) {
+      QProxyStyle::drawPrimitive(element, option, painter, widget);
+      return;
+    }
+    QStyleOptionButton seen = *box;
+    seen.palette.setColor(QPalette::Window,
+                          option->palette.color(QPalette::Disabled, QPalette::WindowText).lighter(140));
+    QProxyStyle::drawPrimitive(element, &seen, painter, widget);
+  }
+};
+
 }  // namespace
 
 bool isDark(const QPalette& palette) {
@@ -63,7 +81,7 @@ bool isDark(const QPalette& palette) {
 void applyTheme(Theme theme) {
   // What the desktop gave us before the first change; Fusion's own where the platform has no opinion.
   static const QPalette system = QApplication::palette();
-  QApplication::setStyle(QStyleFactory::create(QStringLiteral("Fusion")));
+  QApplication::setStyle(new VisibleChecks);
   const bool dark = theme == Theme::kDark || (theme == Theme::kSystem && isDark(system));
   QApplication::setPalette(dark ? darkPalette() : lightPalette());
 }
