@@ -294,6 +294,69 @@ class TestBenchmarks : public QObject {
     }
   }
 
+  // Truncation and chat turn of a run of the command have no field in the panel.
+  void longBenchGoesOnAsTheOpenedResultsWereAsked() {
+    LongBenchTest* test = m_window->window()->longBenchTest();
+    QWidget* benchPanel = panel("longBenchPanel");
+    LongBenchSettings settings = longbench_preset("official");
+    settings.max_length = 128;
+    settings.truncate = Truncation::kLast;
+    settings.chat = false;
+    settings.limit = 1;
+    const LongBenchData data = read_longbench(resource_path("longbench"), {}, {"triviaqa"}, false, settings.limit);
+    LongBenchResults results = begin_longbench(settings, data, {choice("dense"), choice("window-sinks")});
+    results.fingerprint = identity_of(*explorer()->session()->model()->weights);
+    const std::filesystem::path folder = m_window->filePath(QStringLiteral("commands")).toStdString();
+    begin_longbench_folder(folder, results);
+    in<QLineEdit>(benchPanel, "longBenchData")->clear();
+    QVERIFY(test->open(QString::fromStdString((folder / "results.json").string())));
+    in<QPushButton>(benchPanel, "start")->click();
+    QVERIFY(QTest::qWaitFor([&] { return !test->isRunning(); }, kTimeout));
+    QVERIFY(test->isFinished());
+    QCOMPARE(test->results().settings, settings);
+  }
+
+  // Cancelled, a suite goes on and leaves the answers of an uncancelled one.
+  void aSuiteIsCancelledAndGoesOn() {
+    QWidget* suitePanel = panel("suitePanel");
+    auto* shown = qobject_cast<SuitePanel*>(suitePanel);
+    auto* start = in<QPushButton>(suitePanel, "start");
+    SuiteSettings settings;
+    settings.suite = Suite::kQuestions;
+    settings.questions = 2;
+    settings.lengths = {300};
+    settings.prompts = 2;
+    shown->setSettings(settings);
+    shown->frame()->methods()->setGiven({choice("dense"), choice("window-sinks")});
+    const auto ended = [&] { return !suite()->isRunning(); };
+    const auto cancel = connect(suite(), &Experiment::resultAdded, suite(), [this] { suite()->cancel(); });
+    start->click();
+    QVERIFY(QTest::qWaitFor(ended, kTimeout));
+    disconnect(cancel);
+    QVERIFY(!suite()->isFinished());
+    QVERIFY(suite()->results().count().done > 0);
+    QVERIFY(start->text().contains(QStringLiteral("go on")));
+    start->click();
+    QVERIFY(QTest::qWaitFor(ended, kTimeout));
+    QVERIFY(suite()->isFinished());
+    const auto said = [&] {
+      std::vector<std::string> all;
+      for (const SuiteCell& one : suite()->results().cells) {
+        for (const SuiteScore& score : one.scores) {
+          for (const SuiteAnswer& answer : score.answers) all.push_back(answer.text);
+        }
+      }
+      return all;
+    };
+    const std::vector<std::string> cut = said();
+    QCOMPARE(cut.size(), std::size_t{16});
+    QVERIFY(suite()->save(m_window->filePath(QStringLiteral("cut.json"))));
+    start->click();  // finished: anew
+    QVERIFY(QTest::qWaitFor(ended, kTimeout));
+    QVERIFY(suite()->isFinished());
+    QVERIFY(said() == cut);
+  }
+
   void figuresAreDrawnOfWhatIsShown() {
     QVERIFY(suite()->open(openSuite()));
     in<QAction>(panel("suitePanel"), "figureOfResults")->trigger();
@@ -309,6 +372,15 @@ class TestBenchmarks : public QObject {
     }
     const std::string csv = read_file(m_window->filePath(QStringLiteral("table.csv")).toStdString());
     QVERIFY2(csv.find("throughout,window-sinks,50.00") != std::string::npos, csv.c_str());
+    // Of the same results, against budget and length.
+    for (const char* kind : {"score-budget", "score-length"}) {
+      auto* what = in<QComboBox>(dialog, "exportWhat");
+      what->setCurrentIndex(what->findData(QString::fromLatin1(kind)));
+      const QString path = m_window->filePath(QString::fromLatin1(kind) + QStringLiteral(".svg"));
+      dialog->saveTo(path);
+      QVERIFY(QTest::qWaitFor([&] { return !dialog->isBusy(); }, kTimeout));
+      QVERIFY(QFileInfo::exists(path));
+    }
     dialog->close();
   }
 };

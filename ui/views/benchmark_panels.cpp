@@ -191,7 +191,16 @@ LongBenchRequest LongBenchPanel::request() const {
   request.settings.mode = static_cast<NeedleMode>(m_mode->currentIndex());
   request.settings.e = m_set->currentIndex() == 1;
   request.settings.limit = m_limit->value();
+  if (goesOn()) {  // what has no field here stays as it was
+    request.settings.truncate = m_test->results().settings.truncate;
+    request.settings.chat = m_test->results().settings.chat;
+  }
   return request;
+}
+
+bool LongBenchPanel::goesOn() const {
+  return !m_test->isEmpty() && !m_test->isFinished() &&
+         QFileInfo(m_results->text().trimmed()) == QFileInfo(QFileInfo(m_test->path()).path());
 }
 
 void LongBenchPanel::plan() {
@@ -199,8 +208,7 @@ void LongBenchPanel::plan() {
   m_test->setData(request.data);
   m_frame->setPlan(m_test->problem(request, m_frame->methods()->choices()),
                    tr("Answers are decoded densely and kept in their folder; Start goes on with those that are there."),
-                   !m_test->isEmpty() && !m_test->isFinished() &&
-                       QFileInfo(request.results) == QFileInfo(QFileInfo(m_test->path()).path()));
+                   goesOn());
 }
 
 void LongBenchPanel::takeResults() {

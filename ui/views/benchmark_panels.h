@@ -43,6 +43,7 @@ class LongBenchPanel : public QWidget {
  private:
   void plan();
   void takeResults();
+  [[nodiscard]] bool goesOn() const;  // Start would add to the answers shown
   QLineEdit* addFolder(const QString& caption, const QString& name, const QString& tip);
 
   LongBenchTest* m_test;
