@@ -16,11 +16,9 @@ void describe(const std::string& raw) {
   dhsa::fuzz::require(again == spec, "what is written reads back equal");
 }
 
-void draw(const std::string& raw, dhsa::FigureKind kind) {
+void draw(const dhsa::FigureMaterial& material, dhsa::FigureKind kind) {
   dhsa::FigureSpec spec;
   spec.panels.push_back({kind});
-  dhsa::FigureMaterial material;
-  material.files.push_back(dhsa::parse_figure_file(raw, "file"));
   const dhsa::FigureData data = dhsa::make_figure_data(spec, material, false, {}, nullptr);
   for (const dhsa::FigurePanelData& panel : data.panels) {
     for (const dhsa::FigureSeries& series : panel.series) {
@@ -39,9 +37,12 @@ void draw(const std::string& raw, dhsa::FigureKind kind) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string raw = dhsa::fuzz::text_of(data, size);
   dhsa::fuzz::parses_or_refuses([&] { describe(raw); });
+  dhsa::FigureMaterial material;
+  dhsa::fuzz::parses_or_refuses([&] { material.files.push_back(dhsa::parse_figure_file(raw, "file")); });
   for (const dhsa::FigureKindInfo& kind : dhsa::figure_kinds()) {
+    if (material.files.empty()) break;
     if (kind.from != dhsa::FigureKindInfo::From::kFile) continue;
-    dhsa::fuzz::parses_or_refuses([&] { draw(raw, kind.kind); });
+    dhsa::fuzz::parses_or_refuses([&] { draw(material, kind.kind); });
   }
   return 0;
 }

@@ -317,11 +317,11 @@ TEST_F(Prefill, MemoryIsLinearAndAsEstimated) {
     (void)run(*model, random_ids(600, 8192), options);  // libraries have their buffers now
     options.keep_cache = keep;
     options.keep_final_hidden = keep;
-    const std::int64_t tokens = 16384;
+    const std::int64_t tokens = 8192;  // one head's scores would be 256 MiB
     const auto result = run(*model, random_ids(static_cast<std::size_t>(tokens), 8192), options);
     const auto measured = static_cast<double>(result.peak_bytes - result.start_bytes);
     const auto estimated = static_cast<double>(model->estimate(tokens, options).activations);
-    EXPECT_LT(result.peak_bytes, 1'000'000'000);
+    EXPECT_LT(result.peak_bytes, 700'000'000);
     EXPECT_NEAR(estimated / measured, 1.0, 0.2) << measured / 1e6 << " MB measured, keep " << keep;
   }
 }

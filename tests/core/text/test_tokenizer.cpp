@@ -192,10 +192,10 @@ TEST(Tokenizer, LongTextIsCutOnlyWhereNothingChanges) {
   EXPECT_TRUE(whole.ids == expected);  // not EXPECT_EQ: it would print a million numbers
 }
 
-TEST(Tokenizer, FiveMegabytesWithoutSpaces) {
+TEST(Tokenizer, AMegabyteWithoutSpaces) {
   for (const std::string unit : {"a", "abcdefghijklmnopqrstuvwxyz"}) {
     std::string text;
-    while (text.size() < 5'000'000) text += unit;
+    while (text.size() < 1'000'000) text += unit;
     const Encoding encoding = demo().encode(text);
     expect_cover(text, encoding);
     EXPECT_TRUE(demo().decode(encoding.ids) == text);
