@@ -110,7 +110,8 @@ struct NeedlePrompt {
   std::vector<std::int32_t> sentence_ends;
   std::int64_t question_tokens = 0;
   std::vector<std::string> values;                             // numbers asked for, in the order of the text
-  std::vector<std::pair<std::int64_t, std::int64_t>> needles;  // tokens [begin, end) of the sentences that say them
+  std::vector<std::pair<std::int64_t, std::int64_t>> needles;  // tokens [begin, end) of the sentences that say them,
+                                                               // then of the other needles
   std::string answer;                                          // what should follow: " 328031", " 4711, 815"
   std::vector<std::int32_t> answer_ids;
 };

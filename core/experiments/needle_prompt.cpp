@@ -107,7 +107,7 @@ bool assemble(NeedlePrompt& prompt, const Hay& hay, std::size_t last, const std:
   for (const Needle& needle : needles) placed.emplace_back(nearest_cut(hay, last, needle.place), &needle);
   std::stable_sort(placed.begin(), placed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::string text;
-  std::vector<std::pair<std::int64_t, std::int64_t>> ranges;  // bytes
+  std::vector<std::pair<std::int64_t, std::int64_t>> ranges(needles.size());  // bytes
   std::size_t from = 0;
   for (const auto& [cut, needle] : placed) {
     const std::size_t to = hay.cuts[cut].bytes;
@@ -115,8 +115,8 @@ bool assemble(NeedlePrompt& prompt, const Hay& hay, std::size_t last, const std:
     from = to;
     const bool line = text.empty() || text.back() == '\n';
     if (!line) text += ' ';
-    ranges.emplace_back(static_cast<std::int64_t>(text.size()),
-                        static_cast<std::int64_t>(text.size() + needle->sentence.size()));
+    ranges[static_cast<std::size_t>(needle - needles.data())] = {
+        static_cast<std::int64_t>(text.size()), static_cast<std::int64_t>(text.size() + needle->sentence.size())};
     text += needle->sentence;
     if (line && hay.text[to] != ' ') text += ' ';
   }
@@ -203,7 +203,11 @@ NeedlePrompt make_needle_prompt(const NeedleSettings& settings, std::int64_t len
   room -= static_cast<std::int64_t>(tokenizer.encode(question, false).ids.size());
   while (last > 0 && hay.cuts[last - 1].tokens > room) --last;
   while (last-- > 1) {
-    if (assemble(made, hay, last, needles, question, most, tokenizer)) return made;
+    if (!assemble(made, hay, last, needles, question, most, tokenizer)) continue;
+    // The ones asked for stand last in `needles`.
+    std::rotate(made.needles.begin(), made.needles.end() - static_cast<std::ptrdiff_t>(asked.size()),
+                made.needles.end());
+    return made;
   }
   throw Error(fmt::format("{} tokens are too few for {} and a question; ask for longer prompts.", length,
                           count == 1 ? "a needle" : fmt::format("{} needles", count)));

@@ -48,7 +48,7 @@ constexpr std::array kMeasures = {
       "Retained mass of the head that retains least; a little low while sampled."},
     M{"worst_rows_mass", "worst 1 % of rows", "rows", "%", G::kMask, F::kShare, B::kHigher, O::kLowest, true, true,
       "Retained mass of the worst hundredth of all rows and heads; uncertain while sampled."},
-    M{"of_oracle", "of the oracle's", "oracle", "%", G::kMask, F::kShare, B::kHigher, O::kMean, true, true,
+    M{"of_oracle", "mass vs the oracle's", "oracle", "%", G::kMask, F::kShare, B::kHigher, O::kMean, true, true,
       "Retained mass as a share of what each row's own best keys, as many, would retain."},
     M{"iou", "overlap with the oracle (IoU)", "IoU", "%", G::kMask, F::kShare, B::kHigher, O::kMean, true, false,
       "Intersection over union of the kept keys and each row's own best keys, as many."},

@@ -68,7 +68,7 @@ nlohmann::json model_json(const std::filesystem::path& folder, const Gemma2& mod
           {"sliding_window", config.sliding_window},
           {"context", config.context},
           {"dtype", name_of(model.options().compute)},
-          {"device", model.options().device == Device::kCpu ? "cpu" : "cuda"}};
+          {"device", name_of(model.options().device)}};
 }
 
 nlohmann::json document_json(const Document& document) {
@@ -79,6 +79,8 @@ nlohmann::json document_json(const Document& document) {
           {"question_tokens", document.question_tokens},
           {"notes", document.notes}};
 }
+
+const char* name_of(Device device) noexcept { return device == Device::kCpu ? "cpu" : "cuda"; }
 
 const char* name_of(DType type) noexcept { return type == DType::kFloat32 ? "float32" : "bfloat16"; }
 

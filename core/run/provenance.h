@@ -21,5 +21,6 @@ void set_program(std::string version, std::string revision);
 [[nodiscard]] nlohmann::json model_json(const std::filesystem::path& folder, const Gemma2& model);
 [[nodiscard]] nlohmann::json document_json(const Document& document);
 [[nodiscard]] const char* name_of(DType type) noexcept;
+[[nodiscard]] const char* name_of(Device device) noexcept;
 
 }  // namespace dhsa

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -170,12 +171,19 @@ std::shared_ptr<const FinalStates> states_at_positions(const std::vector<float>&
   return kept;
 }
 
+// Why the answer ended, and what of it is not in its text: a <pad> that won shows nothing.
 std::string end_in_words(const MethodRun& run, const Tokenizer* tokenizer) {
-  if (!run.stop_token) {
-    return fmt::format("{} token{}, the most asked for", run.answer.size(), run.answer.size() == 1 ? "" : "s");
+  const auto name = [&](std::int32_t id) { return tokenizer ? tokenizer->piece(id) : fmt::format("token {}", id); };
+  std::string words = run.stop_token ? "ended at " + name(*run.stop_token)
+                                     : fmt::format("{} token{}, the most asked for", run.answer.size(),
+                                                   run.answer.size() == 1 ? "" : "s");
+  if (tokenizer == nullptr) return words;
+  std::map<std::int32_t, int> silent;
+  for (const std::int32_t id : run.answer) {
+    if (tokenizer->decode(std::span(&id, 1)).empty()) ++silent[id];
   }
-  return tokenizer != nullptr ? "ended at " + tokenizer->piece(*run.stop_token)
-                              : fmt::format("ended at token {}", *run.stop_token);
+  for (const auto& [id, times] : silent) words += fmt::format("; {} of them {}, without text", times, name(id));
+  return words;
 }
 
 void write_answer(MethodRun& run, const RunSubject& subject, const PrefillResult& result, const RunOptions& options,

@@ -24,6 +24,7 @@
 #include "ui/views/spoken_value.h"
 #include "ui/views/sweep_panel.h"
 #include "ui/views/sweep_plot.h"
+#include "ui/views/text_view.h"
 
 using namespace dhsa;
 
@@ -119,7 +120,7 @@ class TestExperiments : public QObject {
       }
     }
     // The colour bar says which scale it is; the difference of the two has one of its own.
-    QVERIFY(panel->map()->scale().title.contains(QStringLiteral("sequential")));
+    QVERIFY(panel->map()->scale().title.contains(QStringLiteral("exact")));
     auto* right = in<QComboBox>(panel, "rightMethod");
     right->setCurrentIndex(3);
     Q_EMIT right->activated(3);
@@ -291,7 +292,7 @@ class TestExperiments : public QObject {
   }
 
   void choosingACellOpensItsPrompt() {
-    setUpNeedle(QStringLiteral("700"), 2);
+    setUpNeedle(QStringLiteral("700"), 3);
     m_window->window()->dock(QStringLiteral("needle"))->raise();
     start(needlePanel());
     QVERIFY(over(test()));
@@ -299,18 +300,19 @@ class TestExperiments : public QObject {
     Explorer* explorer = m_window->explorer();
     explorer->view()->setLayer(0);  // a local one
     QVERIFY(explorer->session()->model()->weights->config().window_of(0) > 0);
-    map->select({Side::Right, 0, 0});
+    map->select({Side::Right, 0, 1});
     QTest::keyClick(map, Qt::Key_Return);
-    const NeedlePrompt prompt =
-        make_needle_prompt(test()->results().settings, 700, 0, 0, *explorer->session()->model()->tokenizer);
-    // Strict mode: the answer is part of what the method read.
+    const Tokenizer& tokenizer = *explorer->session()->model()->tokenizer;
+    const NeedlePrompt prompt = make_needle_prompt(test()->results().settings, 700, 1, 0, tokenizer);
+    // Without the answer, but with the blank of its own before the digits.
     std::vector<std::int32_t> ids = prompt.encoding.ids;
-    ids.insert(ids.end(), prompt.answer_ids.begin(), prompt.answer_ids.end());
+    if (tokenizer.decode(std::span(prompt.answer_ids).first(1)) == " ") ids.push_back(prompt.answer_ids.front());
     QTRY_VERIFY_WITH_TIMEOUT(explorer->session()->document()->content.encoding.ids == ids, kTimeout);
+    QVERIFY(!explorer->session()->document()->shown.endsWith(QString::fromStdString(prompt.values[0])));
     QCOMPARE(explorer->parameters()->values().method, Method::kWindowSinks);
     QCOMPARE(explorer->parameters()->values().budget, 64);
     const qint64 row = explorer->view()->row();
-    QCOMPARE(explorer->session()->document()->tokenText(row + 1), QString::fromStdString(prompt.values[0]).left(1));
+    QCOMPARE(row, static_cast<qint64>(ids.size()) - 1);
     QCOMPARE(explorer->view()->keysBegin(), prompt.needles[0].first);
     QCOMPARE(explorer->view()->keysEnd(), prompt.needles[0].second);
     QCOMPARE(explorer->session()->model()->weights->config().window_of(explorer->view()->layer()), 0);
@@ -319,6 +321,10 @@ class TestExperiments : public QObject {
     QTRY_VERIFY(explorer->whatIf()->row() && explorer->whatIf()->row()->row == row);
     QVERIFY(explorer->whatIf()->row()->fate[static_cast<std::size_t>(prompt.needles[0].second) - 1] != KeyFate::kKept);
     QTRY_VERIFY(!m_window->window()->dock(QStringLiteral("matrix"))->visibleRegion().isEmpty());
+    // The needle is in sight, half the text away from the row.
+    const auto* text = m_window->child<TextView>("textView");
+    QTRY_VERIFY(text->viewport()->rect().contains(text->tokenRect(prompt.needles[0].first)));
+    QVERIFY(!text->viewport()->rect().contains(text->tokenRect(row)));
   }
 
   void theWindowWorksWhileATestRuns() {

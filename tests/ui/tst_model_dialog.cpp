@@ -6,6 +6,7 @@
 #include <QSignalSpy>
 #include <QTemporaryDir>
 #include <QTest>
+#include <QUndoStack>
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -124,7 +125,8 @@ class TestModelDialog : public QObject {
     QCOMPARE(session.document()->content.question_tokens, std::int64_t{0});
     const auto plain = session.document()->content.encoding.ids;
 
-    ReadingDialog dialog(&session);
+    QUndoStack undo;
+    ReadingDialog dialog(&session, &undo);
     auto* marks = dialog.findChild<QLineEdit*>(QStringLiteral("questionMarks"));
     auto* chat = dialog.findChild<QComboBox*>(QStringLiteral("chat"));
     auto* result = dialog.findChild<QLabel*>(QStringLiteral("readingResult"));
@@ -144,6 +146,21 @@ class TestModelDialog : public QObject {
     QVERIFY(read.encoding.ids.size() > plain.size());
     QVERIFY(result->text().contains(QStringLiteral("one turn of the user")));
     QCOMPARE(session.request().reading.question_marks, std::string("Ask>"));
+
+    undo.undo();
+    QTRY_COMPARE_WITH_TIMEOUT(session.document()->content.encoding.ids, plain, 60000);
+    QVERIFY(chat->currentData() != QStringLiteral("on") && marks->text().isEmpty());
+    undo.redo();
+    QTRY_VERIFY_WITH_TIMEOUT(session.document()->content.chat, 60000);
+    // Not of another text.
+    text.text = "Another text.";
+    session.openDocument(text);
+    QTRY_COMPARE_WITH_TIMEOUT(session.document()->source, text.text, 60000);
+    const auto another = session.document();
+    undo.undo();
+    QTRY_VERIFY(!engine.isBusy());
+    QCOMPARE(session.document(), another);
+    QVERIFY(!undo.canUndo() && !undo.canRedo());
   }
 
   void aWrittenChatIsOfferedAsOne() {

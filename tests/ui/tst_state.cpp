@@ -198,6 +198,7 @@ class TestState : public QObject {
     session.reading.question_marks = "Ask>,Query:";
     session.documentPath = text;
     session.documentSha = QStringLiteral("abc");
+    session.modelOptions = {.device = Device::kCuda, .compute = DType::kBFloat16};
     session.parameters.budget = 777;
     session.parameters.method = Method::kBlockSparse;
     session.layer = 3;
@@ -213,6 +214,7 @@ class TestState : public QObject {
     const SessionFile back = SessionFile::load(path);
     QCOMPARE(back.reading, session.reading);
     QCOMPARE(back.documentPath, text);
+    QVERIFY(back.modelOptions.device == Device::kCuda && back.modelOptions.compute == DType::kBFloat16);
     QCOMPARE(back.parameters, session.parameters);
     QCOMPARE(back.runParameters, SparsityParameters{});
     QCOMPARE(back.layer, 3);
@@ -249,6 +251,9 @@ class TestState : public QObject {
     QTest::newRow("bad parameter")
         << QByteArray(R"({"application": "dhsa-explorer", "schema": 1, "parameters": {"budget": -4}})")
         << QStringLiteral("budget");
+    QTest::newRow("bad type") << QByteArray(
+                                     R"({"application": "dhsa-explorer", "schema": 1, "model": {"dtype": "int4"}})")
+                              << QStringLiteral("use float32 or bfloat16");
     QTest::newRow("bad zoom") << QByteArray(R"({"application": "dhsa-explorer", "schema": 1, "view": {"zoom": [1]}})")
                               << QStringLiteral("damaged");
   }

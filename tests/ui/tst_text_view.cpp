@@ -119,6 +119,37 @@ class TestTextView : public QObject {
     }
   }
 
+  // The markers of a chat have no place in the text.
+  void whatTheTemplatePutsInIsSeenAndNamed() {
+    const auto tokenizer = Tokenizer::load(tokenizer_file(std::string(DHSA_RESOURCES) + "/models/demo"));
+    OpenDocument origin;
+    origin.source = "A name: \xd1\x92.";  // of two byte pieces
+    DocumentOptions options;
+    options.chat = ChatMode::kOn;
+    const auto document = openDocument(origin, *tokenizer, options);
+    QVERIFY2(document->shown.startsWith(QStringLiteral("<start_of_turn>user\nA name")), qPrintable(document->shown));
+    QVERIFY2(document->shown.endsWith(QString::fromUtf8("ђ.<end_of_turn>\n<start_of_turn>model\n")),
+             qPrintable(document->shown));
+    QCOMPARE(document->content.text, std::string("A name: \xd1\x92."));
+    ViewState state;
+    TextView view(&state);
+    view.resize(500, 200);
+    view.show();
+    view.setDocument(document);
+    QTRY_VERIFY(view.isLaidOut());
+    int named = 0;
+    for (qint64 token = 1; token < document->tokens(); ++token) {
+      if (!document->isInserted(token) || document->tokenText(token) == QStringLiteral("\n")) continue;
+      ++named;
+      const QRect rect = view.tokenRect(token);
+      QVERIFY(rect.width() > 10 && !rect.intersects(view.tokenRect(token - 1).adjusted(0, 0, -1, 0)));
+      QCOMPARE(view.tokenAt(rect.center()), token);
+      QVERIFY(view.describeToken(token).contains(QStringLiteral("put in by the chat template")));
+    }
+    QVERIFY(named >= 5);  // "user" and "model" may be of several tokens
+    QVERIFY(!view.describeToken(document->tokenAt(document->shown.indexOf(u'.'))).contains(QStringLiteral("put in")));
+  }
+
   void invisibleCharactersHaveMarks() {
     QCOMPARE(drawnText(QStringView(u"a\0b", 3)), QStringLiteral("a⟨0000⟩b"));
     QCOMPARE(drawnText(u"\u200b"), QStringLiteral("⟨200B⟩"));

@@ -766,7 +766,8 @@ class TestWindow : public QObject {
     matrix->setView(QRectF(20, 30, 300, 300));
     fresh.child<QComboBox>("compareMode")->setCurrentIndex(static_cast<int>(CompareMode::Split));
     fresh.child<QComboBox>("shading")->setCurrentIndex(1);
-    QVERIFY(fresh.settle(1));
+    explorer->session()->reloadModel({.device = Device::kCpu, .compute = DType::kBFloat16});
+    QVERIFY(fresh.settle(2));
     QTRY_VERIFY(explorer->whatIf()->row() && explorer->whatIf()->row()->layer == 3);
     static_cast<void>(matrix->grab());
     QTRY_VERIFY_WITH_TIMEOUT(matrix->isAtRest(), 60000);
@@ -792,6 +793,7 @@ class TestWindow : public QObject {
     QCOMPARE(explorer->view()->head(), 2);
     QCOMPARE(explorer->view()->row(), 200);
     QCOMPARE(matrix->view(), QRectF(20, 30, 300, 300));
+    QVERIFY(explorer->session()->model()->weights->options().compute == DType::kBFloat16);
     QCOMPARE(explorer->whatIf()->layerInView()->metrics.value("retained_mass"), mass);
     QVERIFY(explorer->whatIf()->isWhatIf(3));
     fresh->messageBar()->hide();

@@ -39,6 +39,8 @@ constexpr std::array<QRgb, 17> kDiverging{0x08306b, 0x08519c, 0x2171b5, 0x4292c6
 // The same hues with the lightness turned round.
 constexpr std::array<QRgb, 13> kDivergingDark{0xdeebf7, 0xc6dbef, 0x9ecae1, 0x6baed6, 0x2171b5, 0x08519c, 0x16181d,
                                               0xa63603, 0xd94801, 0xfd8d3c, 0xfdae6b, 0xfdd0a2, 0xfee6ce};
+constexpr std::array<QRgb, 2> kMask{0xc3cad4, 0x005a96};  // kept as in exported figures
+constexpr std::array<QRgb, 2> kMaskDark{0x16181d, 0x3f9bd8};
 constexpr std::array<QRgb, 2> kGrey{0x000000, 0xffffff};
 constexpr std::array<QRgb, 2> kGreyReversed{0xffffff, 0x000000};
 
@@ -60,6 +62,9 @@ std::span<const QRgb> stopsOf(ColourMapId id, bool dark) {
     case ColourMapId::Diverging:
       if (dark) return kDivergingDark;
       return kDiverging;
+    case ColourMapId::Mask:
+      if (dark) return kMaskDark;
+      return kMask;
     case ColourMapId::Viridis:
       break;
   }
@@ -109,6 +114,8 @@ QString ColourMap::name(ColourMapId id) {
       return tr("Grey, reversed");
     case ColourMapId::Diverging:
       return tr("Blue–white–orange");
+    case ColourMapId::Mask:
+      return tr("Dropped and kept");
   }
   return {};
 }
@@ -127,6 +134,8 @@ QString ColourMap::key(ColourMapId id) {
       return QStringLiteral("grey-reversed");
     case ColourMapId::Diverging:
       return QStringLiteral("diverging");
+    case ColourMapId::Mask:
+      return QStringLiteral("mask");
   }
   return {};
 }

@@ -13,7 +13,7 @@
 
 namespace dhsa {
 
-enum class ColourMapId { Viridis, Cividis, Magma, Grey, GreyReversed, Diverging };
+enum class ColourMapId { Viridis, Cividis, Magma, Grey, GreyReversed, Diverging, Mask };
 enum class ColourScale { Linear, Log, Sqrt };
 enum class RangeMode { MinMax, Percentile, VisibleArea, Manual };
 
@@ -21,14 +21,15 @@ enum class RangeMode { MinMax, Percentile, VisibleArea, Manual };
 class ColourMap {
   Q_DECLARE_TR_FUNCTIONS(ColourMap)
  public:
-  // `dark` only matters to the diverging map: its middle is then near black, so that zero stays quiet on a dark window.
+  // `dark` matters to the diverging map, whose middle is then near black, so that zero stays quiet on a dark window,
+  // and to that of masks, from dropped to kept.
   explicit ColourMap(ColourMapId id, bool dark = false);
   [[nodiscard]] QRgb at(double position) const;  // position in [0, 1]
   [[nodiscard]] const std::array<QRgb, 256>& table() const { return m_table; }
 
-  [[nodiscard]] static std::span<const ColourMapId> all();
-  [[nodiscard]] static QString name(ColourMapId id);  // for people, translated
-  [[nodiscard]] static QString key(ColourMapId id);   // for files: "viridis", ...
+  [[nodiscard]] static std::span<const ColourMapId> all();  // for values: not that of masks
+  [[nodiscard]] static QString name(ColourMapId id);        // for people, translated
+  [[nodiscard]] static QString key(ColourMapId id);         // for files: "viridis", ...
   [[nodiscard]] static ColourMapId fromKey(const QString& key, ColourMapId otherwise = ColourMapId::Viridis);
 
  private:

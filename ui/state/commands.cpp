@@ -40,7 +40,7 @@ constexpr std::array kCommands = {
     CommandInfo{"file.quit", "&File", QT_TRANSLATE_NOOP("Commands", "&Quit"), "Ctrl+Q", ""},
 
     CommandInfo{"edit.undo", QT_TRANSLATE_NOOP("Commands", "&Edit"), QT_TRANSLATE_NOOP("Commands", "&Undo"), "Ctrl+Z",
-                QT_TRANSLATE_NOOP("Commands", "Take back the last change of a parameter.")},
+                QT_TRANSLATE_NOOP("Commands", "Take back the last change of a parameter or of how the text is read.")},
     CommandInfo{"edit.redo", "&Edit", QT_TRANSLATE_NOOP("Commands", "&Redo"), "Ctrl+Shift+Z", ""},
     CommandInfo{"edit.reset", "&Edit", QT_TRANSLATE_NOOP("Commands", "Reset all &parameters"), "Ctrl+Shift+R",
                 QT_TRANSLATE_NOOP("Commands", "Set every parameter to its default; one undo step.")},

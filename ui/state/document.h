@@ -23,8 +23,12 @@ struct OpenDocument {
   // What is drawn: `shown` holds the text of all tokens in order, token t being [begin[t], begin[t + 1]).
   QString shown;
   std::vector<qsizetype> begin;
+  std::vector<bool> inserted;  // [tokens] by the chat's template, not of the text; empty: none
 
   [[nodiscard]] std::int64_t tokens() const noexcept { return content.tokens(); }
+  [[nodiscard]] bool isInserted(std::int64_t token) const {
+    return !inserted.empty() && inserted[static_cast<std::size_t>(token)];
+  }
   [[nodiscard]] QString tokenText(std::int64_t token) const;
   // The token with line breaks and blanks made visible, for read-outs.
   [[nodiscard]] QString tokenLabel(std::int64_t token) const;

@@ -41,10 +41,13 @@ void NeedleTest::openPrompt(std::int64_t length, std::int64_t depth, std::int64_
     request.text = QByteArray::fromStdString(made.text);
     auto row = static_cast<qint64>(made.encoding.ids.size()) - 1;
     if (settings.mode == NeedleMode::kStrict) {
-      request.text += QByteArray::fromStdString(made.answer);
-      // A blank of its own comes before the digits.
+      // Not the answer, which every row of it could read. But the blank before its digits, if that is a token of its
+      // own: the first digit comes from there.
       const std::string first = model->tokenizer->decode(std::span(made.answer_ids).first(1));
-      if (first.find_first_of("0123456789") == std::string::npos) ++row;
+      if (first.find_first_of("0123456789") == std::string::npos) {
+        request.text += ' ';
+        ++row;
+      }
     }
     request.title = tr("Needle at %1 % of %2 tokens").arg(std::lround(100 * settings.depth(depth))).arg(length);
     request.reading = as_it_is();

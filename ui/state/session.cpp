@@ -81,9 +81,9 @@ Session::Session(Engine* engine, QObject* parent) : QObject(parent), m_engine(en
 
 int Session::heads() const noexcept { return m_model ? static_cast<int>(m_model->weights->config().heads) : 0; }
 
-void Session::start(const QString& modelFolder, const DocumentRequest& document) {
+void Session::start(const QString& modelFolder, const DocumentRequest& document, const ModelOptions& options) {
   m_request = document;
-  openModel(modelFolder);
+  load(modelFolder, options);
 }
 
 void Session::openDocument(const DocumentRequest& request) {

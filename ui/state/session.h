@@ -48,7 +48,7 @@ class Session : public QObject {
   [[nodiscard]] const ModelOptions& modelOptions() const noexcept { return m_options; }
   [[nodiscard]] bool isLoadingModel() const { return m_engine->isBusy(JobKind::kLoadModel); }
 
-  void start(const QString& modelFolder, const DocumentRequest& document);
+  void start(const QString& modelFolder, const DocumentRequest& document, const ModelOptions& options = {});
   // Says the memory a model will take (modelInspected) before anything is loaded.
   void inspectModel(const QString& folder);
   void openModel(const QString& folder);  // empty: the embedded one; the document is read again with its tokenizer

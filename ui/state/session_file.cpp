@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/files/atomic_write.h"
+#include "core/run/provenance.h"
 
 namespace dhsa {
 namespace {
@@ -31,6 +32,15 @@ QString located(const nlohmann::json& json, const QDir& folder) {
     return QDir::cleanPath(folder.absoluteFilePath(relative));
   }
   return text(json, "path");
+}
+
+// The value that the key names; the first where it is absent, as in older sessions.
+template <class Value>
+Value oneOf(const nlohmann::json& json, const char* key, Value first, Value second) {
+  const std::string name = json.value(key, std::string(name_of(first)));
+  if (name == name_of(first)) return first;
+  if (name == name_of(second)) return second;
+  throw Error(std::string("\"") + key + "\" is \"" + name + "\"; use " + name_of(first) + " or " + name_of(second));
 }
 
 QByteArray decoded(const nlohmann::json& json, const char* key) {
@@ -68,6 +78,8 @@ SessionFile SessionFile::parse(const std::string& raw, const QString& path) {
     const auto model = section(session.file, "model");
     session.modelFolder = located(model, folder);
     session.modelFingerprint = text(model, "fingerprint");
+    session.modelOptions.compute = oneOf(model, "dtype", DType::kFloat32, DType::kBFloat16);
+    session.modelOptions.device = oneOf(model, "device", Device::kCpu, Device::kCuda);
     from_json(section(session.file, "parameters"), session.parameters);
     session.runParameters = session.parameters;
     if (session.file.contains("run_parameters")) {
@@ -133,6 +145,8 @@ void SessionFile::save(const QString& path) const {
   place(model, modelFolder);
   model["embedded"] = modelFolder.isEmpty();
   model["fingerprint"] = modelFingerprint.toStdString();
+  model["dtype"] = name_of(modelOptions.compute);
+  model["device"] = name_of(modelOptions.device);
   json["parameters"] = parameters;
   json["run_parameters"] = runParameters;
 

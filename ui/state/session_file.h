@@ -7,6 +7,7 @@
 #include <QString>
 #include <nlohmann/json.hpp>
 
+#include "core/model/gemma2.h"
 #include "core/sparsity/parameters.h"
 #include "core/text/text_reading.h"
 
@@ -21,6 +22,7 @@ struct SessionFile {
   TextReading reading;
   QString modelFolder;  // empty: the embedded model
   QString modelFingerprint;
+  ModelOptions modelOptions;         // type and device it computed in and on
   SparsityParameters parameters;     // as set in the window
   SparsityParameters runParameters;  // of the run that what-if worked on
   int layer = 0;

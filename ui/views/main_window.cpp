@@ -422,7 +422,8 @@ void MainWindow::closeEvent(QCloseEvent* event) {
   if (!m_closeAnyway && !unsaved.isEmpty()) {
     event->ignore();
     QStringList names;
-    for (const auto& [experiment, name] : unsaved) names << name;
+    for (const auto& [experiment, name] : unsaved)
+      names << (experiment->isRunning() ? tr("%1, which still runs,").arg(name) : name);
     m_messages->ask(tr("The results of %1 are not saved.").arg(names.join(tr(" and "))),
                     {tr("Close anyway"),
                      [this] {
@@ -498,6 +499,7 @@ bool MainWindow::saveSession(const QString& path) {
   session.reading = document->reading;
   session.modelFolder = model->embedded ? QString() : model->folder;
   session.modelFingerprint = model->fingerprint;
+  session.modelOptions = model->weights->options();
   session.parameters = m_explorer->parameters()->values();
   session.runParameters = m_explorer->whatIf()->ranWith();
   const ViewState* view = m_explorer->view();
@@ -537,12 +539,15 @@ bool MainWindow::openSession(const QString& path) {
   request.reading = m_pending->reading;
   remember("recentSessions", path);
   const auto model = m_explorer->session()->model();
+  ModelOptions options = m_pending->modelOptions;
+  if (!cuda_available()) options.device = Device::kCpu;
   const bool sameModel =
-      model && (m_pending->modelFolder.isEmpty() ? model->embedded : model->folder == m_pending->modelFolder);
+      model && (m_pending->modelFolder.isEmpty() ? model->embedded : model->folder == m_pending->modelFolder) &&
+      model->weights->options().compute == options.compute && model->weights->options().device == options.device;
   if (sameModel) {
     m_explorer->session()->openDocument(request);
   } else {
-    m_explorer->session()->start(m_pending->modelFolder, request);
+    m_explorer->session()->start(m_pending->modelFolder, request, options);
   }
   return true;
 }
@@ -559,6 +564,8 @@ void MainWindow::applyPending() {
              session->modelFingerprint != m_explorer->session()->model()->fingerprint) {
     m_messages->showError(tr("The model in \"%1\" is not the one the session was saved with; figures will differ.")
                               .arg(m_explorer->session()->model()->folder));
+  } else if (session->modelOptions.device != m_explorer->session()->model()->weights->options().device) {
+    m_messages->showError(tr("The session computed on CUDA, which is not there now; it goes on on the CPU."));
   }
   m_explorer->parameters()->restore(session->runParameters);
   if (session->parameters != session->runParameters) {

@@ -88,7 +88,7 @@ void MainWindow::makeActions() {
     dialog->show();
   });
   connect(action("file.reading"), &QAction::triggered, this, [this] {
-    auto* dialog = new ReadingDialog(m_explorer->session(), this);
+    auto* dialog = new ReadingDialog(m_explorer->session(), m_explorer->parameters()->undoStack(), this);
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     dialog->show();
   });

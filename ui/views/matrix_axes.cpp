@@ -411,7 +411,7 @@ void MatrixAxes::colourBar(const QRect& area, const MatrixPicture& picture, Comp
                            const QString& unit) const {
   if (area.isEmpty()) return;
   if (area.width() > 3 * area.height()) {
-    flatColourBar(area, picture, unit);
+    flatColourBar(area, picture, mode, unit);
     return;
   }
   QPainter& p = m_painter;
@@ -433,6 +433,10 @@ void MatrixAxes::colourBar(const QRect& area, const MatrixPicture& picture, Comp
     const QRectF box(area.left() + 0.5, y + 0.5, 14, 14);
     p.fillRect(box, m_theme.neutral);
     entry(m_theme.hatchBrush(), 0, tr("not causal"));
+  };
+  const auto keptAndDropped = [&] {
+    entry(QColor::fromRgb(picture.maskMap().at(1)), 0, tr("kept"));
+    entry(QColor::fromRgb(picture.maskMap().at(0)), 0, tr("dropped"));
   };
   const ValueScale& scale = picture.scale();
   const auto bar = [&](const QRectF& box, auto&& colour, bool ticks) {
@@ -478,12 +482,12 @@ void MatrixAxes::colourBar(const QRect& area, const MatrixPicture& picture, Comp
     }
     notCausal();
   } else if (picture.binary()) {
-    entry(QColor::fromRgb(picture.map().at(1)), 0, tr("kept"));
-    entry(QColor::fromRgb(picture.map().at(0)), 0, tr("dropped"));
+    keptAndDropped();
     notCausal();
   } else {
     const double tip = 9;
-    const QRectF box(area.left() + 0.5, y + tip + 2, 14, std::min(320.0, area.height() - 2 * tip - line - 16));
+    const double entries = picture.hasMaskBesideValues(mode) ? 3 * line : line;
+    const QRectF box(area.left() + 0.5, y + tip + 2, 14, std::min(320.0, area.height() - 2 * tip - entries - 16));
     bar(
         box, [&](double t) { return picture.map().at(t); }, true);
     // Triangles at the ends say that values lie beyond them.
@@ -511,6 +515,7 @@ void MatrixAxes::colourBar(const QRect& area, const MatrixPicture& picture, Comp
                metrics.elidedText(words, Qt::ElideRight, box.height()));
     p.restore();
     y = box.bottom() + tip + 8;
+    if (picture.hasMaskBesideValues(mode)) keptAndDropped();
     notCausal();
   }
   p.restore();
@@ -523,7 +528,8 @@ QString MatrixAxes::barWords(const ValueScale& scale, const QString& unit) {
   return unit.isEmpty() ? kind : tr("%1, %2", "unit, scale").arg(unit, kind);
 }
 
-void MatrixAxes::flatColourBar(const QRect& area, const MatrixPicture& picture, const QString& unit) const {
+void MatrixAxes::flatColourBar(const QRect& area, const MatrixPicture& picture, CompareMode mode,
+                               const QString& unit) const {
   QPainter& p = m_painter;
   p.save();
   p.setFont(m_small);
@@ -535,13 +541,16 @@ void MatrixAxes::flatColourBar(const QRect& area, const MatrixPicture& picture, 
     p.drawText(QPointF(x + kBar + 6, area.top() + (kBar + metrics.ascent() - metrics.descent()) / 2), text);
     x += kBar + metrics.horizontalAdvance(text) + 22;
   };
+  const auto keptAndDropped = [&] {
+    entry(QColor::fromRgb(picture.maskMap().at(1)), tr("kept"));
+    entry(QColor::fromRgb(picture.maskMap().at(0)), tr("dropped"));
+  };
   if (picture.binary()) {
-    entry(QColor::fromRgb(picture.map().at(1)), tr("kept"));
-    entry(QColor::fromRgb(picture.map().at(0)), tr("dropped"));
+    keptAndDropped();
   } else {
     const ValueScale& scale = picture.scale();
     const double tip = 9;
-    const QRectF box(x + tip + 2.5, area.top() + 0.5, std::clamp(area.width() * 0.5, 80.0, 320.0), kBar);
+    const QRectF box(x + tip + 2.5, area.top() + 0.5, std::clamp(area.width() * 0.4, 80.0, 320.0), kBar);
     const int steps = static_cast<int>(box.width());
     for (int i = 0; i < steps; ++i)
       p.fillRect(QRectF(box.left() + i * box.width() / steps, box.top(), box.width() / steps + 0.5, box.height()),
@@ -576,6 +585,7 @@ void MatrixAxes::flatColourBar(const QRect& area, const MatrixPicture& picture, 
     p.setPen(m_theme.text);
     p.drawText(QPointF(x, area.top() + (kBar + metrics.ascent() - metrics.descent()) / 2), words);
     x += metrics.horizontalAdvance(words) + 20;
+    if (picture.hasMaskBesideValues(mode)) keptAndDropped();
   }
   p.fillRect(QRectF(x + 0.5, area.top() + 0.5, kBar, kBar), m_theme.neutral);
   entry(m_theme.hatchBrush(), tr("not causal"));

@@ -97,7 +97,7 @@ class MatrixAxes {
   void keyWords(const QRectF& area, const AxisMap& axis) const;
   void rowWords(const QRectF& area, const AxisMap& axis) const;
   [[nodiscard]] static QString barWords(const ValueScale& scale, const QString& unit);
-  void flatColourBar(const QRect& area, const MatrixPicture& picture, const QString& unit) const;
+  void flatColourBar(const QRect& area, const MatrixPicture& picture, CompareMode mode, const QString& unit) const;
   void chunkBand(double length, double depth, const AxisMap& axis, std::span<const std::int32_t> boundaries) const;
   void gridLines(const QRect& plot, std::span<const QLineF> lines, const QColor& colour) const;
   void swatch(const QRectF& box, const QBrush& fill, int hatch) const;

@@ -10,6 +10,7 @@
 #include <QPushButton>
 #include <QSignalBlocker>
 #include <QSpinBox>
+#include <QStandardItemModel>
 #include <QVBoxLayout>
 #include <QWidgetAction>
 #include <nlohmann/json.hpp>
@@ -34,7 +35,7 @@ QString contentName(MatrixContent content) {
     case MatrixContent::kDifference:
       return MatrixPanel::tr("Dense − sparse");
     case MatrixContent::kTokenScores:
-      return MatrixPanel::tr("Scores by token (S_t)");
+      return MatrixPanel::tr("Chunk similarity spread over tokens (S_t)");
     case MatrixContent::kChunkScores:
       return MatrixPanel::tr("Chunk similarity (S_c)");
     case MatrixContent::kPinnedMask:
@@ -53,9 +54,9 @@ QString shortName(MatrixContent content) {
     case MatrixContent::kSparse:
       return MatrixPanel::tr("Sparse");
     case MatrixContent::kTokenScores:
-      return MatrixPanel::tr("Tokens S_t");
+      return MatrixPanel::tr("Token scores");
     case MatrixContent::kChunkScores:
-      return MatrixPanel::tr("Chunks S_c");
+      return MatrixPanel::tr("Chunk scores");
     case MatrixContent::kPinnedMask:
       return MatrixPanel::tr("Pinned mask");
     default:
@@ -221,8 +222,10 @@ QWidget* MatrixPanel::makeDisplayMenu() {
   auto* panel = new QWidget(this);
   auto* form = new QFormLayout(panel);
   form->setContentsMargins(12, 10, 12, 10);
-  m_map = makePicker(panel, "colourMap", tr("Colour map"),
-                     tr("Differences always take the diverging map. Default: viridis"));
+  m_map =
+      makePicker(panel, "colourMap", tr("Colour map"),
+                 tr("Differences always take the diverging map, masks the two colours of their own. Default: magma for "
+                    "attention, viridis for scores"));
   for (const ColourMapId id : ColourMap::all()) m_map->addItem(ColourMap::name(id), static_cast<int>(id));
   m_scale = makePicker(panel, "colourScale", tr("Scale"), tr("Default: logarithmic for attention, linear otherwise"));
   m_scale->addItems({tr("Linear"), tr("Logarithmic"), tr("Square root")});
@@ -407,6 +410,7 @@ void MatrixPanel::showColours() {
   m_range->setCurrentIndex(static_cast<int>(colours.range));
   m_low->setValue(colours.manualLow);
   m_high->setValue(colours.manualHigh);
+  m_map->setEnabled(colourKind() != MatrixSource::Kind::kMask);
   m_low->setEnabled(colours.range == RangeMode::Manual);
   m_high->setEnabled(colours.range == RangeMode::Manual);
   m_filling = false;
@@ -416,6 +420,7 @@ void MatrixPanel::refresh() {
   const auto layer = m_explorer->whatIf()->layerInView();
   m_layer->setCurrentIndex(m_explorer->view()->layer());
   m_head->setCurrentIndex(m_explorer->view()->head());
+  offerDifference();
   const auto kind = colourKind();
   const auto known = m_colours.find(kind);
   applyColours(known != m_colours.end() ? known->second : ColourSettings::forKind(kind));
@@ -431,6 +436,18 @@ void MatrixPanel::refresh() {
   m_matrix->setSelectedKeys({m_explorer->view()->keysBegin(), m_explorer->view()->keysEnd()});
   refreshDimming();
   Q_EMIT reducerChanged(m_matrix->reducerText());
+}
+
+// Of two matrices of one kind only: a mask less a probability is nothing.
+void MatrixPanel::offerDifference() {
+  const bool alike = kindOf(content(0)) == kindOf(content(1));
+  const int difference = static_cast<int>(CompareMode::Difference);
+  auto* item = qobject_cast<QStandardItemModel*>(m_mode->model())->item(difference);
+  item->setEnabled(alike);
+  item->setToolTip(alike ? QString()
+                         : tr("Of two matrices of one kind only; what a mask loses is the matrix “Dense − sparse”"));
+  if (!alike && m_mode->currentIndex() == difference)
+    m_mode->setCurrentIndex(static_cast<int>(CompareMode::SideBySide));
 }
 
 void MatrixPanel::refreshDimming() {

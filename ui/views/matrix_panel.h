@@ -48,6 +48,7 @@ class MatrixPanel : public QWidget {
  private:
   void fillPickers();
   void refresh();
+  void offerDifference();
   void refreshDimming();
   void showColours();
   void applyColours(const ColourSettings& colours);

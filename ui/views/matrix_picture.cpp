@@ -221,6 +221,7 @@ ValueScale MatrixPicture::chooseScale(const ColourSettings& settings, Reducer re
     include(masks && settings.range != RangeMode::VisibleArea ? ValueRange{-1, 1} : rangeOf(m_difference));
   if (settings.range == RangeMode::Manual) range = {settings.manualLow, settings.manualHigh};
   if (!(range.low <= range.high)) range = {0, 1};
+  m_masks = masks && !difference;
   m_binary = masks && reducer == Reducer::kMax && !difference && settings.range != RangeMode::Manual;
   if (m_binary) return {ColourScale::Linear, 0, 1, false};
   return {settings.scale, range.low, range.high, diverging};
@@ -229,7 +230,8 @@ ValueScale MatrixPicture::chooseScale(const ColourSettings& settings, Reducer re
 void MatrixPicture::paint(const ColourSettings& settings, Reducer reducer, CompareMode mode, const ViewTheme& theme) {
   if (mode == CompareMode::Difference) paintDifference(reducer);
   m_scale = chooseScale(settings, reducer, mode);
-  m_map = ColourMap(m_scale.diverging() ? ColourMapId::Diverging : settings.map, theme.dark);
+  m_maskMap = ColourMap(ColourMapId::Mask, theme.dark);
+  m_map = m_masks ? m_maskMap : ColourMap(m_scale.diverging() ? ColourMapId::Diverging : settings.map, theme.dark);
   m_clippedLow = m_clippedHigh = false;
   const auto note_clipping = [&](std::span<const float> shown) {
     const auto low = static_cast<float>(m_scale.low() - 1e-6 * (m_scale.high() - m_scale.low()));
@@ -261,7 +263,7 @@ void MatrixPicture::paint(const ColourSettings& settings, Reducer reducer, Compa
     }
     if (isMaskBesideValues(side, mode)) {
       ValueScale(ColourScale::Linear, 0, 1, false)
-          .colour(values(side, reducer), grid.width, grid.height, m_map, m_images[at(side)]);
+          .colour(values(side, reducer), grid.width, grid.height, m_maskMap, m_images[at(side)]);
       continue;
     }
     m_scale.colour(values(side, reducer), grid.width, grid.height, m_map, m_images[at(side)]);

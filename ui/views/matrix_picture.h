@@ -71,10 +71,15 @@ class MatrixPicture {
   [[nodiscard]] const ColourMap& map() const { return m_map; }
   [[nodiscard]] bool clippedLow() const { return m_clippedLow; }
   [[nodiscard]] bool clippedHigh() const { return m_clippedHigh; }
+  // That of masks where one is shown, also beside values; they have colours of their own, unlike those of any value.
+  [[nodiscard]] const ColourMap& maskMap() const { return m_maskMap; }
   // Kept or dropped only, so a legend of two colours says more than a colour bar.
   [[nodiscard]] bool binary() const { return m_binary; }
   // A mask shown next to scores or probabilities: the colour bar belongs to those, the mask goes from 0 to 1.
   [[nodiscard]] bool isMaskBesideValues(int side, CompareMode mode) const;
+  [[nodiscard]] bool hasMaskBesideValues(CompareMode mode) const {
+    return isMaskBesideValues(0, mode) || isMaskBesideValues(1, mode);
+  }
   [[nodiscard]] bool compositeOfMasks() const { return m_setGrids[0].width > 0; }
   [[nodiscard]] static std::vector<CompositeKey> compositeKeys(const ViewTheme& theme);
 
@@ -107,8 +112,10 @@ class MatrixPicture {
   std::vector<float> m_difference;
   ValueScale m_scale;
   ColourMap m_map{ColourMapId::Viridis};
+  ColourMap m_maskMap{ColourMapId::Mask};
   bool m_clippedLow = false;
   bool m_clippedHigh = false;
+  bool m_masks = false;  // nothing else is shown
   bool m_binary = false;
 };
 

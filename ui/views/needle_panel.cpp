@@ -347,7 +347,8 @@ void NeedlePanel::takeResults() {
     m_right->addItem(methodTitle(method));
   }
   // The same titles as before where they are there, else dense beside the first other one; then the differences.
-  for (const MethodChoice& method : results.methods) m_right->addItem(tr("%1 − left").arg(methodTitle(method)));
+  for (const MethodChoice& method : results.methods)
+    m_right->addItem(tr("%1 less the left map").arg(methodTitle(method)));
   m_left->setCurrentIndex(std::max(0, m_left->findText(left)));
   const int before = m_right->findText(right);
   m_right->setCurrentIndex(before >= 0 ? before : std::min(1, m_right->count() - 1));
@@ -395,11 +396,11 @@ void NeedlePanel::showScores() {
   if (difference) {
     scale.high = share ? 1 : std::clamp(std::ceil(2 * most) / 2, 0.5, -kLowestLogProbability);
     scale.low = -scale.high;
-    scale.title = tr("difference, %1 (diverging)").arg(unit);
+    scale.title = tr("difference of %1, %2").arg(quantity.toLower(), unit);
   } else {
     scale.low = share ? 0 : lowest;
     scale.high = share ? 1 : 0;
-    scale.title = tr("%1, %2 (sequential)").arg(quantity.toLower(), unit);
+    scale.title = tr("%1, %2").arg(quantity.toLower(), unit);
   }
   scale.inPercent = share;
   m_map->setScale(scale);

@@ -8,7 +8,9 @@
 #include <QLineEdit>
 #include <QPushButton>
 #include <QStringList>
+#include <QUndoStack>
 #include <QVBoxLayout>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/text/question.h"
@@ -16,10 +18,37 @@
 #include "ui/state/session.h"
 
 namespace dhsa {
+namespace {
 
-ReadingDialog::ReadingDialog(Session* session, QWidget* parent)
+class ReadCommand : public QUndoCommand {
+ public:
+  ReadCommand(Session* session, DocumentRequest before, DocumentRequest after)
+      : QUndoCommand(ReadingDialog::tr("how the text is read")),
+        m_session(session),
+        m_before(std::move(before)),
+        m_after(std::move(after)) {}
+  void redo() override { read(m_after); }
+  void undo() override { read(m_before); }
+
+ private:
+  void read(const DocumentRequest& request) {
+    const DocumentRequest& open = m_session->request();
+    const bool sameText = open.path == request.path && open.text == request.text;
+    setObsolete(!sameText);  // another text is not read as this one was
+    if (sameText) m_session->openDocument(request);
+  }
+
+  Session* m_session;
+  DocumentRequest m_before;
+  DocumentRequest m_after;
+};
+
+}  // namespace
+
+ReadingDialog::ReadingDialog(Session* session, QUndoStack* undo, QWidget* parent)
     : QDialog(parent),
       m_session(session),
+      m_undo(undo),
       m_chat(new QComboBox(this)),
       m_marks(new QLineEdit(this)),
       m_whole(new QCheckBox(tr("&Whole, also where it is longer than the model's context"), this)),
@@ -79,7 +108,7 @@ bool ReadingDialog::apply() {
     m_marks->setFocus();
     return false;
   }
-  if (reading != m_session->request().reading) m_session->openDocument(request);
+  if (reading != m_session->request().reading) m_undo->push(new ReadCommand(m_session, m_session->request(), request));
   return true;
 }
 

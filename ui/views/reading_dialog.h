@@ -7,6 +7,7 @@ class QCheckBox;
 class QComboBox;
 class QLabel;
 class QLineEdit;
+class QUndoStack;
 
 namespace dhsa {
 
@@ -17,7 +18,8 @@ class ReadingDialog : public QDialog {
   Q_OBJECT
 
  public:
-  explicit ReadingDialog(Session* session, QWidget* parent = nullptr);
+  // A change is a step of `undo`.
+  ReadingDialog(Session* session, QUndoStack* undo, QWidget* parent = nullptr);
   void accept() override;
 
  private:
@@ -26,6 +28,7 @@ class ReadingDialog : public QDialog {
   void say();      // what the document came to
 
   Session* m_session;
+  QUndoStack* m_undo;
   QComboBox* m_chat;
   QLineEdit* m_marks;
   QCheckBox* m_whole;

@@ -6,44 +6,80 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QPainter>
+#include <QTimer>
 #include <QToolButton>
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "ui/models/format.h"
 #include "ui/state/explorer.h"
 #include "ui/views/text_view.h"
 #include "ui/views/theme.h"
+#include "ui/views/view_theme.h"
 
 namespace dhsa {
 namespace {
 
-// What the three shadings of a selected row mean, drawn as the text draws them.
+// What the shadings of a selected row mean, drawn as the text draws them; on a second line what has no room on the
+// first.
 class RowLegend : public QLabel {
  public:
-  using QLabel::QLabel;
+  explicit RowLegend(QWidget* parent) : QLabel(parent) {
+    QSizePolicy policy(QSizePolicy::Ignored, QSizePolicy::Fixed);
+    policy.setHeightForWidth(true);
+    setSizePolicy(policy);
+  }
+  [[nodiscard]] bool hasHeightForWidth() const override { return true; }
+  [[nodiscard]] int heightForWidth(int width) const override {
+    int bottom = 0;
+    for (const Entry& entry : entries(width)) bottom = std::max(bottom, entry.box.bottom() + 3);
+    return bottom;
+  }
+  [[nodiscard]] QSize sizeHint() const override { return {0, heightForWidth(std::max(1, width()))}; }
 
  protected:
   void paintEvent(QPaintEvent* /*event*/) override {
     const Colours colours(palette());
-    const QColor base = palette().color(QPalette::Base);
     QPainter painter(this);
-    const QFontMetrics metrics(font());
-    double x = 0;
-    const auto entry = [&](const QString& text, const QColor& fill, const QColor& pen, bool hatch) {
-      const QRectF box(x, 2, metrics.horizontalAdvance(text) + 8, height() - 4);
-      painter.fillRect(box, fill);
-      if (hatch) {
-        painter.fillRect(box, QBrush(mixed(base, colours.important, 0.65), Qt::BDiagPattern));
-        painter.fillRect(QRectF(box.left(), box.bottom() - 2, box.width(), 2), colours.important);
-      }
-      painter.setPen(pen);
-      painter.drawText(box, Qt::AlignCenter, text);
-      x += box.width() + 4;
-    };
+    for (const Entry& entry : entries(width())) {
+      painter.fillRect(entry.box, entry.fill);
+      painter.fillRect(entry.box, entry.hatch);
+      if (entry.underlined) painter.fillRect(entry.box.adjusted(0, entry.box.height() - 2, 0, 0), colours.important);
+      painter.setPen(entry.pen);
+      painter.drawText(entry.box, Qt::AlignCenter, entry.text);
+    }
+  }
+
+ private:
+  struct Entry {
+    QString text;
+    QColor fill;
+    QColor pen;
+    QBrush hatch = {};
+    bool underlined = false;
+    QRect box = {};
+  };
+  [[nodiscard]] std::vector<Entry> entries(int width) const {
+    const Colours colours(palette());
+    const ViewTheme theme = ViewTheme::of(palette());
+    const QColor base = palette().color(QPalette::Base);
     const QColor ink = palette().color(QPalette::Text);
-    entry(TextPanel::tr("kept"), mixed(base, colours.kept, isDark(palette()) ? 0.42 : 0.30), ink, false);
-    entry(TextPanel::tr("dropped"), base, mixed(base, ink, 0.48), false);
-    entry(TextPanel::tr("dropped but important"), mixed(base, colours.important, 0.22), ink, true);
+    const QColor quiet = mixed(base, ink, 0.48);
+    std::vector<Entry> entries = {
+        {TextPanel::tr("kept"), mixed(base, colours.kept, isDark(palette()) ? 0.42 : 0.30), ink},
+        {TextPanel::tr("dropped"), base, quiet},
+        {TextPanel::tr("dropped but important"), mixed(base, colours.important, 0.22), ink,
+         QBrush(mixed(base, colours.important, 0.65), Qt::BDiagPattern), true},
+        {TextPanel::tr("not causal"), theme.neutral, quiet, theme.hatchBrush()}};
+    QPoint at(0, 2);
+    for (Entry& entry : entries) {
+      const QSize size(fontMetrics().horizontalAdvance(entry.text) + 8, fontMetrics().height() + 2);
+      if (at.x() > 0 && at.x() + size.width() > width) at = {0, at.y() + size.height() + 3};
+      entry.box = QRect(at, size);
+      at.rx() += size.width() + 4;
+    }
+    return entries;
   }
 };
 
@@ -120,8 +156,7 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
   setFocusProxy(m_text);
 
   m_legend->setObjectName(QStringLiteral("rowLegend"));
-  m_legend->setAccessibleName(tr("Legend: kept, dropped, dropped but important"));
-  m_legend->setFixedHeight(fontMetrics().height() + 8);
+  m_legend->setAccessibleName(tr("Legend: kept, dropped, dropped but important, not causal"));
   m_legend->hide();
   auto* bottom = new QHBoxLayout;
   bottom->setContentsMargins(8, 3, 6, 3);
@@ -157,7 +192,14 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
   connect(explorer->view(), &ViewState::layerChanged, this, showLayer);
   connect(explorer->whatIf(), &WhatIf::rowChanged, this, [this] {
     m_text->setRow(m_explorer->whatIf()->row());
+    const bool before = m_legend->isVisible();
     m_legend->setVisible(m_explorer->whatIf()->row() != nullptr);
+    // It takes its place from the text, where the row may have been.
+    if (!before && m_legend->isVisible()) {
+      QTimer::singleShot(0, m_text, [this] {
+        if (m_explorer->view()->row() >= 0) m_text->scrollToToken(m_explorer->view()->row());
+      });
+    }
     updateHeading();
   });
   connect(explorer->whatIf(), &WhatIf::staleChanged, m_text, &TextView::setDimmed);
@@ -166,7 +208,9 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
 QString TextPanel::tokensText(const OpenDocument& document) {
   const std::int64_t whole = document.content.whole_tokens;
   if (document.tokens() >= whole) return formatCount(document.tokens());
-  return tr("%1 of %2").arg(formatCount(document.tokens()), formatCount(whole));
+  const QString all = formatCount(whole);
+  return tr("%1 of %2")
+      .arg(formatCount(document.tokens()), document.content.whole_tokens_estimated ? tr("about %1").arg(all) : all);
 }
 
 int TextPanel::shading() const { return m_shading->currentIndex(); }

@@ -388,6 +388,7 @@ void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Col
   const qint64 row = m_view->row();
   const bool rowShown =
       m_row && m_row->row == row && static_cast<std::int64_t>(m_row->fate.size()) == m_document->tokens();
+  const ViewTheme notCausal = ViewTheme::of(palette());  // as the matrix draws it
   const qint64 hovered = m_view->hoveredKey();
   const qsizetype matchLength = m_needle.size();
 
@@ -409,9 +410,11 @@ void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Col
     const double right = std::round(margin() + place.right);
     const QRectF cell(left, top, std::max(2.0, right - left), height);
 
-    QColor fill = m_chunkOf.empty() ? base : colours.chunkTint[chunkOf(piece.token) % 2];
-    QColor pen = ink;
+    // With a row selected the ground says what it keeps; chunks still have their rules.
+    QColor fill = m_chunkOf.empty() || rowShown ? base : colours.chunkTint[chunkOf(piece.token) % 2];
+    QColor pen = m_document->isInserted(piece.token) ? colours.faint : ink;
     bool hatched = false;
+    bool future = false;
     bool underlined = false;
     if (rowShown) {
       switch (m_row->fate[token]) {
@@ -426,8 +429,9 @@ void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Col
           hatched = underlined = true;
           break;
         case KeyFate::kNotVisible:
-          fill = base;
-          pen = mixed(base, ink, 0.28);
+          fill = notCausal.neutral;
+          pen = mixed(base, ink, 0.48);
+          future = true;
           break;
       }
     }
@@ -436,9 +440,10 @@ void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Col
     if (piece.token == row) {
       fill = palette().color(QPalette::Highlight);
       pen = palette().color(QPalette::HighlightedText);
-      hatched = underlined = false;
+      hatched = underlined = future = false;
     }
     painter.fillRect(cell, fill);
+    if (future) painter.fillRect(cell, notCausal.hatchBrush());
     if (hatched) painter.fillRect(cell, QBrush(mixed(base, colours.important, 0.65), Qt::BDiagPattern));
     if (underlined) painter.fillRect(QRectF(left, top + height - 3, cell.width(), 2), colours.important);
     if (piece.token >= m_view->keysBegin() && piece.token < m_view->keysEnd()) {
@@ -511,6 +516,7 @@ QString TextView::describeToken(qint64 token) const {
                      .arg(token)
                      .arg(drawnText(m_document->tokenLabel(token)))
                      .arg(m_document->content.encoding.ids[static_cast<std::size_t>(token)]);
+  if (m_document->isInserted(token)) text += tr(", put in by the chat template");
   if (!m_chunkOf.empty()) text += tr(", chunk %1").arg(chunkOf(token));
   const auto at = static_cast<std::size_t>(token);
   if (m_layer && at < m_layer->metrics.importance.received_mass.size()) {

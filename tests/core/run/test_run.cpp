@@ -8,6 +8,7 @@
 
 #include "core/base/memory.h"
 #include "core/experiments/bench.h"
+#include "core/text/tokenizer.h"
 #include "tests/core/run/tiny_model.h"
 
 namespace dhsa {
@@ -177,6 +178,29 @@ TEST(Run, OtherTextsAreNotCompared) {
   const auto fewer = random_ids(kTokens - 20);
   const MethodRun other = run_method({*tiny_model(), fewer, {kTokens - 20, {}}}, small_choice(Method::kDense), options);
   EXPECT_THROW(static_cast<void>(compare_logits(*tiny_model(), *one.states, *other.states)), Error);
+}
+
+// Every token is a <pad>.
+class Mute : public Tokenizer {
+ public:
+  using Tokenizer::encode;
+  [[nodiscard]] Encoding encode(std::string_view /*text*/, const EncodeOptions& /*options*/) const override {
+    return {};
+  }
+  [[nodiscard]] std::string decode(std::span<const std::int32_t> /*ids*/) const override { return {}; }
+  [[nodiscard]] std::string piece(std::int32_t /*id*/) const override { return "<pad>"; }
+  [[nodiscard]] std::optional<std::int32_t> find(std::string_view /*piece*/) const override { return std::nullopt; }
+  [[nodiscard]] std::int32_t size() const override { return 1; }
+  [[nodiscard]] std::int32_t bos() const override { return 0; }
+};
+
+TEST(Run, AnAnswerSaysWhichOfItsTokensHaveNoText) {
+  RunOptions options = bare();
+  options.max_new_tokens = 1;
+  const auto ids = random_ids(kTokens);
+  const Mute mute;
+  const MethodRun run = run_method({*tiny_model(), ids, {kTokens, {}}, &mute}, small_choice(Method::kDense), options);
+  EXPECT_EQ(run.answer_end, "1 token, the most asked for; 1 of them <pad>, without text");
 }
 
 TEST(Run, EndsWithTheAttentionOfTheLastLayer) {
