@@ -120,7 +120,7 @@ class TestExperiments : public QObject {
       }
     }
     // The colour bar says which scale it is; the difference of the two has one of its own.
-    QVERIFY(panel->map()->scale().title.contains(QStringLiteral("exact")));
+    QVERIFY(panel->map()->scale().title.contains(QStringLiteral("log-probability")));
     auto* right = in<QComboBox>(panel, "rightMethod");
     right->setCurrentIndex(3);
     Q_EMIT right->activated(3);

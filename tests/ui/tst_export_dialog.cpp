@@ -1,10 +1,12 @@
 // The export dialog: preview, files, batches that can be cancelled, and a sentence when files cannot be written.
+#include <QCheckBox>
 #include <QClipboard>
 #include <QComboBox>
 #include <QGuiApplication>
 #include <QLabel>
 #include <QProcess>
 #include <QPushButton>
+#include <QScrollArea>
 #include <QSpinBox>
 #include <QTest>
 #include <nlohmann/json.hpp>
@@ -230,6 +232,11 @@ class TestExportDialog : public QObject {
     QVERIFY(dialog);
     auto* preview = dialog->findChild<QLabel*>(QStringLiteral("exportPreview"));
     QVERIFY(QTest::qWaitFor([&] { return !dialog->isBusy() && !preview->pixmap(Qt::ReturnByValue).isNull(); }, 30000));
+    auto* area = dialog->findChild<QScrollArea*>();
+    const auto shown = [&] { return preview->pixmap(Qt::ReturnByValue).deviceIndependentSize(); };
+    QVERIFY(shown().width() <= area->maximumViewportSize().width());
+    QVERIFY(shown().height() <= area->maximumViewportSize().height());
+    dialog->findChild<QCheckBox*>(QStringLiteral("exportFit"))->setChecked(false);
     const double inches = preview->pixmap(Qt::ReturnByValue).deviceIndependentSize().width() / dialog->logicalDpiX();
     QVERIFY(std::abs(inches - width_inches(dialog->spec())) < 0.02);
     const auto there = [&](const QString& name) { return QFileInfo::exists(window.filePath(name)); };

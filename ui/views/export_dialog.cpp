@@ -1,6 +1,7 @@
 #include "ui/views/export_dialog.h"
 
 #include <QApplication>
+#include <QCheckBox>
 #include <QClipboard>
 #include <QComboBox>
 #include <QFileDialog>
@@ -163,13 +164,21 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent)
   m_preview = new QLabel(this);
   m_preview->setObjectName(QStringLiteral("exportPreview"));
   m_preview->setAlignment(Qt::AlignCenter);
-  m_preview->setAccessibleName(tr("Preview at true size"));
-  auto* scroll = new QScrollArea(this);
-  scroll->setWidget(m_preview);
-  scroll->setWidgetResizable(true);
+  m_preview->setAccessibleName(tr("Preview"));
+  m_scroll = new QScrollArea(this);
+  m_scroll->setWidget(m_preview);
+  m_scroll->setWidgetResizable(true);
+  m_fit = new QCheckBox(tr("Fi&t the preview to the window"), this);
+  m_fit->setObjectName(QStringLiteral("exportFit"));
+  m_fit->setToolTip(tr("Else it has the size that the figure will have on paper. Default: on."));
+  m_fit->setChecked(true);
+  connect(m_fit, &QCheckBox::toggled, this, &ExportDialog::placePreview);
+  auto* right = new QVBoxLayout;
+  right->addWidget(m_scroll, 1);
+  right->addWidget(m_fit);
   auto* row = new QHBoxLayout(this);
   row->addLayout(left);
-  row->addWidget(scroll, 1);
+  row->addLayout(right, 1);
   connect(m_explorer->view(), &ViewState::zoomChanged, this, [this] {
     if (m_part->currentData().toString() == QStringLiteral("zoom")) m_soon.start();
   });
@@ -397,14 +406,27 @@ void ExportDialog::showPreview() {
     const double dpr = devicePixelRatioF();
     FigureSpec shown = m_shown;
     shown.dpi = std::clamp<std::int64_t>(std::llround(logicalDpiX() * dpr), 50, std::max<std::int64_t>(50, shown.dpi));
-    QImage image = figureImage(*m_data, shown, logicalDpiX() / 72.0 * dpr);
-    image.setDevicePixelRatio(dpr);
-    m_preview->setPixmap(QPixmap::fromImage(image));
+    m_image = figureImage(*m_data, shown, logicalDpiX() / 72.0 * dpr);
+    m_image.setDevicePixelRatio(dpr);
+    placePreview();
   } catch (const Error& error) {
     say(QString::fromUtf8(error.what()), true);
     m_preview->clear();
     m_data = nullptr;
   }
+}
+
+void ExportDialog::placePreview() {
+  if (!m_data || m_image.isNull()) return;
+  const QSize room = m_scroll->maximumViewportSize() * m_image.devicePixelRatio();
+  const bool tooLarge = m_image.width() > room.width() || m_image.height() > room.height();
+  m_preview->setPixmap(QPixmap::fromImage(
+      m_fit->isChecked() && tooLarge ? m_image.scaled(room, Qt::KeepAspectRatio, Qt::SmoothTransformation) : m_image));
+}
+
+void ExportDialog::resizeEvent(QResizeEvent* event) {
+  QDialog::resizeEvent(event);
+  placePreview();
 }
 
 std::vector<ExportDialog::Job> ExportDialog::jobs(const QString& path) const {

@@ -1,7 +1,8 @@
-// Figure of what is open, as it will be printed: choose what and for which venue, see it at true size, save or copy it.
+// Figure of what is open, as it will be printed: choose what and for which venue, see it, save or copy it.
 #pragma once
 
 #include <QDialog>
+#include <QImage>
 #include <QTimer>
 #include <functional>
 #include <memory>
@@ -9,10 +10,12 @@
 
 #include "core/figures/sidecar.h"
 
+class QCheckBox;
 class QComboBox;
 class QLabel;
 class QProgressBar;
 class QPushButton;
+class QScrollArea;
 class QSpinBox;
 class QThread;
 
@@ -36,6 +39,9 @@ class ExportDialog : public QDialog {
   void showResults(const QString& what, const QString& path);  // `what`: key of a figure's kind
   void cancel();                                               // the saving; figures that are finished stay
   [[nodiscard]] bool isBusy() const { return m_thread != nullptr; }
+
+ protected:
+  void resizeEvent(QResizeEvent* event) override;
 
  private:
   struct Job {
@@ -63,6 +69,7 @@ class ExportDialog : public QDialog {
   [[nodiscard]] std::shared_ptr<Sources> sources(QString& why) const;
   void refresh();  // data and preview anew, on a thread of their own
   void showPreview();
+  void placePreview();
   void showWhatCounts();
   void say(const QString& sentence, bool ofPreview);  // the next preview takes its own words back, no others
   void choosePath();
@@ -87,6 +94,9 @@ class ExportDialog : public QDialog {
   QComboBox* m_part;
   QSpinBox* m_dpi;
   QLabel* m_preview;
+  QScrollArea* m_scroll;
+  QCheckBox* m_fit;
+  QImage m_image;  // of the preview, at the figure's size
   QLabel* m_message;
   QProgressBar* m_busy;
   QPushButton* m_save;

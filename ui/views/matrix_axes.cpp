@@ -113,13 +113,16 @@ void MatrixAxes::chunkBand(double length, double depth, const AxisMap& axis,
     p.fillRect(QRectF(from, 0, axis.toPixel(boundaries[c + 1]) - from, depth), m_theme.chunkTint[c % 2]);
   }
   p.setPen(m_theme.dark ? QColor(245, 245, 250) : QColor(36, 36, 44));
+  double free = axis.low;  // behind the last number: chunks are of unlike lengths
   for (std::size_t c = (first + every - 1) / every * every; c < last && c + 1 < boundaries.size(); c += every) {
     const double low = std::max(axis.toPixel(boundaries[c]), axis.low);
     const double high = std::min(axis.toPixel(boundaries[c + 1]), axis.high);
     const QString number = QString::number(c);
     const double width = metrics.horizontalAdvance(number);
     const double at = std::clamp((low + high - width) / 2, axis.low + 1, axis.high - width - 1);
+    if (at < free) continue;
     p.drawText(QPointF(at, (depth + metrics.ascent() - metrics.descent()) / 2), number);
+    free = at + width + 4;
   }
   p.restore();
 }

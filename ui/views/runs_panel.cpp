@@ -49,8 +49,9 @@ RunsPanel::RunsPanel(Explorer* explorer, QWidget* parent)
     if (const Run* run = m_explorer->history()->runs()->find(selectedRun()))
       m_explorer->history()->runs()->setPinned(run->id, !run->pinned);
   });
-  m_compare = button("compareRun", tr("Compare"), tr("Run dense once and compare the logits of the last run (F6)"),
-                     [this] { m_explorer->history()->compareWithDense(); });
+  m_compare =
+      button("compareRun", tr("Compare with dense"), tr("Run dense once and compare the logits of the last run (F6)"),
+             [this] { m_explorer->history()->compareWithDense(); });
   m_restore =
       button("restoreRun", tr("Use parameters"), tr("Set the parameters to those of this run; one undo step"), [this] {
         if (const Run* run = m_explorer->history()->runs()->find(selectedRun())) {

@@ -118,6 +118,7 @@ void SweepPlot::draw() {
     auto* text = new QCPTextElement(m_plot, m_why, font());
     text->setTextColor(Colours(palette()).faint);
     text->setTextFlags(Qt::AlignCenter | Qt::TextWordWrap);
+    text->setMaximumSize(1 << 14, 1 << 14);  // else that of the text in lines that are not wrapped
     m_plot->plotLayout()->addElement(0, 0, text);
     m_plot->replot(QCustomPlot::rpQueuedReplot);
     return;
