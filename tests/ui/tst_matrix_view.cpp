@@ -231,6 +231,35 @@ class TestMatrixView : public QObject {
     QVERIFY(view.grab().toImage() != words);
   }
 
+  // Kept is not the colour of a large value.
+  void aMaskHasColoursOfItsOwn() {
+    constexpr std::int32_t kTokens = 64;
+    const std::vector<std::int32_t> whole = {0, kTokens};
+    const std::vector<float> score = {0.5F};
+    const MatrixLayer scores = {
+        std::make_shared<ScoreSource>(score, whole, whole, false), QStringLiteral("Scores"), {}};
+    const MatrixLayer mask = layerOf(maskOf(whole, [](std::int32_t) { return Ranges{{0, 8}}; }));
+    const ViewTheme theme = ViewTheme::of(QPalette(Qt::white));
+    const QRgb kept = ColourMap(ColourMapId::Mask).at(1);
+    const QRgb dropped = ColourMap(ColourMapId::Mask).at(0);
+    MatrixPicture picture;
+    const auto paint = [&](CompareMode mode) {
+      picture.sample({0, kTokens, 0, kTokens}, {kTokens, kTokens}, 0, mode);
+      picture.paint({}, Reducer::kMax, mode, theme);
+    };
+    picture.setLayers(scores, mask);
+    paint(CompareMode::SideBySide);
+    QVERIFY(picture.hasMaskBesideValues(CompareMode::SideBySide));
+    QCOMPARE(picture.image(1).pixel(3, 40), kept);
+    QCOMPARE(picture.image(1).pixel(20, 40), dropped);
+    QVERIFY(picture.image(0).pixel(3, 40) != kept && picture.map().at(1) != kept);
+    picture.setLayers(mask, mask);
+    paint(CompareMode::A);
+    QCOMPARE(picture.image(0).pixel(3, 40), kept);
+    QCOMPARE(picture.map().at(0), dropped);  // as the legend draws it
+    QVERIFY(!picture.hasMaskBesideValues(CompareMode::A));
+  }
+
   void theDifferenceOfMasksIsMadeOfPairs_data() {
     QTest::addColumn<qint64>("window");  // of B; A has none
     QTest::addRow("one window") << qint64{0};

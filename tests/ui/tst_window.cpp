@@ -9,6 +9,7 @@
 #include <QLineEdit>
 #include <QMenuBar>
 #include <QMimeData>
+#include <QProgressBar>
 #include <QPushButton>
 #include <QSlider>
 #include <QSpinBox>
@@ -506,7 +507,30 @@ class TestWindow : public QObject {
     QVERIFY(fresh.child<QLabel>("textHeading")
                 ->text()
                 .contains(QLocale().toString(static_cast<qlonglong>(document->content.whole_tokens))));
+    // Cancelled: there is no run, and nothing looks as if one was there.
+    Explorer* explorer = fresh.explorer();
+    QTRY_VERIFY_WITH_TIMEOUT(explorer->history()->progress().layer >= 0, 60000);
+    fresh->action("run.cancel")->trigger();
+    QTRY_VERIFY_WITH_TIMEOUT(!explorer->engine()->isBusy(JobKind::kPrefill), 60000);
+    QVERIFY(fresh.child<QLabel>("performanceHeading")->text().contains(QStringLiteral("No run yet")));
+    QCOMPARE(fresh.child<PerformancePanel>("performancePanel")->findChild<QProgressBar*>()->value(), 0);
     fresh.close();
+  }
+
+  void aDifferenceIsOfMatricesOfOneKind() {
+    auto* panel = m_shared->child<MatrixPanel>("matrixPanel");
+    const auto* modes = m_shared->child<QComboBox>("compareMode");
+    const int difference = static_cast<int>(CompareMode::Difference);
+    const auto offered = [&] { return modes->model()->index(difference, 0).flags().testFlag(Qt::ItemIsEnabled); };
+    panel->setContent(0, MatrixContent::kDense);
+    panel->setContent(1, MatrixContent::kMask);
+    QVERIFY(!offered());
+    panel->setContent(1, MatrixContent::kSparse);
+    QVERIFY(offered());
+    panel->setMode(CompareMode::Difference);
+    QCOMPARE(modes->currentIndex(), difference);
+    panel->setContent(1, MatrixContent::kMask);
+    QCOMPARE(modes->currentIndex(), static_cast<int>(CompareMode::SideBySide));
   }
 
   void goingBackToAHeadKeepsItsAttention() {

@@ -580,9 +580,12 @@ void MainWindow::applyPending() {
   m_text->setShading(session->shading);
   m_matrix->applySettings(session->matrix);
   if (m_matrix->wantsPinnedRun() && !m_explorer->history()->comparison()) {
-    m_messages->showNews(
-        tr("The session showed the mask of a pinned run; runs are not saved with it: pin one (Ctrl+B) "
-           "to compare again."));
+    // Behind what is said of the text, not instead of it.
+    QTimer::singleShot(0, this, [this] {
+      const QString said = m_messages->isVisible() ? m_messages->text() + u' ' : QString();
+      m_messages->showNews(said + tr("The session showed the mask of a pinned run; runs are not saved with it: pin one "
+                                     "(Ctrl+B) to compare again."));
+    });
   }
   m_zoomAfterLayer = session->zoom;  // there is no matrix to zoom into yet
   restoreWindow(session->geometry, session->windowState);

@@ -280,7 +280,7 @@ void PerformancePanel::refresh() {
     m_progress->setRange(0, 0);
   } else {
     m_progress->setRange(0, 1000);
-    m_progress->setValue(static_cast<int>(progress.fraction() * 1000));
+    m_progress->setValue(progress.running || run ? static_cast<int>(progress.fraction() * 1000) : 0);
   }
 
   m_time->setCaption(progress.running ? tr("Elapsed") : tr("Prefill"));

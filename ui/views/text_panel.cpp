@@ -170,6 +170,7 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
   connect(m_text, &TextView::tokenDescribed, this, &TextPanel::described);
   connect(explorer->session(), &Session::documentChanged, this, [this] {
     m_text->setDocument(m_explorer->session()->document());
+    m_legend->hide();  // no row of it is known yet
     updateHeading();
   });
   connect(explorer->session(), &Session::opening, m_text, [this] { m_text->setWaiting(TextView::tr("Opening…")); });
