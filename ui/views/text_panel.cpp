@@ -193,11 +193,11 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
   connect(explorer->view(), &ViewState::layerChanged, this, showLayer);
   connect(explorer->whatIf(), &WhatIf::rowChanged, this, [this] {
     m_text->setRow(m_explorer->whatIf()->row());
-    const qint64 row = m_explorer->view()->row();
-    const bool inSight = m_text->viewport()->rect().contains(m_text->tokenRect(row));
+    const qint64 selected = m_explorer->view()->row();
+    const bool inSight = m_text->viewport()->rect().contains(m_text->tokenRect(selected));
     m_legend->setVisible(m_explorer->whatIf()->row() != nullptr);
     // It takes its place from the text, where the row may be.
-    if (inSight) QTimer::singleShot(0, m_text, [this, row] { m_text->scrollToToken(row); });
+    if (inSight) QTimer::singleShot(0, m_text, [this, selected] { m_text->scrollToToken(selected); });
     updateHeading();
   });
   connect(explorer->whatIf(), &WhatIf::staleChanged, m_text, &TextView::setDimmed);
