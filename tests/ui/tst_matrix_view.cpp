@@ -238,7 +238,7 @@ class TestMatrixView : public QObject {
     const std::vector<float> score = {0.5F};
     const MatrixLayer scores = {
         std::make_shared<ScoreSource>(score, whole, whole, false), QStringLiteral("Scores"), {}};
-    const MatrixLayer mask = layerOf(maskOf(whole, [](std::int32_t) { return Ranges{{0, 8}}; }));
+    const MatrixLayer mask = layerOf(maskOf(edgesOf(kTokens, 16, {}), [](std::int32_t) { return Ranges{{0, 8}}; }));
     const ViewTheme theme = ViewTheme::of(QPalette(Qt::white));
     const QRgb kept = ColourMap(ColourMapId::Mask).at(1);
     const QRgb dropped = ColourMap(ColourMapId::Mask).at(0);
