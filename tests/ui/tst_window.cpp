@@ -781,6 +781,8 @@ class TestWindow : public QObject {
     WindowUnderTest fresh(500);
     QVERIFY(fresh.startAndSettle());
     Explorer* explorer = fresh.explorer();
+    explorer->session()->reloadModel({.device = Device::kCpu, .compute = DType::kBFloat16});
+    QVERIFY(fresh.settle(2));
     explorer->view()->setLayer(3);
     explorer->view()->setHead(2);
     explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{288});
@@ -790,8 +792,7 @@ class TestWindow : public QObject {
     matrix->setView(QRectF(20, 30, 300, 300));
     fresh.child<QComboBox>("compareMode")->setCurrentIndex(static_cast<int>(CompareMode::Split));
     fresh.child<QComboBox>("shading")->setCurrentIndex(1);
-    explorer->session()->reloadModel({.device = Device::kCpu, .compute = DType::kBFloat16});
-    QVERIFY(fresh.settle(2));
+    QVERIFY(fresh.settle(1));
     QTRY_VERIFY(explorer->whatIf()->row() && explorer->whatIf()->row()->layer == 3);
     static_cast<void>(matrix->grab());
     QTRY_VERIFY_WITH_TIMEOUT(matrix->isAtRest(), 60000);
