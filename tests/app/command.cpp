@@ -105,6 +105,15 @@ void expect_said(const std::string& text, std::initializer_list<const char*> par
   for (const char* part : parts) EXPECT_NE(text.find(part), std::string::npos) << part << " is not in\n" << text;
 }
 
+int interrupted(const Folder& folder, const std::string& arguments, const std::string& condition) {
+  // As in an interactive shell: others let children in the background ignore the interrupt.
+  const std::string runner =
+      folder.write("run.sh", "set -m\ncd '" + folder.path().string() + "'\n'" DHSA_BINARY "' " + arguments +
+                                 " >out 2>err & pid=$!\nfor i in $(seq 3000); do " + condition +
+                                 " && break; sleep 0.02; done\nkill -INT $pid; wait $pid\n");
+  return WEXITSTATUS(std::system(("bash '" + runner + "'").c_str()));
+}
+
 fs::path demo_copy(const Folder& folder) {
   const fs::path copy = folder.path("model");
   fs::create_directory(copy);

@@ -40,6 +40,10 @@ class Folder {
   std::filesystem::path path_;
 };
 
+// Runs the program in `folder` until the shell finds `condition` true, then interrupts it; the exit code. What it said
+// is in the files out and err.
+[[nodiscard]] int interrupted(const Folder& folder, const std::string& arguments, const std::string& condition);
+
 [[nodiscard]] std::string content(const std::filesystem::path& path);
 [[nodiscard]] nlohmann::json json_of(const std::filesystem::path& path);
 

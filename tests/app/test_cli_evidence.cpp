@@ -85,23 +85,13 @@ TEST(NeedleCommand, HidesNeedlesInAFileOfOnesOwn) {
   EXPECT_EQ(json_of(json)["settings"]["haystack"]["name"], "log book.txt");
 }
 
-// Runs the command until the file is there, then interrupts it; the exit code.
-int interrupted(const Folder& folder, const std::string& arguments, const std::string& json) {
-  const std::string script = "'" + std::string(DHSA_BINARY) + "' " + arguments + " --json '" + json + "' >'" +
-                             folder.path("out").string() + "' 2>'" + folder.path("err").string() +
-                             "' & pid=$!; for i in $(seq 600); do test -e '" + json +
-                             "' && break; sleep 0.1; done; kill -INT $pid; wait $pid";
-  const std::string runner = folder.write("run.sh", "set -m\n" + script + "\n");
-  const int status = std::system(("bash '" + runner + "'").c_str());
-  const std::string said = content(folder.path("err"));
-  expect_said(said, {"Cancelled after ", "--resume"});
-  return WEXITSTATUS(status);
-}
-
 TEST(NeedleCommand, AnInterruptLeavesAFileToGoOnFrom) {
   const Folder folder;
   const std::string json = folder.path("needle.json").string();
-  EXPECT_EQ(interrupted(folder, "needle --lengths 256 --depths 2 --prompts 500 --methods dense", json), 1);
+  EXPECT_EQ(interrupted(folder, "needle --lengths 256 --depths 2 --prompts 500 --methods dense --json needle.json",
+                        "test -e needle.json"),
+            1);
+  expect_said(content(folder.path("err")), {"Cancelled after ", "--resume"});
   const nlohmann::json results = json_of(json);
   EXPECT_EQ(results["finished"], false);
   EXPECT_GE(results["cells"][0]["prompts"], 1);
@@ -233,8 +223,10 @@ TEST(AblateCommand, GoesOnOnlyWithTheSameSettings) {
 TEST(AblateCommand, AnInterruptLeavesAFileToGoOnFrom) {
   const Folder folder;
   const std::string json = folder.path("ablation.json").string();
-  const std::string arguments = "ablate --needles 300 --tokens 400 --budget 300 --only methods";
-  EXPECT_EQ(interrupted(folder, arguments, json), 1);
+  EXPECT_EQ(interrupted(folder, "ablate --needles 300 --tokens 400 --budget 300 --only methods --json ablation.json",
+                        "test -e ablation.json"),
+            1);
+  expect_said(content(folder.path("err")), {"Cancelled after ", "--resume"});
   const nlohmann::json results = json_of(json);
   EXPECT_EQ(results["finished"], false);
   EXPECT_GE(results["samples"].size(), 1U);
