@@ -375,12 +375,7 @@ MaskMetrics metrics_of_dense(std::int64_t heads) {
 
 void to_json(nlohmann::json& json, const MaskMetrics& metrics) {
   to_json(json, metrics.values);
-  json["head_mass"] = nlohmann::json::array();
-  json["head_error"] = nlohmann::json::array();
-  for (const Values& head : metrics.heads) {
-    json["head_mass"].push_back(head.value("retained_mass"));
-    if (const Measured* error = head.find("output_error")) json["head_error"].push_back(error->value);
-  }
+  json["heads"] = metrics.heads;
 }
 
 void LogitAgreement::add(std::span<const float> dense, std::span<const float> sparse, std::int64_t vocab) {

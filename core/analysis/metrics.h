@@ -55,7 +55,7 @@ struct MaskMetrics {
                                        const LayerInfo& layer, const MetricOptions& options = {});
 // What measure_mask finds where the mask keeps everything, without looking.
 [[nodiscard]] MaskMetrics metrics_of_dense(std::int64_t heads);
-// `values`, and the heads' as "head_mass" and "head_error" [H].
+// `values`, and those of each head as "heads" [H].
 void to_json(nlohmann::json& json, const MaskMetrics& metrics);
 
 // Agreement of two logit tables [rows, vocab], accumulated block by block.

@@ -195,7 +195,11 @@ std::string table_of(const FigureData& data) {
     for (std::size_t i = 0; i < texts.size(); ++i) text += texts[i] + ((i + 1) % columns == 0 ? '\n' : '\t');
   }
   for (const auto& [length, names] : lists) {
-    heading(fmt::format("{}", fmt::join(names, "\t")));
+    std::vector<std::string> titles;
+    for (const std::string& name : names) {
+      titles.push_back((arrays.contains(name + kRowStep) ? "≈ " : "") + name);
+    }
+    heading(fmt::format("{}", fmt::join(titles, "\t")));
     std::vector<std::vector<std::string>> columns;
     for (const std::string& name : names) columns.push_back(texts_of(arrays.at(name)));
     for (std::size_t row = 0; row < length; ++row) {

@@ -1,12 +1,14 @@
 #include "core/figures/figure_data.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "core/figures/figure_data_internal.h"
+#include "core/run/measures.h"
 #include "core/run/run.h"
 #include "core/sparsity/attention_rows.h"
 
@@ -78,10 +80,27 @@ Part part_of(const FigureSpec& spec, std::int64_t tokens) {
           spec.key_end > 0 ? spec.key_end : tokens};
 }
 
-nlohmann::json facts_of(const MaskMetrics& metrics, std::int64_t row_step) {
+nlohmann::json facts_of(const MaskMetrics& metrics) {
   nlohmann::json facts = metrics;
+  const std::int64_t row_step = metrics.values.at("retained_mass").row_step;
   facts["measured_rows"] = row_step == 1 ? "all" : fmt::format("one in {}", row_step);
   return facts;
+}
+
+// [values] as `key`, and where some of them are sampled what they rest on beside them.
+void add_measured(FigurePanelData& data, const std::string& key, const std::vector<Measured>& values,
+                  const std::vector<std::int64_t>& shape, const std::string& note) {
+  std::vector<double> plain, error;
+  std::vector<std::int64_t> step;
+  for (const Measured& value : values) {
+    plain.push_back(value.value);
+    error.push_back(value.standard_error);
+    step.push_back(value.row_step);
+  }
+  add_array(data, key, plain, shape, note);
+  if (std::none_of(values.begin(), values.end(), [](const Measured& value) { return value.sampled(); })) return;
+  add_array(data, key + "_standard_error", error, shape, "standard error of " + key + "; 0: exact, NaN: not known");
+  add_array(data, key + kRowStep, step, shape, key + " was measured on one row in so many; 1: exact");
 }
 
 MaskMetrics metrics_of(const Context& context, const FigureMaterial::Layer& layer) {
@@ -118,7 +137,7 @@ void fill_mask(const Context& context, FigurePanelData& data) {
         "[lists, L, ceil(L / 8)] bit j % 8 of byte j / 8, least significant bit first (bitorder=\"little\"): row keeps "
         "key j, causality and window applied";
   }
-  if (layer.captured) data.facts["metrics"] = facts_of(metrics_of(context, layer), context.spec.metrics_rows);
+  if (layer.captured) data.facts["metrics"] = facts_of(metrics_of(context, layer));
   data.facts["density"] = mask.density();
   data.facts["lists"] = mask.heads();
   data.facts["list"] = list;
@@ -221,6 +240,12 @@ void fill_importance(const Context& context, FigurePanelData& data) {
   const std::vector<float> predicted = predicted_importance(*layer.plan);
   data.x_title = "token";
   data.series.push_back(token_series("received", importance.received_mass));
+  if (importance.row_step > 1) {
+    data.series.back().row_step.assign(importance.received_mass.size(), importance.row_step);
+    data.long_name += fmt::format(" (received ≈, one row in {})", importance.row_step);
+    add_array(data, "received_mass" + kRowStep, std::vector<std::int64_t>{importance.row_step}, {},
+              "received_mass was measured on one row in so many");
+  }
   if (!predicted.empty()) data.series.push_back(token_series("predicted", predicted));
   data.series.push_back(token_series("retention", importance.retention));
   add_array(data, "received_mass", importance.received_mass, {},
@@ -282,8 +307,9 @@ void fill_head_mass(const Context& context, FigurePanelData& data) {
   cells.row_title = "layer";
   cells.column_title = "query head";
   cells.local = context.material.local;
-  std::vector<double> error, density;
-  data.csv = "layer,head,local,retained_mass,output_error\n";
+  std::vector<Measured> mass, error;
+  std::vector<Values> all;  // [layers * heads]
+  std::vector<double> density;
   for (std::size_t head = 0; head < heads; ++head) cells.column_names.push_back(std::to_string(head));
   nlohmann::json each = nlohmann::json::array();
   for (std::size_t layer = 0; layer < layers; ++layer) {
@@ -295,22 +321,28 @@ void fill_head_mass(const Context& context, FigurePanelData& data) {
     cells.row_names.push_back(std::to_string(layer));
     density.push_back(metrics.value("density"));
     for (std::size_t head = 0; head < heads; ++head) {
-      cells.values.push_back(metrics.heads[head].value("retained_mass"));
-      error.push_back(metrics.heads[head].value("output_error"));
-      data.csv +=
-          fmt::format("{},{},{},{},{}\n", layer, head, cells.local[layer] ? 1 : 0, cells.values.back(), error.back());
+      const Values& values = all.emplace_back(metrics.heads[head]);
+      mass.push_back(values.at("retained_mass"));
+      error.push_back(values.at("output_error"));
+      cells.values.push_back(mass.back().value);
     }
-    nlohmann::json facts = facts_of(metrics, context.spec.metrics_rows);
+    nlohmann::json facts = facts_of(metrics);
     facts["layer"] = layer;
     each.push_back(std::move(facts));
   }
   data.facts["layers"] = std::move(each);
-  data.value_title = "retained mass";
+  const bool sampled = std::any_of(all.begin(), all.end(), [](const Values& values) { return values.sampled(); });
+  data.value_title = sampled ? "≈ retained mass" : "retained mass";
+  const MeasureColumns columns(all);
+  data.csv = fmt::format("layer,head,local,{}\n", fmt::join(columns.headings(), ","));
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    data.csv += fmt::format("{},{},{},{}\n", i / heads, i % heads, cells.local[i / heads] ? 1 : 0,
+                            fmt::join(columns.cells(all[i]), ","));
+  }
   const auto shape = std::vector<std::int64_t>{static_cast<std::int64_t>(layers), static_cast<std::int64_t>(heads)};
-  add_array(data, "retained_mass", cells.values, shape,
-            "[layers, heads] dense attention mass on kept keys, mean over rows");
-  add_array(data, "output_error", error, shape,
-            "[layers, heads] norm of the change of the attention output / its norm");
+  add_measured(data, "retained_mass", mass, shape, "[layers, heads] dense attention mass on kept keys, mean over rows");
+  add_measured(data, "output_error", error, shape,
+               "[layers, heads] norm of the change of the attention output / its norm");
   add_array(data, "density", density, {}, "[layers] kept / causal pairs");
 }
 

@@ -33,7 +33,7 @@ struct FigureSeries {
   std::vector<double> y;
   std::vector<double> low;
   std::vector<double> high;
-  // [x] standard error and row step of the values of curves; empty where none of them is sampled.
+  // [x] standard error and row step of the values; empty where none of them is sampled.
   std::vector<double> standard_error;
   std::vector<std::int64_t> row_step;
 };

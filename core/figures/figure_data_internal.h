@@ -27,6 +27,9 @@ void finish_curves(FigurePanelData& data, const std::string& x_name, const std::
 // Boundaries and where they lie in the text: tokens, bytes and characters.
 void add_boundaries(const Plan& plan, const Document& document, FigurePanelData& data);
 
+// Ends the name of the array that says on how many rows another one rests, where that is sampled.
+inline const std::string kRowStep = "_row_step";
+
 void add_array(FigurePanelData& data, const std::string& name, NpyArray array, const std::string& note);
 template <class T>
 void add_array(FigurePanelData& data, const std::string& name, const std::vector<T>& values,

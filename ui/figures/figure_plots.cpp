@@ -296,6 +296,10 @@ FigureDrawing::Strip FigureDrawing::strip(const Panel& panel, std::size_t index,
   strip.brief = series.name == "received"    ? tr("Received")
                 : series.name == "predicted" ? tr("Predicted (mean 1)")
                                              : tr("Retention");
+  if (!series.row_step.empty()) {
+    strip.name = tr("≈ %1, one row in %2").arg(strip.name).arg(series.row_step.front());
+    strip.brief = tr("≈ %1").arg(strip.brief);
+  }
   if (log) strip.name += tr(", log scale");
   strip.scale =
       ValueScale(log ? ColourScale::Log : ColourScale::Linear, log ? std::max(least, high * 1e-4) : 0, high, false);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <set>
 
@@ -399,6 +400,12 @@ TEST(TokenImportance, MetricsInTheSamePassAreTheSame) {
     MetricOptions options;
     options.row_step = step;
     const MaskMetrics alone = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info, options);
+    const nlohmann::json json = alone;
+    ASSERT_EQ(json["heads"].size(), 4U);
+    for (const auto& head : json["heads"]) {
+      EXPECT_EQ(head.contains("standard_error"), step > 1);
+      if (step > 1) EXPECT_EQ(head["row_step"]["retained_mass"], step);
+    }
     options.importance = true;
     const MaskMetrics both = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info, options);
     for (const auto& [key, value] : alone.values.entries()) EXPECT_EQ(both.value(key), value.value) << key;

@@ -9,6 +9,7 @@
 
 #include "core/figures/sidecar.h"
 #include "core/files/atomic_write.h"
+#include "tests/core/run/tiny_model.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/scratch_folder.h"
 
@@ -225,6 +226,52 @@ TEST(FigureData, PanelsThatDisagreeKeepTheirArraysApart) {
   spec.row_begin = 0;
   spec.panels = {parse_panel("dense@0")};
   expect_mentions(error_of([&] { (void)make_figure_data(spec, material, true, {}, nullptr); }), "not kept");
+}
+
+// Numbers of some rows say so in the figure, its table and its arrays; exact ones have nothing beside them.
+TEST(FigureData, SampledNumbersAreMarked) {
+  Document document = document_of(std::string(280, 'x'), 140);
+  document.encoding.ids = random_ids(140);
+  const SparsityParameters parameters = small_choice(Method::kDhsa).parameters;
+  FigureSpec spec;
+  spec.panels = {parse_panel("head-mass"), parse_panel("importance@1")};
+  const auto made = [&](std::int64_t rows) {
+    spec.metrics_rows = rows;
+    const FigureMaterial material =
+        prefill_for_figure(*tiny_model(), document, parameters, parameters, nullptr, spec, {}, nullptr);
+    return make_figure_data(spec, material, true, {}, nullptr);
+  };
+  const FigureData exact = made(1);
+  EXPECT_EQ(exact.panels[0].value_title, "retained mass");
+  EXPECT_TRUE(exact.panels[0].csv.starts_with("layer,head,local,retained_mass,output_error\n"));
+  EXPECT_FALSE(exact.panels[0].arrays.contains("retained_mass_row_step"));
+  EXPECT_TRUE(exact.panels[1].series[0].row_step.empty());
+  EXPECT_EQ(table_of(exact).find("≈"), std::string::npos);
+
+  FigureData some = made(7);
+  FigurePanelData& cells = some.panels[0];
+  EXPECT_EQ(cells.value_title, "≈ retained mass");
+  EXPECT_TRUE(cells.csv.starts_with(
+      "layer,head,local,retained_mass,retained_mass_standard_error,retained_mass_row_step,output_error,output_error_"
+      "standard_error,output_error_row_step\n"));
+  const auto mass = cells.arrays["retained_mass"].values<double>();
+  const auto error = cells.arrays["retained_mass_standard_error"].values<double>();
+  const auto truth = exact.panels[0].arrays.at("retained_mass").values<double>();
+  ASSERT_EQ(mass.size(), truth.size());
+  EXPECT_NE(mass, truth);
+  for (std::size_t i = 0; i < mass.size(); ++i) {
+    EXPECT_GT(error[i], 0) << i;
+    EXPECT_EQ(cells.arrays["output_error_row_step"].values<std::int64_t>()[i], 7);
+    const auto head = static_cast<std::size_t>(tiny_model()->config().heads);
+    EXPECT_EQ(cells.facts["layers"][i / head]["heads"][i % head]["standard_error"]["retained_mass"], error[i]);
+  }
+  EXPECT_EQ(some.panels[1].series[0].row_step.front(), 7);
+  EXPECT_TRUE(some.panels[1].series.back().row_step.empty());  // retention is counted, and always exact
+  expect_mentions(some.panels[1].long_name, "≈");
+  expect_mentions(some.panels[1].long_name, "one row in 7");
+  some.panels.erase(some.panels.begin());
+  expect_mentions(table_of(some), "≈ received_mass");
+  expect_mentions(table_of(some), "received_mass_row_step\n7\n");
 }
 
 TEST(FigureData, ChunkLengthsAddUp) {
