@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/files/atomic_write.h"
+#include "ui/state/run.h"
 #include "ui/state/session.h"
 #include "ui/views/model_dialog.h"
 #include "ui/views/reading_dialog.h"
@@ -80,6 +81,9 @@ class TestModelDialog : public QObject {
     reload->click();
     QTRY_VERIFY_WITH_TIMEOUT(session.model() != first, 60000);
     QVERIFY(session.model()->weights->options().compute == DType::kBFloat16);
+    // Runs of before are of another model, though its weights are the same.
+    QCOMPARE(session.model()->fingerprint, first->fingerprint);
+    QVERIFY(inputOf(*session.document(), *session.model()) != inputOf(*session.document(), *first));
     QCOMPARE(type->currentText(), QStringLiteral("bfloat16"));
     QVERIFY(cancel->isHidden() && state->text().isEmpty());
     QTRY_VERIFY(!engine.isBusy());

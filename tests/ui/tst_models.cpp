@@ -1,13 +1,18 @@
 // Item models against Qt's own tester, while their data changes.
 #include <QAbstractItemModelTester>
+#include <QLabel>
 #include <QTest>
+#include <QUndoStack>
+#include <memory>
 #include <set>
 
+#include "core/sparsity/parameters_name.h"
 #include "tests/ui/window_under_test.h"
 #include "ui/models/chunk_model.h"
 #include "ui/models/format.h"
 #include "ui/models/layer_model.h"
 #include "ui/models/run_model.h"
+#include "ui/views/head_map.h"
 
 using namespace dhsa;
 
@@ -43,6 +48,42 @@ class TestModels : public QObject {
     QCOMPARE(model.index(0, RunModel::columnOf("same_top")).data().toString(), formatPercent(0.9));
     runs.remove(id);
     QCOMPARE(model.rowCount(), 1);
+  }
+
+  // Neither time nor masks are compared over another model, type or device, and the table says which it was.
+  void runsOfAnotherModelTypeOrDeviceStandApart() {
+    RunList runs;
+    const RunModel model(&runs);
+    Run run;
+    run.modelName = QStringLiteral("demo");
+    run.input = {QStringLiteral("x"), {QStringLiteral("abc"), DType::kFloat32, Device::kCpu}, 100, 0};
+    run.parameters.method = Method::kDense;
+    run.result.seconds = 4;
+    runs.add(run);
+    run.parameters.method = Method::kDhsa;
+    run.result.seconds = 2;
+    runs.add(run);
+    QVERIFY(!model.modelsDiffer());
+    const auto speed = [&](int row) { return model.index(row, RunModel::kSpeed).data().toString(); };
+    const QString before = speed(1);
+    Run other = run;
+    other.input.model.type = DType::kBFloat16;
+    runs.add(other);
+    QCOMPARE(speed(2), QStringLiteral("–"));
+    other.parameters.method = Method::kDense;
+    other.result.seconds = 20;
+    runs.add(other);
+    QCOMPARE(speed(1), before);
+    QVERIFY(speed(2).startsWith(QLocale().toString(10)));
+    other.input.model.device = Device::kCuda;
+    runs.add(other);
+    QVERIFY(model.modelsDiffer());
+    QCOMPARE(model.index(0, RunModel::kModel).data().toString(), QStringLiteral("demo · float32 · cpu"));
+    QCOMPARE(model.index(4, RunModel::kModel).data().toString(), QStringLiteral("demo · bfloat16 · cuda"));
+    const QStringList lines = runs.csv().split(QStringLiteral("\r\n"));
+    QVERIFY(lines[0].contains(QStringLiteral(",model,fingerprint,dtype,device,")));
+    QVERIFY(lines[1].contains(QStringLiteral(",demo,abc,float32,cpu,")));
+    QVERIFY(lines[5].contains(QStringLiteral(",demo,abc,bfloat16,cuda,")));
   }
 
   // Whatever is measured of a run and is no part of another measure has a column, with its name and help.
@@ -138,6 +179,70 @@ class TestModels : public QObject {
     QCOMPARE(length, static_cast<int>(explorer->session()->document()->tokens()));
     chunks.setLayer(explorer->session()->document(), nullptr);
     QCOMPARE(chunks.rowCount(), 0);
+  }
+
+  // A layer whose q, k and v were not kept stays as the run left it, and says so wherever its numbers stand.
+  void numbersOfOtherParametersAreMarked() {
+    WindowUnderTest window(400);
+    QVERIFY(window.startAndSettle());
+    Explorer* explorer = window.explorer();
+    WhatIf* whatIf = explorer->whatIf();
+    auto bare = std::make_shared<MeasuredLayer>(*whatIf->layer(2));
+    bare->captured = nullptr;
+    whatIf->runReached(bare);
+    const LayerModel layers(explorer);
+    auto* heads = window.child<HeadMap>("headMap");
+    const auto marked = [&](int layer) {
+      const QModelIndex cell = layers.index(layer, LayerModel::columnOf("retained_mass"));
+      const bool faint = cell.data(Qt::ForegroundRole).isValid();
+      const bool said = cell.data(Qt::ToolTipRole).toString().contains(QStringLiteral("not under the present"));
+      const bool ofHeads = heads->describe(layer, 0).contains(QStringLiteral("not under the present"));
+      return faint && said && ofHeads ? 1 : faint || said || ofHeads ? -1 : 0;
+    };
+    const auto time = [&] { return layers.index(1, layers.columnCount() - 1).data(Qt::ForegroundRole).isValid(); };
+    QCOMPARE(marked(2), 0);
+    QVERIFY(!time());
+
+    const auto old = QString::fromStdString(parameters_name(explorer->parameters()->values()));
+    QVERIFY(explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{300}));
+    QCOMPARE(marked(1), 1);  // until it is planned again
+    QVERIFY(window.settle(1));
+    QCOMPARE(marked(1), 0);
+    QCOMPARE(marked(2), 1);
+    QVERIFY(time());  // of the run
+    const QStringList lines = layers.tabSeparated().split(u'\n');
+    QCOMPARE(lines[0].split(u'\t')[2], QStringLiteral("parameters"));
+    QVERIFY(lines[2].split(u'\t')[2].contains(QStringLiteral("budget=300")));
+    QCOMPARE(lines[3].split(u'\t')[2], old);
+
+    explorer->view()->setLayer(2);
+    QVERIFY(whatIf->isStale());
+    QTRY_VERIFY(!explorer->engine()->isBusy());
+    QVERIFY(whatIf->isStale());
+    QVERIFY(window.child<QLabel>("metricsHeading")->text().contains(QStringLiteral("of the last run")));
+    explorer->parameters()->undoStack()->undo();
+    QVERIFY(!whatIf->isStale());
+    QTRY_VERIFY(!explorer->engine()->isBusy());
+    QCOMPARE(marked(2), 0);
+    QVERIFY(!time());
+  }
+
+  void aPinnedRunIsOnlyComparedWithItsLike() {
+    WindowUnderTest window(100);
+    QVERIFY(window.startAndSettle());
+    const RunHistory* history = window.explorer()->history();
+    Run pinned = *history->current();
+    history->runs()->setPinned(pinned.id, true);
+    QVERIFY(history->comparison() != nullptr);
+    for (const int what : {0, 1, 2, 3}) {
+      Run other = pinned;
+      if (what == 0) other.input.model.fingerprint = QStringLiteral("another");
+      if (what == 1) other.input.model.type = DType::kBFloat16;
+      if (what == 2) other.input.model.device = Device::kCuda;
+      if (what == 3) other.input.questionTokens = 9;
+      history->runs()->setPinned(history->runs()->add(other), true);
+      QVERIFY(history->comparison() == nullptr);
+    }
   }
 
   void numbersReadWell() {

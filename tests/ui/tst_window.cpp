@@ -341,7 +341,9 @@ class TestWindow : public QObject {
   void whatWasUndoneIsNotShownLate() {
     Explorer* explorer = m_shared->explorer();
     const auto before = explorer->whatIf()->layerInView();
+    explorer->parameters()->beginGesture();  // a step of its own, however soon after the last one
     explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{320});
+    explorer->parameters()->endGesture();
     while (explorer->engine()->isBusy(JobKind::kLayer)) QThread::msleep(2);  // done, and not yet delivered
     explorer->parameters()->undoStack()->undo();
     QCoreApplication::processEvents();
@@ -473,7 +475,7 @@ class TestWindow : public QObject {
     QVERIFY(!logits->text().contains(QStringLiteral("last run")) && logits->isEnabled());
     const Run* run = explorer->history()->current();
     QVERIFY(run && run->elapsed >= run->result.seconds);
-    QVERIFY(fresh.child<MetricTile>("elapsed")->accessibleDescription().contains(QStringLiteral("elapsed")));
+    QTRY_VERIFY(fresh.child<MetricTile>("elapsed")->accessibleDescription().contains(QStringLiteral("elapsed")));
     bool seen = false;
     connect(explorer->session(), &Session::opened, this, [&] {
       seen = true;
@@ -723,6 +725,9 @@ class TestWindow : public QObject {
     QCOMPARE(run.result.answer, command.runs[1].answer);
     const Run* dense = explorer->history()->dense();
     QVERIFY(dense && dense->values.value("retained_mass") == 1.0 && !dense->values.sampled());
+    // It answers as well: what an answer needs counts in the memory of both.
+    QVERIFY(!dense->result.answer.empty());
+    QCOMPARE(dense->result.answer, command.runs[0].answer);
   }
 
   // After a comparison the bars belong to the run in view, not to the dense one that came last.

@@ -1,8 +1,11 @@
 #include "ui/models/layer_model.h"
 
+#include <QGuiApplication>
+#include <QPalette>
 #include <QStringList>
 #include <algorithm>
 
+#include "core/sparsity/parameters_name.h"
 #include "ui/models/format.h"
 #include "ui/state/explorer.h"
 
@@ -44,9 +47,11 @@ LayerModel::LayerModel(const Explorer* explorer, QObject* parent) : QAbstractIte
     Q_EMIT dataChanged(top, index(layer, columnCount() - 1));
     if (m_heads > 0) Q_EMIT dataChanged(index(0, 0, top), index(m_heads - 1, columnCount() - 1, top));
   });
-  connect(explorer->history(), &RunHistory::currentChanged, this, [this] {
+  const auto everyLayer = [this] {
     if (m_layers > 0) Q_EMIT dataChanged(index(0, 0), index(m_layers - 1, columnCount() - 1));
-  });
+  };
+  connect(explorer->history(), &RunHistory::currentChanged, this, everyLayer);
+  connect(explorer->parameters(), &ParameterSet::changed, this, everyLayer);
   reset();
 }
 
@@ -74,9 +79,21 @@ int LayerModel::rowCount(const QModelIndex& parent) const {
 
 int LayerModel::columnCount(const QModelIndex& /*parent*/) const { return attendColumn() + 1; }
 
+int LayerModel::layerOf(const QModelIndex& index) {
+  return index.internalId() == kTop ? index.row() : static_cast<int>(index.internalId()) - 1;
+}
+
+QString LayerModel::outdated(const QModelIndex& index) const {
+  if (isMeasure(index.column())) return m_explorer->whatIf()->outdatedNote(layerOf(index));
+  const Run* run = m_explorer->history()->current();
+  const bool time = index.column() >= planColumn();
+  if (!time || !run || run->parameters == m_explorer->parameters()->values()) return {};
+  return tr("Of the last run, under %1.").arg(QString::fromStdString(parameters_name(run->parameters)));
+}
+
 const Measured* LayerModel::measured(const QModelIndex& index) const {
   const bool isHead = index.internalId() != kTop;
-  const auto layer = m_explorer->whatIf()->layer(isHead ? static_cast<int>(index.internalId()) - 1 : index.row());
+  const auto layer = m_explorer->whatIf()->layer(layerOf(index));
   if (!layer || !isMeasure(index.column())) return nullptr;
   if (!isHead) return layer->metrics.values.find(measureOf(index.column()).key);
   const auto head = static_cast<std::size_t>(index.row());
@@ -93,8 +110,16 @@ QVariant LayerModel::data(const QModelIndex& index, int role) const {
   if (role == kShareRole) {
     return value && index.column() == columnOf("retained_mass") ? QVariant(value->value) : QVariant();
   }
-  if (role == Qt::ToolTipRole && value && value->sampled()) {
-    return tr("%1 Exact figures come for the layer in view.").arg(sampledNote(measureOf(index.column()), *value));
+  if (role == Qt::ForegroundRole && !outdated(index).isEmpty()) {
+    return QGuiApplication::palette().brush(QPalette::Disabled, QPalette::Text);
+  }
+  if (role == Qt::ToolTipRole) {
+    QStringList notes{outdated(index)};
+    if (value && value->sampled()) {
+      notes << tr("%1 Exact figures come for the layer in view.").arg(sampledNote(measureOf(index.column()), *value));
+    }
+    notes.removeAll(QString());
+    return notes.join(u' ');
   }
   if (role != Qt::DisplayRole) return {};
   if (index.column() == kName) {
@@ -129,7 +154,7 @@ QVariant LayerModel::headerData(int section, Qt::Orientation orientation, int ro
 }
 
 QString LayerModel::tabSeparated() const {
-  QStringList heading{QStringLiteral("layer"), QStringLiteral("kind")};
+  QStringList heading{QStringLiteral("layer"), QStringLiteral("kind"), QStringLiteral("parameters")};
   const MeasureColumns columns(maskMeasures());
   for (const std::string& column : columns.headings()) heading << QString::fromStdString(column);
   QStringList lines{heading.join(u'\t')};
@@ -137,7 +162,8 @@ QString LayerModel::tabSeparated() const {
     const auto layer = m_explorer->whatIf()->layer(i);
     if (!layer) continue;
     QStringList cells{QString::number(i),
-                      layer->plan->mask.window() > 0 ? QStringLiteral("local") : QStringLiteral("global")};
+                      layer->plan->mask.window() > 0 ? QStringLiteral("local") : QStringLiteral("global"),
+                      QString::fromStdString(parameters_name(layer->parameters))};
     for (const std::string& cell : columns.cells(layer->metrics.values)) {
       cells << QString::fromStdString(cell);
     }

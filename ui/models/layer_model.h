@@ -30,11 +30,14 @@ class LayerModel : public QAbstractItemModel {
   [[nodiscard]] int columnCount(const QModelIndex& parent = {}) const override;
   [[nodiscard]] QVariant data(const QModelIndex& index, int role = Qt::DisplayRole) const override;
   [[nodiscard]] QVariant headerData(int section, Qt::Orientation orientation, int role) const override;
-  // All layers as tab-separated text with a heading line.
+  // All layers as tab-separated text with a heading line; each says of which parameters it is.
   [[nodiscard]] QString tabSeparated() const;
 
  private:
   void reset();
+  [[nodiscard]] static int layerOf(const QModelIndex& index);
+  // What parameters the cell belongs to, where they are not the present ones.
+  [[nodiscard]] QString outdated(const QModelIndex& index) const;
   [[nodiscard]] const Measured* measured(const QModelIndex& index) const;  // null where it is not known
   const Explorer* m_explorer;
   int m_layers = 0;  // as last announced to the views

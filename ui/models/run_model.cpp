@@ -65,6 +65,12 @@ int RunModel::rowCount(const QModelIndex& parent) const { return parent.isValid(
 int RunModel::columnCount(const QModelIndex& parent) const {
   return parent.isValid() ? 0 : kMeasures + static_cast<int>(shownMeasures().size());
 }
+bool RunModel::modelsDiffer() const {
+  for (int index = 1; index < m_runs->size(); ++index) {
+    if (m_runs->at(index).input.model != m_runs->at(0).input.model) return true;
+  }
+  return false;
+}
 int RunModel::idOf(const QModelIndex& index) const { return index.isValid() ? m_runs->at(index.row()).id : 0; }
 
 Qt::ItemFlags RunModel::flags(const QModelIndex& index) const {
@@ -77,7 +83,7 @@ QVariant RunModel::data(const QModelIndex& index, int role) const {
   if (!checkIndex(index, CheckIndexOption::IndexIsValid)) return {};
   const Run& run = m_runs->at(index.row());
   if (role == Qt::TextAlignmentRole) {
-    return QVariant(index.column() <= kMethod ? Qt::AlignLeft | Qt::AlignVCenter : Qt::AlignRight | Qt::AlignVCenter);
+    return QVariant(index.column() <= kModel ? Qt::AlignLeft | Qt::AlignVCenter : Qt::AlignRight | Qt::AlignVCenter);
   }
   if (role == Qt::CheckStateRole && index.column() == kLabel) return run.pinned ? Qt::Checked : Qt::Unchecked;
   if (role == Qt::FontRole && run.pinned) {
@@ -92,7 +98,7 @@ QVariant RunModel::data(const QModelIndex& index, int role) const {
     return tr("%1, %2 tokens, %3, %4. In use before the run: %5. The whole run took %6, measuring and answer included.")
         .arg(run.documentTitle)
         .arg(run.input.tokens)
-        .arg(run.modelName, QLocale().toString(run.when, QLocale::ShortFormat), formatBytes(run.result.start_bytes),
+        .arg(run.modelLabel(), QLocale().toString(run.when, QLocale::ShortFormat), formatBytes(run.result.start_bytes),
              formatSeconds(run.elapsed));
   }
   if (role != Qt::DisplayRole && role != Qt::EditRole) return {};
@@ -102,6 +108,8 @@ QVariant RunModel::data(const QModelIndex& index, int role) const {
       return run.label;
     case kMethod:
       return QString::fromUtf8(label_of(run.parameters.method));
+    case kModel:
+      return run.modelLabel();
     case kTokens:
       return formatCount(run.input.tokens);
     default: {
@@ -127,7 +135,7 @@ bool RunModel::setData(const QModelIndex& index, const QVariant& value, int role
 QVariant RunModel::headerData(int section, Qt::Orientation orientation, int role) const {
   if (orientation != Qt::Horizontal) return {};
   if (role == Qt::TextAlignmentRole) {
-    return QVariant(section <= kMethod ? Qt::AlignLeft | Qt::AlignVCenter : Qt::AlignRight | Qt::AlignVCenter);
+    return QVariant(section <= kModel ? Qt::AlignLeft | Qt::AlignVCenter : Qt::AlignRight | Qt::AlignVCenter);
   }
   if (section >= kMeasures && role == Qt::DisplayRole) return measureHeading(measureOf(section));
   if (section >= kMeasures && role == Qt::ToolTipRole) return measureHelp(measureOf(section));
@@ -137,6 +145,8 @@ QVariant RunModel::headerData(int section, Qt::Orientation orientation, int role
         return tr("Run");
       case kMethod:
         return tr("Method");
+      case kModel:
+        return tr("Model");
       case kTokens:
         return tr("Tokens");
       default:
@@ -147,7 +157,10 @@ QVariant RunModel::headerData(int section, Qt::Orientation orientation, int role
     return tr("Ticked: pinned, the run others are compared with. Double-click to rename.");
   }
   if (role == Qt::ToolTipRole && section == kSpeed) {
-    return tr("Prefill time of dense on the same text, divided by this run's");
+    return tr(
+        "Prefill time of dense on the same text, with the same model in the same type and on the same device, divided "
+        "by "
+        "this run's");
   }
   return {};
 }

@@ -13,7 +13,7 @@ class RunModel : public QAbstractTableModel {
   Q_OBJECT
 
  public:
-  enum Column { kLabel, kMethod, kTokens, kSpeed, kMeasures };  // and a column for each measure that is no part
+  enum Column { kLabel, kMethod, kModel, kTokens, kSpeed, kMeasures };  // and a column for each measure that is no part
   // -1 where the measure has no column.
   [[nodiscard]] static int columnOf(std::string_view measure);
   // Columns in the order in which a narrow table does without them.
@@ -27,6 +27,8 @@ class RunModel : public QAbstractTableModel {
   bool setData(const QModelIndex& index, const QVariant& value, int role = Qt::EditRole) override;
   [[nodiscard]] Qt::ItemFlags flags(const QModelIndex& index) const override;
   [[nodiscard]] QVariant headerData(int section, Qt::Orientation orientation, int role) const override;
+  // In itself, its type or its device: then the table says of each run which it was.
+  [[nodiscard]] bool modelsDiffer() const;
   [[nodiscard]] int idOf(const QModelIndex& index) const;  // run id; 0 for none
 
  private:

@@ -5,6 +5,7 @@
 
 #include "core/files/csv.h"
 #include "core/run/measures.h"
+#include "core/run/provenance.h"
 
 namespace dhsa {
 namespace {
@@ -14,7 +15,16 @@ QString field(const QString& text) { return QString::fromStdString(csv_field(tex
 }  // namespace
 
 RunInput inputOf(const OpenDocument& document, const LoadedModel& model) {
-  return {document.sha256, model.fingerprint, document.tokens()};
+  const ModelOptions& options = model.weights->options();
+  return {document.sha256,
+          {model.fingerprint, options.compute, options.device},
+          document.tokens(),
+          document.content.question_tokens};
+}
+
+QString Run::modelLabel() const {
+  return QStringLiteral("%1 · %2 · %3")
+      .arg(modelName, QString::fromLatin1(name_of(input.model.type)), QString::fromLatin1(name_of(input.model.device)));
 }
 
 int RunList::indexOf(int id) const {
@@ -101,7 +111,7 @@ void RunList::remove(int id) {
 }
 
 QString RunList::csv() const {
-  QStringList heading{QStringLiteral("run,label,document,sha256,model,method,budget,tokens")};
+  QStringList heading{QStringLiteral("run,label,document,sha256,model,fingerprint,dtype,device,method,budget,tokens")};
   const MeasureColumns columns(measures());
   for (const std::string& column : columns.headings()) heading << QString::fromStdString(column);
   QStringList lines{heading.join(u',')};
@@ -111,6 +121,9 @@ QString RunList::csv() const {
                       field(run.documentTitle),
                       run.input.documentSha,
                       field(run.modelName),
+                      run.input.model.fingerprint,
+                      QString::fromLatin1(name_of(run.input.model.type)),
+                      QString::fromLatin1(name_of(run.input.model.device)),
                       QString::fromLatin1(name_of(run.parameters.method)),
                       QString::number(run.parameters.budget),
                       QString::number(run.input.tokens)};

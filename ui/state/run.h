@@ -11,11 +11,18 @@
 
 namespace dhsa {
 
-// What a run read. Only runs of the same are compared in time and memory.
+// What a run read, with what and where. Only runs of the same are compared.
 struct RunInput {
+  struct Model {
+    QString fingerprint;
+    DType type = DType::kFloat32;
+    Device device = Device::kCpu;
+    bool operator==(const Model&) const = default;
+  };
   QString documentSha;
-  QString model;  // fingerprint
+  Model model;
   std::int64_t tokens = 0;
+  std::int64_t questionTokens = 0;  // above 0: the run answers, and keeps what that needs
   bool operator==(const RunInput&) const = default;
 };
 [[nodiscard]] RunInput inputOf(const OpenDocument& document, const LoadedModel& model);
@@ -28,11 +35,12 @@ struct Run {
   QString documentTitle;
   QString modelName;
   RunInput input;
-  SparsityParameters parameters;  // as asked for
-  MethodRun result;               // without q, k, v and final states
-  Values values;                  // every measure of it, over all layers; RunList keeps them up to date
-  QString answer;                 // first line of the greedy answer; empty: no question
-  double elapsed = 0;             // wall clock of the whole run, measuring and answer included
+  [[nodiscard]] QString modelLabel() const;  // "gemma · bfloat16 · cpu"
+  SparsityParameters parameters;             // as asked for
+  MethodRun result;                          // without q, k, v and final states
+  Values values;                             // every measure of it, over all layers; RunList keeps them up to date
+  QString answer;                            // first line of the greedy answer; empty: no question
+  double elapsed = 0;                        // wall clock of the whole run, measuring and answer included
 };
 
 class RunList : public QObject {

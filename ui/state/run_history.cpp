@@ -141,11 +141,7 @@ RunHistory::RunHistory(Session* session, ParameterSet* parameters, const ViewSta
 
 const Run* RunHistory::comparison() const {
   const Run* pinned = m_runs->pinned();
-  if (!pinned || !m_session->document()) return nullptr;
-  const RunInput now = input();
-  const bool fits = pinned->input.documentSha == now.documentSha && pinned->input.tokens == now.tokens &&
-                    pinned->result.trace.layers == m_session->model()->weights->config().layers;
-  return fits ? pinned : nullptr;
+  return pinned && pinned->input == input() ? pinned : nullptr;
 }
 
 RunInput RunHistory::input() const {
@@ -230,6 +226,18 @@ std::vector<int> RunHistory::layersToCapture() const {
   return layers;
 }
 
+// Every run of a text answers alike: what is kept for the answer counts in the memory of both that are compared.
+RunOptions RunHistory::optionsOf(const OpenDocument& document, LiveObserver& live, const JobContext& job) {
+  RunOptions options;
+  if (document.content.question_tokens == 0) options.max_new_tokens = 0;
+  options.observer = &live;
+  options.progress = [&job](const CompareProgress& progress) {
+    if (progress.phase == CompareProgress::Phase::kAnswer) job.serveInteractive();
+  };
+  options.cancel = job.cancel();
+  return options;
+}
+
 void RunHistory::submitPrefill() {
   const auto layers = layersToCapture();
   const int all = static_cast<int>(m_session->model()->weights->config().layers);
@@ -244,18 +252,12 @@ void RunHistory::submitPrefill() {
   m_engine->submit(JobKind::kPrefill, [this, parameters = m_parameters->values(), layers, model = m_session->model(),
                                        document = m_session->document()](const JobContext& job) {
     LiveObserver live(this, job, false);
-    RunOptions options;
+    RunOptions options = optionsOf(*document, live, job);
     options.metrics_rows = row_step_for(document->tokens(), kLivePairs);
-    if (document->content.question_tokens == 0) options.max_new_tokens = 0;
     options.capture_layers = layers;
-    options.observer = &live;
     options.measured = [&](std::shared_ptr<const MeasuredLayer> layer) {
       job.post([this, layer = std::move(layer)] { Q_EMIT layerReached(layer); });
     };
-    options.progress = [&](const CompareProgress& progress) {
-      if (progress.phase == CompareProgress::Phase::kAnswer) job.serveInteractive();
-    };
-    options.cancel = job.cancel();
     MethodRun result = run_method(subjectOf(*document, *model, loadPredictor(parameters, *model)),
                                   {name_of(parameters.method), parameters}, options);
     const States states = result.states;
@@ -289,12 +291,8 @@ void RunHistory::submitComparison() {
           SparsityParameters parameters;
           parameters.method = Method::kDense;
           LiveObserver live(this, job, true);
-          RunOptions options;
-          options.max_new_tokens = 0;
-          options.observer = &live;
-          options.cancel = job.cancel();
-          MethodRun result =
-              run_method(subjectOf(*document, *model, nullptr), {name_of(parameters.method), parameters}, options);
+          MethodRun result = run_method(subjectOf(*document, *model, nullptr), {name_of(parameters.method), parameters},
+                                        optionsOf(*document, live, job));
           dense = result.states;
           job.post([this, dense, made = runOf(*document, *model, parameters, std::move(result))] {
             m_denseStates = dense;

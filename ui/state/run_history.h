@@ -78,6 +78,7 @@ class RunHistory : public QObject {
   void takeProgress(const RunProgress& progress);
   void jobEnded(JobKind kind, bool finished);
   [[nodiscard]] std::vector<int> layersToCapture() const;
+  [[nodiscard]] static RunOptions optionsOf(const OpenDocument& document, LiveObserver& live, const JobContext& job);
   void submitPrefill();
   void submitComparison();
 

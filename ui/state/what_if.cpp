@@ -4,6 +4,7 @@
 
 #include "core/analysis/pyramid.h"
 #include "core/sparsity/boundary_predictor.h"
+#include "core/sparsity/parameters_name.h"
 
 namespace dhsa {
 namespace {
@@ -51,6 +52,20 @@ bool WhatIf::isWhatIf(int index) const {
   return shown && shown->parameters != m_ranWith;
 }
 
+bool WhatIf::isOutdated(int index) const {
+  const auto shown = layer(index);
+  return shown && shown->parameters != m_parameters->values();
+}
+
+QString WhatIf::outdatedNote(int index) const {
+  if (!isOutdated(index)) return {};
+  const auto shown = layer(index);
+  return tr("Under %1, not under the present parameters: %2.")
+      .arg(QString::fromStdString(parameters_name(shown->parameters)),
+           shown->captured ? tr("the layer is planned again in a moment")
+                           : tr("the run did not keep the queries and keys of this layer, run again (F5)"));
+}
+
 // What is still being computed belongs to the text, or the model, that was here before.
 void WhatIf::reset() {
   for (const JobKind kind : {JobKind::kLayer, JobKind::kRow, JobKind::kPicture, JobKind::kRefine}) {
@@ -66,6 +81,7 @@ void WhatIf::reset() {
   m_layers.assign(static_cast<std::size_t>(config.layers), nullptr);
   const QString sha = m_session->document()->sha256;
   if (std::exchange(m_documentSha, sha) != sha) m_view->clearSelection();
+  refreshStale();
   if (m_view->layer() >= layers()) m_view->setLayer(0);
   if (m_view->head() >= m_session->heads()) m_view->setHead(0);
   Q_EMIT layersReset();
@@ -100,12 +116,10 @@ void WhatIf::runEnds(bool finished) {
 
 void WhatIf::layerSelected() {
   m_attention.reset();
-  const auto shown = layerInView();
-  if (shown && shown->captured && shown->parameters != m_parameters->values()) {
-    setStale(true);
+  refreshStale();
+  if (m_stale && layerInView()->captured) {
     requestLayer();
   } else {
-    setStale(false);
     requestAttention();
   }
   requestRow();
@@ -113,9 +127,7 @@ void WhatIf::layerSelected() {
 }
 
 void WhatIf::parametersChanged() {
-  const auto shown = layerInView();
-  const bool known = shown && shown->captured;
-  setStale(known && shown->parameters != m_parameters->values());
+  refreshStale();
   if (m_parameters->problem().isEmpty()) follow();
 }
 
@@ -131,10 +143,9 @@ void WhatIf::follow() {
   }
 }
 
-void WhatIf::setStale(bool stale) {
-  if (stale == m_stale) return;
-  m_stale = stale;
-  Q_EMIT staleChanged(stale);
+void WhatIf::refreshStale() {
+  const bool stale = isOutdated(m_view->layer());
+  if (std::exchange(m_stale, stale) != stale) Q_EMIT staleChanged(stale);
 }
 
 WhatIfSources WhatIf::sources() const {
@@ -153,7 +164,7 @@ void WhatIf::requestLayer() {
   if (!shown || !shown->captured || shown->parameters == m_parameters->values()) {
     m_engine->cancel(JobKind::kLayer);
     m_planning = false;
-    setStale(false);
+    refreshStale();
     requestAttention();
     requestRefinement();
     return;
@@ -177,7 +188,7 @@ void WhatIf::take(std::shared_ptr<const MeasuredLayer> view) {
   m_layers[static_cast<std::size_t>(index)] = std::move(view);
   if (index == m_view->layer()) {
     const auto& now = *m_layers[static_cast<std::size_t>(index)];
-    setStale(now.parameters != m_parameters->values());
+    refreshStale();
     if (!m_stale && now.captured) {
       requestAttention();
       requestRow();

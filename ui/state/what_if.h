@@ -33,8 +33,11 @@ class WhatIf : public QObject {
   [[nodiscard]] const SparsityParameters& ranWith() const noexcept { return m_ranWith; }
   // The layer is planned on q and k of a run with other parameters.
   [[nodiscard]] bool isWhatIf(int index) const;
-  // True while what is shown for the layer in view does not belong to the present parameters yet.
-  [[nodiscard]] bool isStale() const noexcept { return m_stale; }
+  // What is shown of the layer belongs to other parameters than the present ones: not planned again yet, or never
+  // where the run did not keep its q, k and v.
+  [[nodiscard]] bool isOutdated(int index) const;
+  [[nodiscard]] QString outdatedNote(int index) const;             // a sentence for tool tips; empty where it is not
+  [[nodiscard]] bool isStale() const noexcept { return m_stale; }  // isOutdated() of the layer in view
 
   // A run's layers replace those of the one before as they come. If it ends early, those of the last finished run of
   // the same document come back: q and k of all layers have to be of one run.
@@ -59,7 +62,7 @@ class WhatIf : public QObject {
   void reset();
   void layerSelected();
   void parametersChanged();
-  void setStale(bool stale);
+  void refreshStale();
   void follow();
   void requestLayer();
   void requestRow();

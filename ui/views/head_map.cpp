@@ -30,6 +30,7 @@ void HeadMap::setValues(int layers, int heads, std::vector<float> values) {
   m_heads = heads;
   m_values = std::move(values);
   m_estimates.assign(m_values.size(), {});
+  m_outdated.assign(static_cast<std::size_t>(layers), {});
   m_focusLayer = std::clamp(m_focusLayer, 0, std::max(0, layers - 1));
   m_focusHead = std::clamp(m_focusHead, 0, std::max(0, heads - 1));
   rescale();
@@ -41,6 +42,12 @@ void HeadMap::setValue(int layer, int head, float value, const QString& estimate
   m_values[static_cast<std::size_t>(layer * m_heads + head)] = value;
   m_estimates[static_cast<std::size_t>(layer * m_heads + head)] = estimate;
   rescale();
+}
+
+void HeadMap::setOutdated(int layer, const QString& note) {
+  if (layer < 0 || layer >= m_layers) return;
+  m_outdated[static_cast<std::size_t>(layer)] = note;
+  update();
 }
 
 void HeadMap::setLocalLayers(std::vector<bool> local) {
@@ -101,13 +108,15 @@ QString HeadMap::describe(int layer, int head) const {
   const QString kind = m_local.size() <= static_cast<std::size_t>(layer) ? QString()
                        : m_local[static_cast<std::size_t>(layer)]        ? tr(" (local)")
                                                                          : tr(" (global)");
-  return tr("layer %1%2 · head %3 · %4: %5")
-      .arg(layer)
-      .arg(kind)
-      .arg(head)
-      .arg(m_quantity, std::isnan(value)     ? tr("not measured")
-                       : !estimate.isEmpty() ? estimate
-                                             : valueLabel(static_cast<double>(value)));
+  const QString& outdated = m_outdated[static_cast<std::size_t>(layer)];
+  const QString text = tr("layer %1%2 · head %3 · %4: %5")
+                           .arg(layer)
+                           .arg(kind)
+                           .arg(head)
+                           .arg(m_quantity, std::isnan(value)     ? tr("not measured")
+                                            : !estimate.isEmpty() ? estimate
+                                                                  : valueLabel(static_cast<double>(value)));
+  return outdated.isEmpty() ? text : QStringLiteral("%1 · %2").arg(text, outdated);
 }
 
 void HeadMap::paintEvent(QPaintEvent*) {
@@ -124,6 +133,12 @@ void HeadMap::paintEvent(QPaintEvent*) {
       painter, m_theme, small, map, m_scale,
       [this](int row, int column) { return static_cast<double>(valueAt(row, column)); },
       [this](int row, int column) { return cellText(row, column); });
+  QColor veil = m_theme.window;
+  veil.setAlphaF(0.6F);
+  for (int layer = 0; layer < m_layers; ++layer) {
+    if (!m_outdated[static_cast<std::size_t>(layer)].isEmpty())
+      painter.fillRect(m_grid.cell(layer, 0).united(m_grid.cell(layer, m_heads - 1)), veil);
+  }
   QStringList layers, heads;
   for (int layer = 0; layer < m_layers; ++layer) {
     const bool local = m_local.size() > static_cast<std::size_t>(layer) && m_local[static_cast<std::size_t>(layer)];

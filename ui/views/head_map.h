@@ -16,6 +16,8 @@ class HeadMap : public QWidget {
   void setValues(int layers, int heads, std::vector<float> values);
   // `estimate`: what to say of a value that rests on some rows only; empty for exact ones.
   void setValue(int layer, int head, float value, const QString& estimate = {});
+  // What to say of a layer whose values are not of the present parameters: it is drawn faint. Empty: nothing.
+  void setOutdated(int layer, const QString& note);
   void setLocalLayers(std::vector<bool> local);  // [layers]; marks sliding-window layers
   void setQuantity(const QString& name);         // title of the colour bar; default "retained mass"
   void setColourMap(ColourMapId map);
@@ -52,6 +54,7 @@ class HeadMap : public QWidget {
   int m_heads = 0;
   std::vector<float> m_values;
   std::vector<QString> m_estimates;  // as many
+  std::vector<QString> m_outdated;   // [layers]
   std::vector<bool> m_local;
   QString m_quantity;
   ColourMapId m_map = ColourMapId::Viridis;

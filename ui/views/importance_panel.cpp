@@ -72,6 +72,10 @@ ImportancePanel::ImportancePanel(Explorer* explorer, QWidget* parent)
     showHeads(layer);
     if (layer == m_explorer->view()->layer()) showLayer();
   });
+  connect(explorer->parameters(), &ParameterSet::changed, this, [this] {
+    for (int layer = 0; layer < m_explorer->whatIf()->layers(); ++layer)
+      m_heads->setOutdated(layer, m_explorer->whatIf()->outdatedNote(layer));
+  });
   connect(view, &ViewState::layerChanged, this, &ImportancePanel::showLayer);
   connect(explorer->whatIf(), &WhatIf::staleChanged, m_strip, &ImportanceStrip::setBusy);
 }
@@ -89,6 +93,7 @@ void ImportancePanel::resetHeads() {
 void ImportancePanel::showHeads(int index) {
   const auto layer = m_explorer->whatIf()->layer(index);
   if (!layer) return;
+  m_heads->setOutdated(index, m_explorer->whatIf()->outdatedNote(index));
   for (std::size_t head = 0; head < layer->metrics.heads.size(); ++head) {
     const Measured& mass = layer->metrics.heads[head].at("retained_mass");
     const QString estimate = mass.sampled() ? formatMeasured(measure("retained_mass"), mass) : QString();

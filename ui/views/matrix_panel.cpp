@@ -468,7 +468,9 @@ void MatrixPanel::refreshDimming() {
                                 : QString());
   } else if (m_explorer->whatIf()->isStale()) {
     const bool contradicting = !m_explorer->parameters()->problem().isEmpty();
-    m_matrix->setBusy(true, contradicting ? tr("These parameters cannot be planned with") : tr("Planning…"));
+    m_matrix->setBusy(true, contradicting      ? tr("These parameters cannot be planned with")
+                            : !layer->captured ? tr("Of the last run: its queries and keys were not kept")
+                                               : tr("Planning…"));
   } else {
     m_matrix->setBusy(pending && m_explorer->engine()->isBusy(JobKind::kPicture), tr("Attention…"));
   }

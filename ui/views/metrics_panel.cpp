@@ -195,6 +195,7 @@ MetricsPanel::MetricsPanel(Explorer* explorer, QWidget* parent)
   });
   connect(explorer->whatIf(), &WhatIf::staleChanged, this, [this](bool stale) {
     for (MetricTile* tile : m_tiles) tile->setDimmed(stale);
+    refresh();
   });
   connect(explorer->view(), &ViewState::layerChanged, this, [this](int layer) {
     const QModelIndex now = m_table->currentIndex();
@@ -216,18 +217,23 @@ void MetricsPanel::refresh() {
   const int index = m_explorer->view()->layer();
   QString heading = tr("<b>Layer %1</b>").arg(index);
   const bool whatIf = m_explorer->whatIf()->isWhatIf(index);
+  const QString outdated = m_explorer->whatIf()->outdatedNote(index);
   if (layer) {
     heading += layer->plan->mask.window() > 0 ? tr(" · local, window %1").arg(formatCount(layer->plan->mask.window()))
                                               : tr(" · global");
     heading += layer->metrics.values.sampled() ? tr(" · ≈ one row in %1").arg(formatCount(layer->row_step()))
                                                : tr(" · all rows");
-    if (whatIf) heading += tr(" · <i>what-if</i>");
+    if (!layer->captured && !outdated.isEmpty())
+      heading += tr(" · <i>of the last run</i>");
+    else if (whatIf)
+      heading += tr(" · <i>what-if</i>");
   }
   m_heading->setText(heading);
   m_heading->setToolTip(
-      whatIf ? tr("Re-planned on the queries and keys of the last run; run again (F5) to let the changed "
-                  "layers act on those after them.")
-             : tr("Figures of the layer in view; they follow every change of a parameter."));
+      !outdated.isEmpty() ? outdated
+      : whatIf            ? tr("Re-planned on the queries and keys of the last run; run again (F5) to let the changed "
+                                          "layers act on those after them.")
+                          : tr("Figures of the layer in view; they follow every change of a parameter."));
 
   const Run* pinned = m_explorer->history()->comparison();
   const bool known = pinned && static_cast<std::size_t>(index) < pinned->result.metrics.size();
@@ -277,6 +283,9 @@ void MetricsPanel::refreshLogits() {
   }
   if (run && !run->answer.isEmpty())
     text += QStringLiteral("<br>") + tr("<b>Answer</b> %1").arg(run->answer.toHtmlEscaped());
+  const Run* dense = m_explorer->history()->dense();
+  if (run && dense && dense != run && !dense->answer.isEmpty())
+    text += QStringLiteral("<br>") + tr("<b>Dense answers</b> %1").arg(dense->answer.toHtmlEscaped());
   m_logits->setEnabled(!old);
   m_logits->setText(old ? tr("<i>Of the last run, %1:</i> ").arg(run->label.toHtmlEscaped()) + text : text);
 }

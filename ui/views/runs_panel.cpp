@@ -115,6 +115,7 @@ void RunsPanel::updateButtons() {
   for (QToolButton* each : {m_pin, m_restore, m_rename, m_delete}) each->setEnabled(chosen);
   m_export->setEnabled(m_model->rowCount() > 0);
   m_compare->setEnabled(m_model->rowCount() > 0);
+  m_table->setColumnHidden(RunModel::kModel, !m_model->modelsDiffer());
 }
 
 void RunsPanel::updateChart() {
@@ -173,11 +174,12 @@ void RunsPanel::updateChart() {
   struct Curve {
     QVector<double> tokens, seconds, mebibytes;
   };
-  std::map<Method, Curve> curves;
+  std::map<std::pair<Method, QString>, Curve> curves;  // one for each method, and model where they differ
+  const bool modelsDiffer = m_model->modelsDiffer();
   double most[3] = {1, 1e-3, 1};
   for (int i = 0; i < m_explorer->history()->runs()->size(); ++i) {
     const Run& run = m_explorer->history()->runs()->at(i);
-    Curve& curve = curves[run.parameters.method];
+    Curve& curve = curves[{run.parameters.method, modelsDiffer ? run.modelLabel() : QString()}];
     curve.tokens << static_cast<double>(run.input.tokens);
     curve.seconds << run.result.seconds;
     curve.mebibytes << static_cast<double>(run.result.peak_bytes) / 1048576.0;
@@ -186,12 +188,15 @@ void RunsPanel::updateChart() {
     most[2] = std::max(most[2], curve.mebibytes.back());
   }
   const Ground ground{ink, isDark(palette())};
-  for (auto& [method, curve] : curves) {
-    const CurveStyle style = curveStyle(method, 0, ground);
+  std::map<Method, int> drawn;  // curves of it so far
+  for (auto& [of, curve] : curves) {
+    const auto& [method, model] = of;
+    const CurveStyle style = curveStyle(method, drawn[method]++, ground);
     for (int i = 0; i < 2; ++i) {
       QCPGraph* graph =
           m_plot->addGraph(m_plot->axisRect(i)->axis(QCPAxis::atBottom), m_plot->axisRect(i)->axis(QCPAxis::atLeft));
-      graph->setName(QString::fromUtf8(label_of(method)));
+      const QString name = QString::fromUtf8(label_of(method));
+      graph->setName(model.isEmpty() ? name : QStringLiteral("%1 · %2").arg(name, model));
       graph->setPen(QPen(style.colour, 1));
       graph->setScatterStyle(scatterStyle(style, 7));
       graph->setData(curve.tokens, i == 0 ? curve.seconds : curve.mebibytes);

@@ -404,7 +404,9 @@ TEST(TokenImportance, MetricsInTheSamePassAreTheSame) {
     ASSERT_EQ(json["heads"].size(), 4U);
     for (const auto& head : json["heads"]) {
       EXPECT_EQ(head.contains("standard_error"), step > 1);
-      if (step > 1) EXPECT_EQ(head["row_step"]["retained_mass"], step);
+      if (step > 1) {
+        EXPECT_EQ(head["row_step"]["retained_mass"], step);
+      }
     }
     options.importance = true;
     const MaskMetrics both = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info, options);
