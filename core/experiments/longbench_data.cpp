@@ -44,6 +44,13 @@ LongBenchRow read_row(const Reader& from, const LongBenchTask& task) {
   if (row.dataset != task.name && row.dataset != fmt::format("{}_e", task.name)) {
     from["dataset"].refuse(fmt::format("\"{}\" in a file of that task", task.name));
   }
+  if (task.metric == ScoreMetric::kRetrieval || task.metric == ScoreMetric::kRetrievalZh) {
+    try {  // an answer that can be scored
+      static_cast<void>(longbench_score(task, {}, row.answers, {}));
+    } catch (const Error& error) {
+      throw Error(fmt::format("{}: {}", from.where(), error.what()));
+    }
+  }
   return row;
 }
 

@@ -32,6 +32,15 @@ TEST(LongBenchData, ReadsRowsAndRefusesOthers) {
   expect_mentions(error_of([] { (void)parse_longbench_rows(kRow, "file", longbench_task("trec")); }), "trec");
 }
 
+TEST(LongBenchData, AnswersThatCannotBeScoredAreRefusedBeforeTheWork) {
+  nlohmann::json row = nlohmann::json::parse(kRow);
+  row["dataset"] = "passage_retrieval_en";
+  const auto read = [&] { (void)parse_longbench_rows(row.dump(), "file", longbench_task("passage_retrieval_en")); };
+  expect_mentions(error_of(read), "file, row 1: The answer \"x\" names no paragraph");
+  row["answers"] = {"Paragraph 5"};
+  read();
+}
+
 TEST(LongBenchData, TemplatesAreFilledOnceAsPythonDoes) {
   const PromptTemplate::Filled filled = PromptTemplate("{{1}} {context}\nQ: {input} ", "file").fill(row());
   EXPECT_EQ(filled.text, "{1} a {b} c\nQ: Who? ");  // braces of the text stay
