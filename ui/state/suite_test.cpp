@@ -25,7 +25,10 @@ OpenedSample opened(const SuiteSettings& settings, const SuiteTask& task, std::i
   sample.document.title = SuiteTest::tr("%1, %2 tokens, sample %3").arg(q(task.name)).arg(length).arg(number + 1);
   sample.document.reading = as_it_is();
   sample.row = static_cast<qint64>(prompt.encoding.ids.size()) - 1;
-  if (task.asked == SuiteTask::Asked::kThroughout) sample.row = place.answer_at;
+  if (task.asked == SuiteTask::Asked::kThroughout) {
+    sample.row = place.answer_at;
+    sample.document.reading.question_marks = "none";  // its questions are part of the text
+  }
   if (task.asked == SuiteTask::Asked::kAtTheEnd && settings.mode == NeedleMode::kStrict) {
     sample.document.text += QByteArray::fromStdString(place.answer);
   }

@@ -31,7 +31,8 @@ ScoresView::ScoresView(ScoredResults* results, QWidget* parent)
     box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
     box->setMinimumContentsLength(8);
   }
-  m_filter->setSizeAdjustPolicy(QComboBox::AdjustToContents);  // its words are few and tell what is missing below
+  m_filter->setMinimumContentsLength(0);  // never narrower than its words
+  m_filter->setSizeAdjustPolicy(QComboBox::AdjustToContents);
   for (auto [sorted, model, role] : {std::tuple<QSortFilterProxyModel*, QAbstractItemModel*, int>{
                                          &m_sortedLines, &m_lines, ScoreLineModel::kSortRole},
                                      {&m_sortedSamples, &m_samples, SampleModel::kSortRole}}) {
