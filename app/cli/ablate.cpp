@@ -177,19 +177,21 @@ int ablate(const AblateChoice& options) {
   results.variants = variants_of(options);
   options.flags.files.check(options.flags.output.json);
 
-  std::shared_ptr<const BoundaryPredictor> predictor;
   ExperimentSteps<AblationResults, std::vector<AblationSample>> steps;
   steps.longest = results.settings.tokens;
   steps.counted = "measurements";
   steps.part = &AblationResults::samples;
   steps.parse = parse_ablation_results;
+  steps.methods = [](const AblationResults& asked) {
+    std::vector<MethodChoice> methods;
+    for (const AblationVariant& variant : asked.variants) methods.push_back({variant.name, variant.parameters});
+    return methods;
+  };
   steps.prepare = [&](const OpenModel& loaded, AblationResults& asked) {
-    std::vector<MethodChoice> choices;
-    for (const AblationVariant& variant : asked.variants) choices.push_back({variant.name, variant.parameters});
-    predictor = load_predictor(choices, loaded.folder);
     asked.texts = texts_of(options, asked.settings, *loaded.tokenizer);
   };
-  steps.run = [&](const OpenModel& loaded, AblationResults& asked, const AblationOptions& how) {
+  steps.run = [](const OpenModel& loaded, AblationResults& asked, const AblationOptions& how,
+                 const std::shared_ptr<const BoundaryPredictor>& predictor) {
     run_ablation(*loaded.model, asked, how, predictor);
   };
   steps.report = [&](const AblationResults& measured) { return report(measured, options); };

@@ -260,7 +260,7 @@ int prefill(const BenchChoice& options) {
     for (const std::int64_t tokens : lengths) {
       progress.restart();
       const std::vector<PrefillTiming> timings =
-          bench_prefill(*model, tokens, choices, load_predictor(choices, folder), bench);
+          bench_prefill(*model, tokens, choices, open_predictor(choices, folder), bench);
       progress.clear();
       fmt::print("\nPrefill of {} tokens, {}, {} on {}\n", count(tokens), label, name_of(compute.compute),
                  compute.device == Device::kCpu ? "CPU" : "CUDA");
@@ -340,7 +340,7 @@ void add_bench(CLI::App& app, Action& action) {
       ->group("Benchmark");
   add_common(*layer, *one);
   one->model.add_to(*layer, false);
-  one->parameters.add_to(*layer);
+  one->parameters.add_to(*layer, {"method"});
   one->output.add_to(*layer);
   layer->callback([one, &action] { action = [one] { return attention(*one); }; });
 
@@ -360,7 +360,7 @@ void add_bench(CLI::App& app, Action& action) {
       ->group("Benchmark");
   add_common(*model, *whole);
   whole->model.add_to(*model);
-  whole->parameters.add_to(*model);
+  whole->parameters.add_to(*model, {"method"});
   whole->output.add_to(*model);
   model->callback([whole, &action] { action = [whole] { return prefill(*whole); }; });
 }

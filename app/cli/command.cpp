@@ -48,8 +48,31 @@ class HelpFormatter : public CLI::Formatter {
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 int complain(const std::string& sentence, int code) {
-  fmt::print(stderr, "dhsa: {}\n", sentence);
+  say(fmt::format("dhsa: {}\n", sentence));
   return code;
+}
+
+// "--json --quiet" is an option without its value, and "TEXT --json TEXT" would lose the text. Throws Error.
+void check_values(const CLI::App& command) {
+  std::vector<std::filesystem::path> inputs;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& value : option->results()) {
+      if (option->get_expected_max() > 0 && value.starts_with("--")) {
+        throw Error(fmt::format("{} has no value: {} follows it.", option->get_name(), value));
+      }
+      if (option->get_positional()) inputs.emplace_back(value);
+    }
+  }
+  for (const char* name : {"--json", "--csv", "--out"}) {
+    const CLI::Option* output = command.get_option_no_throw(name);
+    if (output == nullptr || output->count() == 0) continue;
+    for (const std::filesystem::path& input : inputs) {
+      std::error_code absent;
+      if (std::filesystem::equivalent(input, output->results().front(), absent)) {
+        throw Error(fmt::format("{} names {}, which is read; write to another file.", name, input.string()));
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -95,7 +118,9 @@ int run_command(int argc, char** argv) {
       fmt::print("{}", app.help());
       return 0;
     }
+    for (const CLI::App* command : app.get_subcommands()) check_values(*command);
     watch_interrupt();
+    std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error to report
     std::signal(SIGPIPE, SIG_IGN);  // a reader that leaves is an error to report, not a reason to leave files half done
     const int code = action();
     if (std::fflush(stdout) != 0) return complain("Standard output cannot be written.", kBadInput);

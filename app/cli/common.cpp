@@ -144,13 +144,17 @@ std::vector<std::pair<std::string, OptionValue>> OptionFlags::given() const {
 void ParameterOptions::add_to(CLI::App& app, const std::vector<std::string>& without) {
   std::vector<std::string> names;
   for (const Preset& preset : presets()) names.push_back(preset.name);
-  app.add_option("--preset", preset_, fmt::format("Named settings; single options go on top [{}]", joined(names, ", ")))
-      ->type_name("NAME")
-      ->group("Method");
+  const auto offered = [&](const char* key) { return std::find(without.begin(), without.end(), key) == without.end(); };
+  if (offered("method")) {
+    app.add_option("--preset", preset_,
+                   fmt::format("Named settings; single options go on top [{}]", joined(names, ", ")))
+        ->type_name("NAME")
+        ->group("Method");
+  }
   std::vector<std::string> left_out = without;
   left_out.emplace_back("instruction-tokens");
   flags_.add_to(app, parameter_table(), SparsityParameters{}, {}, left_out);
-  if (std::find(without.begin(), without.end(), "instruction-tokens") != without.end()) return;
+  if (!offered("instruction-tokens")) return;
   const OptionInfo& instruction = parameter_table().at("instruction-tokens");
   app.add_option(
          "--instruction-tokens", instruction_,
@@ -161,12 +165,6 @@ void ParameterOptions::add_to(CLI::App& app, const std::vector<std::string>& wit
       ->group(instruction.group);
 }
 
-SparsityParameters ParameterOptions::base(SparsityParameters parameters) const {
-  if (!preset_.empty()) apply_preset(parameters, preset_);
-  if (instruction_ != "auto") set_parameter(parameters, "instruction-tokens", instruction_);
-  return parameters;
-}
-
 SparsityParameters ParameterOptions::read(std::int64_t question) const {
   SparsityParameters parameters;
   parameters.instruction_tokens = question;
@@ -174,7 +172,8 @@ SparsityParameters ParameterOptions::read(std::int64_t question) const {
 }
 
 SparsityParameters ParameterOptions::read_onto(SparsityParameters parameters) const {
-  parameters = base(parameters);
+  if (!preset_.empty()) apply_preset(parameters, preset_);
+  if (instruction_ != "auto") set_parameter(parameters, "instruction-tokens", instruction_);
   const auto given = flags_.given();
   for (const auto& [key, value] : given) {
     if (key != "method") continue;
@@ -187,10 +186,16 @@ SparsityParameters ParameterOptions::read_onto(SparsityParameters parameters) co
   return parameters;
 }
 
+MethodChoice ParameterOptions::choice(std::int64_t question) const {
+  const SparsityParameters parameters = read(question);
+  const bool of_preset = !preset_.empty() && named_parameters(preset_).method == parameters.method;
+  return {of_preset ? preset_ : name_of(parameters.method), parameters};
+}
+
 std::vector<MethodChoice> ParameterOptions::choices(const std::string& names, std::int64_t question) const {
   SparsityParameters parameters;
   parameters.instruction_tokens = question;
-  parameters = base(parameters);
+  if (instruction_ != "auto") set_parameter(parameters, "instruction-tokens", instruction_);
   ParameterChanges changes = flags_.given();
   std::erase_if(changes, [](const auto& change) { return change.first == "method"; });
   std::vector<MethodChoice> choices;
@@ -204,39 +209,43 @@ std::vector<MethodChoice> ParameterOptions::choices(const std::string& names, st
   return choices;
 }
 
-static bool reads(const MethodChoice& choice, const std::string& key) {
-  return parameter_table().at(key).is_read(choice.parameters);
-}
-
-static void say_no_difference(const std::string& option, const std::string& names) {
-  fmt::print(stderr, "dhsa: {} makes no difference to {}, which does not read it here.\n", option, names);
+// Says which of the changes no choice reads.
+static void say_unread(const std::string& mark, const std::vector<MethodChoice>& choices,
+                       const ParameterChanges& changes) {
+  std::vector<std::string> names;
+  for (const MethodChoice& choice : choices) {
+    if (std::find(names.begin(), names.end(), choice.name) == names.end()) names.push_back(choice.name);
+  }
+  for (const auto& [key, value] : changes) {
+    const Option<SparsityParameters>& option = parameter_table().at(key);
+    const auto reads = [&](const MethodChoice& choice) { return option.is_read(choice.parameters); };
+    if (std::any_of(choices.begin(), choices.end(), reads)) continue;
+    say(fmt::format("dhsa: {}{} makes no difference to {}, which does not read it here.\n", mark, key,
+                    joined(names, " and ")));
+  }
 }
 
 void say_unread(const std::string& mark, const MethodChoice& choice, const ParameterChanges& changes) {
-  for (const auto& [key, value] : changes) {
-    if (!reads(choice, key)) say_no_difference(mark + key, choice.name);
-  }
+  say_unread(mark, std::vector<MethodChoice>{choice}, changes);
 }
 
 void ParameterOptions::say_unread(const std::vector<MethodChoice>& choices) const {
-  for (const auto& [key, value] : flags_.given()) {
-    if (std::any_of(choices.begin(), choices.end(), [&, &name = key](const auto& c) { return reads(c, name); })) {
-      continue;
-    }
-    std::string names;
-    for (const MethodChoice& choice : choices) names += (names.empty() ? "" : " and ") + choice.name;
-    say_no_difference("--" + key, names);
+  ParameterChanges given = flags_.given();
+  if (instruction_ != "auto") given.emplace_back("instruction-tokens", instruction_);
+  cli::say_unread("--", choices, given);
+  for (auto choice = choices.begin(); choice != choices.end(); ++choice) {
+    const auto same = [&](const MethodChoice& other) { return other.name == choice->name; };
+    if (std::find_if(choices.begin(), choices.end(), same) != choice) continue;  // said already
+    std::vector<MethodChoice> all;
+    std::copy_if(choices.begin(), choices.end(), std::back_inserter(all), same);
+    cli::say_unread("+", all, changes_in(choice->name));
   }
-  for (const MethodChoice& choice : choices) cli::say_unread("+", choice, changes_in(choice.name));
 }
 
 std::string ParameterOptions::settings_text(const MethodChoice& choice) const {
   const std::string name = choice.name.substr(0, choice.name.find('+'));
-  const SparsityParameters start = preset_.empty() ? SparsityParameters() : named_parameters(preset_);
-  const SparsityParameters named = named_parameters(name, start);
-  // A name of a preset, or of another method, leaves nothing of --preset.
-  const bool of_preset = !preset_.empty() && name != preset_ && named == start;
-  std::string text = of_preset ? "preset " + preset_ : "";
+  const SparsityParameters named = named_parameters(name);
+  std::string text;
   for (const Option<SparsityParameters>& option : parameter_table()) {
     if (option.key == "method" || !option.is_read(choice.parameters)) continue;
     const OptionValue value = option.get(choice.parameters);
@@ -264,18 +273,10 @@ OpenModel load_model(const ModelOptionsText& choice, ProgressLine& progress) {
   return open_model(choice.path(), options);
 }
 
-std::shared_ptr<const BoundaryPredictor> load_predictor(const std::vector<MethodChoice>& choices,
-                                                        const std::filesystem::path& model_folder) {
-  std::shared_ptr<const BoundaryPredictor> predictor;
-  for (const MethodChoice& choice : choices) {
-    const auto own = open_predictor(choice.parameters, model_folder);
-    if (own && predictor && own != predictor) {
-      throw Error(fmt::format("{} names another predictor than the methods before it; compare them one at a time.",
-                              choice.name));
-    }
-    if (own) predictor = own;
+void check_count(const char* option, std::int64_t value, std::int64_t least, std::int64_t most) {
+  if (value < least || value > most) {
+    throw Error(fmt::format("{} cannot be {}; give {} to {}.", option, value, least, count(most)));
   }
-  return predictor;
 }
 
 void TextOptions::add_to(CLI::App& app) {

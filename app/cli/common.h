@@ -117,20 +117,18 @@ class ParameterOptions {
   [[nodiscard]] SparsityParameters read(std::int64_t question) const;
   // The same on top of other values than the defaults; their instruction tokens hold unless the option is given.
   [[nodiscard]] SparsityParameters read_onto(SparsityParameters parameters) const;
-  // What each name (at commas) stands for, single options (but for --method) between a name's preset and what it says
-  // after "+". Throws Error on other names, on none, and on one that comes twice.
+  // read() under the name of --preset, or of its method where that is another.
+  [[nodiscard]] MethodChoice choice(std::int64_t question) const;
+  // What each name (at commas) stands for, single options (but for --preset and --method) between a name's preset and
+  // what it says after "+". Throws Error on other names, on none, and on one that comes twice.
   [[nodiscard]] std::vector<MethodChoice> choices(const std::string& names, std::int64_t question = 0) const;
   // Says on standard error which of the options given make no difference: to any of the methods, or, after "+", to its
-  // own.
+  // own. A name may come several times, with all the values it will be measured at.
   void say_unread(const std::vector<MethodChoice>& choices) const;
-  // The budget and whatever else the method reads that differs from the preset of its name, or from --preset where the
-  // name is of a method alone, which is then said: "preset latency, budget 2048 keys, sink-tokens 64 keys".
+  // The budget, and whatever else the method reads that differs from what its name stands for.
   [[nodiscard]] std::string settings_text(const MethodChoice& choice) const;
 
  private:
-  // Defaults, preset and instruction tokens.
-  [[nodiscard]] SparsityParameters base(SparsityParameters parameters) const;
-
   std::string preset_;
   std::string instruction_ = "auto";
   OptionFlags flags_;
@@ -147,6 +145,8 @@ struct TextOptions {
 
   void add_to(CLI::App& app);
 };
+// Throws Error where a number given is out of its range.
+void check_count(const char* option, std::int64_t value, std::int64_t least, std::int64_t most = 1'000'000);
 // How the question at the end begins, in quotes; empty where there is none.
 [[nodiscard]] std::string question_line(const Document& document);
 [[nodiscard]] Document load_document(const TextOptions& text, const OpenModel& loaded,
@@ -159,9 +159,6 @@ struct TextReader {
 };
 [[nodiscard]] Document load_document(const TextOptions& text, const TextReader& reader,
                                      ProgressLine* progress = nullptr);
-// The predictor of learned boundaries; null where no method needs one, or may do without and the model has none.
-[[nodiscard]] std::shared_ptr<const BoundaryPredictor> load_predictor(const std::vector<MethodChoice>& choices,
-                                                                      const std::filesystem::path& model_folder);
 // The model's line in a report, and the same as JSON.
 [[nodiscard]] std::string describe(const OpenModel& loaded);
 [[nodiscard]] nlohmann::json model_json(const OpenModel& loaded);

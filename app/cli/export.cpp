@@ -227,7 +227,8 @@ int export_all(const ExportOptions& options) {
     std::vector<FigureFile> files = std::move(source.material.files);
     source.material =
         prefill_for_figure(*source.loaded->model, *source.document, origin.parameters, origin.ran_with,
-                           load_predictor({{"", origin.parameters}, {"", origin.ran_with}}, source.loaded->folder),
+                           open_predictor(std::vector<MethodChoice>{{"", origin.parameters}, {"", origin.ran_with}},
+                                          source.loaded->folder),
                            everything, tell, &interrupt());
     source.material.files = std::move(files);
   } else {

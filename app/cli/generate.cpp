@@ -19,18 +19,17 @@ struct GenerateOptions {
 };
 
 int generate(const GenerateOptions& options) {
-  if (options.max_new_tokens < 1) throw Error("--max-new-tokens must be at least 1.");
+  check_count("--max-new-tokens", options.max_new_tokens, 1);
   static_cast<void>(options.parameters.read(0));
   JsonFile json(options.output.json);
   ProgressLine progress(options.output.style());
   const OpenModel loaded = load_model(options.model, progress);
   progress.show("reading the text", -1);
   const Document document = load_document(options.text, loaded, &progress);
-  const SparsityParameters parameters = options.parameters.read(document.question_tokens);
-  const std::vector<MethodChoice> choices = {{dhsa::name_of(parameters.method), parameters}};
+  const std::vector<MethodChoice> choices = {options.parameters.choice(document.question_tokens)};
   progress.clear();
   options.parameters.say_unread(choices);
-  for (const std::string& note : document.notes) fmt::print(stderr, "dhsa: {}\n", note);
+  for (const std::string& note : document.notes) say(fmt::format("dhsa: {}\n", note));
 
   CompareOptions compare;
   compare.metrics_rows = 0;
@@ -49,16 +48,16 @@ int generate(const GenerateOptions& options) {
   };
   progress.restart();
   const Comparison comparison = compare_methods(*loaded.model, document.encoding.ids, document.info(), choices, compare,
-                                                loaded.tokenizer.get(), load_predictor(choices, loaded.folder));
+                                                loaded.tokenizer.get(), open_predictor(choices, loaded.folder));
   progress.clear();
   const MethodRun& run = comparison.runs.front();
   if (!run.answer_text.ends_with('\n')) fmt::print("\n");
   std::fflush(stdout);
   if (!options.output.quiet) {
     const double rate = run.answer_seconds > 0 ? static_cast<double>(run.answer.size()) / run.answer_seconds : 0;
-    fmt::print(stderr, "{} tokens read in {} under {}, {} written in {} ({:.1f} per second); {}\n",
-               count(document.tokens()), seconds(run.seconds), run.name, run.answer.size(), seconds(run.answer_seconds),
-               rate, run.answer_end);
+    say(fmt::format("{} tokens read in {} under {}, {} written in {} ({:.1f} per second); {}\n",
+                    count(document.tokens()), seconds(run.seconds), run.name, run.answer.size(),
+                    seconds(run.answer_seconds), rate, run.answer_end));
   }
   json.write({{"kind", "dhsa-generate"},
               {"machine", machine_json()},

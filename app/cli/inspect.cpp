@@ -295,9 +295,9 @@ int inspect(const InspectOptions& options) {
     return list_tokens({options.model, options.output, options.text, options.csv});
   }
   if (!options.csv.empty()) throw Error("--csv is for the list of tokens; give --tokens too.");
-  if (options.boundaries < 0 || options.top < 1 || options.metrics_rows < 1) {
-    throw Error("--list cannot be negative; --top and --metrics-rows must be at least 1.");
-  }
+  check_count("--list", options.boundaries, 0);
+  check_count("--top", options.top, 1);
+  check_count("--metrics-rows", options.metrics_rows, 1);
   static_cast<void>(options.parameters.read(0));
   JsonFile json(options.output.json);
   ProgressLine progress(options.output.style());
@@ -318,10 +318,9 @@ int inspect(const InspectOptions& options) {
   if (options.row < -1 || options.row >= document.tokens()) {
     throw Error(fmt::format("--row: the text has rows (tokens) 0 to {}, not {}.", document.tokens() - 1, options.row));
   }
-  const SparsityParameters parameters = options.parameters.read(document.question_tokens);
-
-  const std::vector<MethodChoice> choices = {{dhsa::name_of(parameters.method), parameters}};
-  const auto predictor = load_predictor(choices, loaded.folder);
+  const std::vector<MethodChoice> choices = {options.parameters.choice(document.question_tokens)};
+  const SparsityParameters& parameters = choices.front().parameters;
+  const auto predictor = open_predictor(choices, loaded.folder);
   progress.clear();
   options.parameters.say_unread(choices);
   fmt::print("Model   {}\n", wrap(describe(loaded), kLineWidth, 8));

@@ -143,14 +143,15 @@ int longbench(const LongBenchChoice& options) {
   ProgressLine progress(options.output.style());
   const OpenModel loaded = load_model(options.model, progress);
   if (options.chat.empty()) settings.chat = settings.chat && is_instruction_tuned(loaded.folder);
+  const auto predictor = open_predictor(choices, loaded.folder);
   LongBenchResults results = begin_longbench(settings, data, std::move(choices));
   results.model = describe(loaded);
-  results.fingerprint = identity_of(*loaded.model);
+  results.fingerprint = identity_of(*loaded.model, predictor.get());
   check_context(settings.max_length, loaded, options.allow_long);
   open_folder(options, results);
   progress.clear();
   if (settings.chat && !turn_markers(*loaded.tokenizer)) {
-    fmt::print(stderr, "dhsa: This model knows no turns of a chat; its prompts stand alone.\n");
+    say("dhsa: This model knows no turns of a chat; its prompts stand alone.\n");
   }
 
   LongBenchOptions run;
@@ -161,9 +162,8 @@ int longbench(const LongBenchChoice& options) {
     if (!options.out.empty()) append_longbench_answer(options.out, now, place, data.sets[place.task].rows[place.row]);
   };
   progress.restart();
-  const bool whole = run_or_stop([&] {
-    run_longbench(*loaded.model, *loaded.tokenizer, data, results, run, load_predictor(results.methods, loaded.folder));
-  });
+  const bool whole =
+      run_or_stop([&] { run_longbench(*loaded.model, *loaded.tokenizer, data, results, run, predictor); });
   progress.clear();
   const ExperimentCount count = results.count();
   if (count.done > 0) fmt::print("{}", report(results));
@@ -171,8 +171,8 @@ int longbench(const LongBenchChoice& options) {
     json.write(results);
     return 0;
   }
-  fmt::print(stderr, "dhsa: Cancelled after {} of {} answers; {}.\n", count.done, count.all,
-             options.out.empty() ? "they are shown above" : options.out + " has them, and --resume goes on");
+  say(fmt::format("dhsa: Cancelled after {} of {} answers; {}.\n", count.done, count.all,
+                  options.out.empty() ? "they are shown above" : options.out + " has them, and --resume goes on"));
   return 1;
 }
 

@@ -22,6 +22,11 @@ extern "C" void on_interrupt(int /*signal*/) { interrupt_token.cancel(); }
 
 }  // namespace
 
+void say(const std::string& text) {
+  static_cast<void>(std::fwrite(text.data(), 1, text.size(), stderr));
+  std::fflush(stderr);
+}
+
 CancelToken& interrupt() { return interrupt_token; }
 
 void watch_interrupt() {
@@ -45,7 +50,7 @@ void ProgressLine::show(const std::string& what, double fraction) {
   if (style_ == ProgressStyle::kTerminal) {
     // Ten times a second is as much as one reads.
     if (on_screen_ && now - shown_ < std::chrono::milliseconds(100)) return;
-    fmt::print(stderr, "\r{}\033[K", line);
+    say(fmt::format("\r{}\033[K", line));
     on_screen_ = true;
     shown_ = now;
   } else {
@@ -53,9 +58,8 @@ void ProgressLine::show(const std::string& what, double fraction) {
     if (what == what_ && tenth == tenth_) return;
     what_ = what;
     tenth_ = tenth;
-    fmt::print(stderr, "{}\n", line);
+    say(fmt::format("{}\n", line));
   }
-  std::fflush(stderr);
 }
 
 void ProgressLine::show(const CompareProgress& progress) {
@@ -86,7 +90,7 @@ void ProgressLine::show(const CompareProgress& progress) {
 
 void ProgressLine::clear() {
   if (!on_screen_) return;
-  fmt::print(stderr, "\r\033[K");
+  say("\r\033[K");
   std::fflush(stderr);
   on_screen_ = false;
 }

@@ -9,6 +9,9 @@
 
 namespace dhsa::cli {
 
+// To standard error; where that cannot be written nobody hears it, and the work goes on.
+void say(const std::string& text);
+
 enum class ProgressStyle { kNone, kPlainLines, kTerminal };
 
 // Rewritten in place on a terminal; with plain lines, one line whenever the text changes or 10 % are done.

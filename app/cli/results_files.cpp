@@ -123,7 +123,7 @@ int ResultsFiles::stopped(const std::string& json, const ExperimentCount& count,
   std::string kept = "nothing was written";
   if (count.done > 0 && !json.empty()) kept = fmt::format("{} has them, and --resume goes on", json);
   if (count.done > 0 && json.empty()) kept = csv_.empty() ? "they are shown above" : fmt::format("{} has them", csv_);
-  fmt::print(stderr, "dhsa: Cancelled after {} of {} {}; {}.\n", count.done, count.all, what, kept);
+  say(fmt::format("dhsa: Cancelled after {} of {} {}; {}.\n", count.done, count.all, what, kept));
   return 1;
 }
 

@@ -63,7 +63,11 @@ struct ExperimentSteps {
   Part Results::*part = nullptr;
   Results (*parse)(const std::string&, const std::string&) = nullptr;
   std::function<void(const OpenModel&, Results&)> prepare;  // may be empty
-  std::function<void(const OpenModel&, Results&, const ExperimentOptions<Results>&)> run;
+  std::function<std::vector<MethodChoice>(const Results&)> methods;
+  std::function<std::vector<MethodChoice>(const Results&)> points;  // methods at all their values; empty: as methods
+  std::function<void(const OpenModel&, Results&, const ExperimentOptions<Results>&,
+                     const std::shared_ptr<const BoundaryPredictor>&)>
+      run;
   std::function<std::string(const Results&)> report;
 };
 
@@ -79,9 +83,10 @@ int run_experiment(const ExperimentFlags& flags, Results results, const Experime
   ProgressLine progress(flags.output.style());
   const OpenModel loaded = load_model(flags.model, progress);
   results.model = describe(loaded);
-  results.fingerprint = identity_of(*loaded.model);
   check_context(steps.longest, loaded, flags.allow_long);
   if (steps.prepare) steps.prepare(loaded, results);
+  const auto predictor = open_predictor(steps.methods(results), loaded.folder);
+  results.fingerprint = identity_of(*loaded.model, predictor.get());
   if (const std::optional<std::string> text = flags.files.earlier(json)) {
     Results file = steps.parse(*text, json);
     if (const std::string other = difference(file, results); !other.empty()) {
@@ -94,7 +99,7 @@ int run_experiment(const ExperimentFlags& flags, Results results, const Experime
   options.progress = [&](const ExperimentProgress& at) { progress.show(at.step, at.fraction); };
   options.updated = [&](const Results& so_far, std::size_t) { flags.files.write(json, so_far, to_csv(so_far)); };
   progress.restart();
-  const bool whole = run_or_stop([&] { steps.run(loaded, results, options); });
+  const bool whole = run_or_stop([&] { steps.run(loaded, results, options, predictor); });
   progress.clear();
   if (whole) flags.files.write(json, results, to_csv(results));
   const ExperimentCount count = results.count();
@@ -132,13 +137,15 @@ int run_over_lengths(const LengthsChoice& choice, const OptionTable<decltype(Res
   results.settings.lengths = token_counts(choice.lengths, "--lengths");
   choice.flags.settings.put(table, results.settings);
   results.methods = choice.parameters.choices(choice.methods);
-  choice.parameters.say_unread(results.methods);
   check_settings(results.settings);
+  choice.parameters.say_unread(steps.points ? steps.points(results) : results.methods);
   choice.flags.files.check(choice.flags.output.json);
   results.settings.haystack = choice.read_haystack();
   steps.longest = results.settings.lengths.back();
-  steps.run = [run](const OpenModel& loaded, Results& asked, const ExperimentOptions<Results>& how) {
-    run(*loaded.model, *loaded.tokenizer, asked, how, load_predictor(asked.methods, loaded.folder));
+  steps.methods = [](const Results& asked) { return asked.methods; };
+  steps.run = [run](const OpenModel& loaded, Results& asked, const ExperimentOptions<Results>& how,
+                    const std::shared_ptr<const BoundaryPredictor>& predictor) {
+    run(*loaded.model, *loaded.tokenizer, asked, how, predictor);
   };
   return run_experiment(choice.flags, std::move(results), steps);
 }

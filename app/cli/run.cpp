@@ -22,8 +22,7 @@ struct RunOptions {
 };
 
 std::vector<MethodChoice> choices_of(const RunOptions& options, std::int64_t question) {
-  const SparsityParameters parameters = options.parameters.read(question);
-  std::vector<MethodChoice> choices = {{dhsa::name_of(parameters.method), parameters}};
+  std::vector<MethodChoice> choices = {options.parameters.choice(question)};
   std::string others;
   for (const std::string& name : split_list(options.compare == "none" ? "" : options.compare)) {
     if (name != choices.front().name) others += name + ",";
@@ -35,9 +34,9 @@ std::vector<MethodChoice> choices_of(const RunOptions& options, std::int64_t que
 }
 
 int run(const RunOptions& options) {
-  if (options.metrics_rows < 0 || options.logit_positions < 0 || options.max_new_tokens < 0) {
-    throw Error("--metrics-rows, --logit-positions and --max-new-tokens cannot be negative.");
-  }
+  check_count("--metrics-rows", options.metrics_rows, 0);
+  check_count("--logit-positions", options.logit_positions, 0);
+  check_count("--max-new-tokens", options.max_new_tokens, 0);
   check_reading(options.text.reading);
   static_cast<void>(choices_of(options, 0));  // a wrong parameter is said before a model is loaded
   JsonFile json(options.output.json);
@@ -56,7 +55,7 @@ int run(const RunOptions& options) {
   compare.progress = [&](const CompareProgress& state) { progress.show(state); };
   progress.restart();
   const Comparison comparison = compare_methods(*loaded.model, document.encoding.ids, document.info(), choices, compare,
-                                                loaded.tokenizer.get(), load_predictor(choices, loaded.folder));
+                                                loaded.tokenizer.get(), open_predictor(choices, loaded.folder));
   progress.clear();
   json.write({{"kind", "dhsa-run"},
               {"machine", machine_json()},

@@ -67,6 +67,13 @@ int sweep(const SweepChoice& options) {
   steps.prepare = [](const OpenModel&, SweepResults& asked) {
     asked.methods = with_dense_first(std::move(asked.methods));
   };
+  steps.points = [](const SweepResults& asked) {
+    std::vector<MethodChoice> points;
+    for (const SweepPoint& point : make_points(asked.settings, asked.methods)) {
+      points.push_back({asked.methods[point.method].name, point.parameters});
+    }
+    return points;
+  };
   steps.report = [](const SweepResults& swept) { return report(swept); };
   return run_over_lengths(options.texts, sweep_options(), std::move(results), steps, run_sweep);
 }

@@ -279,11 +279,11 @@ class Figures {
   const RowSample& sample_;
 };
 
-// Layers draw their rows independently of each other; all that looks at one layer draws the same. At least four, if
-// there are as many: from one no error can be told.
+// Texts and layers draw their rows independently of each other; all that looks at one layer of a text draws the same.
+// At least four, if there are as many: from one no error can be told.
 RowSample rows_of(std::int64_t begin, std::int64_t end, std::int64_t step, const LayerInfo& layer) {
   const std::int64_t most = std::max<std::int64_t>(1, (end - begin) / 4);
-  return draw_rows(begin, end, std::min(step, most), static_cast<std::uint64_t>(layer.index) + 1);
+  return draw_rows(begin, end, std::min(step, most), layer.text + static_cast<std::uint64_t>(layer.index) + 1);
 }
 
 MaskMetrics figures_of(const std::vector<RowValues>& values, const KeyMask& mask, std::int64_t heads,

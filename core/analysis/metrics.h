@@ -18,7 +18,7 @@ namespace dhsa {
 inline constexpr std::int64_t kMetricsRows = 7;
 
 struct MetricOptions {
-  std::int64_t row_step = 1;   // one row in row_step, drawn at random (draw_rows, by layer); 1: all rows
+  std::int64_t row_step = 1;   // one row in row_step, drawn at random (draw_rows, by text and layer); 1: all rows
   std::int64_t row_begin = 0;  // only rows in [row_begin, row_end); row_end 0: to the end
   std::int64_t row_end = 0;
   bool oracle = true;  // of-oracle and IoU

@@ -266,7 +266,7 @@ ExperimentCount AblationResults::count() const {
 void run_ablation(const Gemma2& model, AblationResults& results, const AblationOptions& options,
                   const std::shared_ptr<const BoundaryPredictor>& predictor) {
   check_run(model, results, predictor);
-  if (results.fingerprint.empty()) results.fingerprint = identity_of(model);
+  if (results.fingerprint.empty()) results.fingerprint = identity_of(model, predictor.get());
   AblationRun(model, results, options, predictor).run();
 }
 

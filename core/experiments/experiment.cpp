@@ -2,12 +2,16 @@
 
 #include "core/experiments/experiment_internal.h"
 #include "core/run/provenance.h"
+#include "core/sparsity/boundary_predictor.h"
 
 namespace dhsa {
 
-std::string identity_of(const Gemma2& model) {
+std::string identity_of(const Gemma2& model, const BoundaryPredictor* predictor) {
   const DType type = model.options().compute;
-  return model.fingerprint() + (type == DType::kFloat32 ? std::string() : fmt::format(" {}", name_of(type)));
+  std::string identity = model.fingerprint();
+  if (type != DType::kFloat32) identity += fmt::format(" {}", name_of(type));
+  if (predictor != nullptr) identity += " predictor:" + predictor->fingerprint();
+  return identity;
 }
 
 void require_memory(const Gemma2& model, std::int64_t tokens, const PrefillOptions& options, const char* what) {

@@ -20,9 +20,9 @@ struct ExperimentResults {
   std::string fingerprint;  // see identity_of()
 };
 
-// What `fingerprint` holds, and answers depend on: the model's own fingerprint, and behind it " bfloat16" where that is
-// computed in.
-[[nodiscard]] std::string identity_of(const Gemma2& model);
+// What `fingerprint` holds, and answers depend on: the model's own fingerprint; behind it " bfloat16" where that is
+// computed in, and " predictor:..." where boundaries are learned.
+[[nodiscard]] std::string identity_of(const Gemma2& model, const BoundaryPredictor* predictor);
 
 struct ExperimentProgress {
   std::size_t cell = 0;  // under way, of all cells in the order of the work

@@ -174,7 +174,7 @@ void run_longbench(const Gemma2& model, const Tokenizer& tokenizer, const LongBe
                    LongBenchResults& results, const LongBenchOptions& options,
                    const std::shared_ptr<const BoundaryPredictor>& predictor) {
   check_run(model, tokenizer, results, predictor);
-  if (results.fingerprint.empty()) results.fingerprint = identity_of(model);
+  if (results.fingerprint.empty()) results.fingerprint = identity_of(model, predictor.get());
   LongBenchRun(model, tokenizer, data, results, options, predictor).run();
 }
 

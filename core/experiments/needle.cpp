@@ -131,7 +131,7 @@ void check_run(const Gemma2& model, const Tokenizer& tokenizer, const NeedleResu
 void run_needle(const Gemma2& model, const Tokenizer& tokenizer, NeedleResults& results, const NeedleOptions& options,
                 const std::shared_ptr<const BoundaryPredictor>& predictor) {
   check_run(model, tokenizer, results, predictor);
-  if (results.fingerprint.empty()) results.fingerprint = identity_of(model);
+  if (results.fingerprint.empty()) results.fingerprint = identity_of(model, predictor.get());
   NeedleRun(model, tokenizer, results, options, predictor).run();
 }
 

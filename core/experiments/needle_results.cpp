@@ -116,12 +116,12 @@ std::string to_csv(const NeedleResults& results) {
   auto values = all.begin();
   for (const NeedleCell& cell : results.cells) {
     for (const MethodChoice& method : results.methods) {
-      const std::int64_t budget = needle_parameters(results.settings, method.parameters, cell.length, 0).budget;
-      csv += fmt::format("{},{},{},{:.4g},{},{},{},{:.1f}{}\n", name_of(results.settings.task),
-                         name_of(results.settings.mode), cell.length, results.settings.depth(cell.depth),
-                         csv_field(method.name),
-                         method.parameters.method == Method::kDense ? std::string() : std::to_string(budget),
-                         cell.prompts, cell.tokens, csv_cells(columns.cells(*values++)));
+      const SparsityParameters asked = needle_parameters(results.settings, method.parameters, cell.length, 0);
+      csv +=
+          fmt::format("{},{},{},{:.4g},{},{},{},{:.1f}{}\n", name_of(results.settings.task),
+                      name_of(results.settings.mode), cell.length, results.settings.depth(cell.depth),
+                      csv_field(method.name), is_read(asked, "budget") ? std::to_string(asked.budget) : std::string(),
+                      cell.prompts, cell.tokens, csv_cells(columns.cells(*values++)));
     }
   }
   return csv;

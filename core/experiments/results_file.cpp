@@ -147,12 +147,22 @@ namespace {
 // Of two results of identity_of().
 std::string different_model(const std::string& file, const std::string& asked) {
   const auto weights = [](const std::string& text) { return text.substr(0, text.find(' ')); };
-  const auto type = [](const std::string& text) {
-    const std::size_t space = text.find(' ');
-    return space == std::string::npos ? std::string("float32") : text.substr(space + 1);
+  const auto behind = [](const std::string& text, bool predictor) {
+    for (std::size_t at = text.find(' '); at != std::string::npos; at = text.find(' ', at + 1)) {
+      const std::string part = text.substr(at + 1, text.find(' ', at + 1) - at - 1);
+      if (part.starts_with("predictor:") == predictor) return part;
+    }
+    return std::string();
+  };
+  const auto type = [&](const std::string& text) {
+    const std::string part = behind(text, false);
+    return part.empty() ? std::string("float32") : part;
   };
   if (weights(file) != weights(asked)) return "it was made with another model, configuration or tokenizer";
-  return fmt::format("it was computed in {}, not {}", brief_name(type(file)), brief_name(type(asked)));
+  if (type(file) != type(asked)) {
+    return fmt::format("it was computed in {}, not {}", brief_name(type(file)), brief_name(type(asked)));
+  }
+  return "its boundaries were learned by another predictor";
 }
 
 }  // namespace

@@ -216,7 +216,7 @@ void check_run(const Gemma2& model, const Tokenizer& tokenizer, const SuiteResul
 void run_suite(const Gemma2& model, const Tokenizer& tokenizer, SuiteResults& results, const SuiteOptions& options,
                const std::shared_ptr<const BoundaryPredictor>& predictor) {
   check_run(model, tokenizer, results, predictor);
-  if (results.fingerprint.empty()) results.fingerprint = identity_of(model);
+  if (results.fingerprint.empty()) results.fingerprint = identity_of(model, predictor.get());
   SuiteRun(model, tokenizer, results, options, predictor).run();
 }
 

@@ -133,11 +133,11 @@ std::string to_csv(const SuiteResults& results) {
     for (std::size_t m = 0; m < results.methods.size(); ++m) {
       const SuiteScore& score = cell.scores[m];
       const SparsityParameters& method = results.methods[m].parameters;
-      const std::int64_t budget = suite_parameters(settings, *cell.task, method, cell.length, 0).budget;
+      const SparsityParameters asked = suite_parameters(settings, *cell.task, method, cell.length, 0);
       const std::optional<double> percent = score.percent();
       csv += fmt::format("{},{},{},{},{},{},{},{:.1f},{},{:.6g},{:.6g},{:.6g}\n", suite, cell.task->name, cell.length,
                          csv_field(results.methods[m].name),
-                         method.method == Method::kDense ? std::string() : std::to_string(budget), cell.prompts,
+                         is_read(asked, "budget") ? std::to_string(asked.budget) : std::string(), cell.prompts,
                          cell.questions.size(), cell.tokens, percent ? fmt::format("{:.2f}", *percent) : std::string(),
                          score.log_probability(), score.density, score.seconds);
     }

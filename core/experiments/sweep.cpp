@@ -161,7 +161,7 @@ void run_sweep(const Gemma2& model, const Tokenizer& tokenizer, SweepResults& re
     for (MethodChoice& method : results.methods) method.parameters.instruction_tokens = 0;
     results.points = make_points(results.settings, results.methods);
   }
-  if (results.fingerprint.empty()) results.fingerprint = identity_of(model);
+  if (results.fingerprint.empty()) results.fingerprint = identity_of(model, predictor.get());
   check_points(results, model, predictor);
   Sweep(model, tokenizer, results, options, predictor).run();
 }

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "core/attention/attend.h"
+#include "core/base/hash.h"
 #include "core/base/memory.h"
 #include "core/base/parallel.h"
 #include "core/model/gemma2_internal.h"
@@ -26,6 +27,7 @@ class PrefillRun {
         config_(model.config()),
         ids_(ids),
         tokens_(static_cast<std::int64_t>(ids.size())),
+        text_(hash_of(ids)),
         planner_(planner),
         options_(options),
         observer_(options.observer != nullptr ? options.observer : &silent_),
@@ -139,7 +141,8 @@ class PrefillRun {
 
   void run_layer(int index) {
     const LayerWeights& layer = model_.weights().layers[static_cast<std::size_t>(index)];
-    const LayerInfo info = layer_info(config_, index);
+    LayerInfo info = layer_info(config_, index);
+    info.text = text_;
     at::Tensor k = buffers_.k;
     at::Tensor v = buffers_.v;
     // A layer that the cache keeps whole is written there at once.
@@ -254,6 +257,7 @@ class PrefillRun {
   const Gemma2Config& config_;
   std::span<const std::int32_t> ids_;
   std::int64_t tokens_;
+  std::uint64_t text_;
   Planner& planner_;
   const PrefillOptions& options_;
   PrefillObserver silent_;

@@ -93,4 +93,18 @@ std::shared_ptr<const BoundaryPredictor> open_predictor(const SparsityParameters
                   model_folder.string()));
 }
 
+std::shared_ptr<const BoundaryPredictor> open_predictor(std::span<const MethodChoice> methods,
+                                                        const std::filesystem::path& model_folder) {
+  std::shared_ptr<const BoundaryPredictor> predictor;
+  for (const MethodChoice& method : methods) {
+    const auto own = open_predictor(method.parameters, model_folder);
+    if (own && predictor && own != predictor) {
+      throw Error(fmt::format("{} names another predictor than the methods before it; compare them one at a time.",
+                              method.name));
+    }
+    if (own) predictor = own;
+  }
+  return predictor;
+}
+
 }  // namespace dhsa

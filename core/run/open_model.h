@@ -4,8 +4,10 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 
 #include "core/model/gemma2.h"
+#include "core/run/run.h"
 #include "core/text/tokenizer.h"
 
 namespace dhsa {
@@ -36,6 +38,9 @@ void check_vocabulary(const Gemma2Config& config, const Tokenizer& tokenizer);
 // they need none, or may do without and the folder has none. A file is read again only after it has changed. Throws
 // Error.
 [[nodiscard]] std::shared_ptr<const BoundaryPredictor> open_predictor(const SparsityParameters& parameters,
+                                                                      const std::filesystem::path& model_folder);
+// Of all of these; throws Error also where they name two.
+[[nodiscard]] std::shared_ptr<const BoundaryPredictor> open_predictor(std::span<const MethodChoice> methods,
                                                                       const std::filesystem::path& model_folder);
 
 }  // namespace dhsa

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/base/hash.h"
 #include "core/base/memory.h"
 #include "core/model/decode.h"
 #include "core/run/measures.h"
@@ -161,9 +162,9 @@ class Meter : public PrefillObserver {
 
 // At most `most` positions, spread over the text: long documents stay affordable.
 std::shared_ptr<const FinalStates> states_at_positions(const std::vector<float>& all, std::int64_t tokens,
-                                                       std::int64_t hidden, std::int64_t most) {
+                                                       std::int64_t hidden, std::int64_t most, std::uint64_t text) {
   auto kept = std::make_shared<FinalStates>();
-  kept->positions = draw_rows(0, tokens, (tokens + most - 1) / most);
+  kept->positions = draw_rows(0, tokens, (tokens + most - 1) / most, text);
   kept->states.reserve(static_cast<std::size_t>(kept->positions.size() * hidden));
   for (const std::int64_t row : kept->positions.rows) {
     kept->states.insert(kept->states.end(), all.begin() + row * hidden, all.begin() + (row + 1) * hidden);
@@ -257,7 +258,7 @@ MethodRun run_one(const RunSubject& subject, const MethodChoice& choice, const R
   run.start_bytes = result.start_bytes;
   if (prefill.keep_final_hidden) {
     run.states = states_at_positions(result.final_hidden, run.trace.tokens, subject.model.config().hidden_size,
-                                     options.logit_positions);
+                                     options.logit_positions, hash_of(subject.ids));
     result.final_hidden = {};
   }
   if (options.max_new_tokens > 0) write_answer(run, subject, result, options, reporter);

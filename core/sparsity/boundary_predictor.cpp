@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/base/parallel.h"
+#include "core/files/sha256.h"
 #include "core/sparsity/row_math.h"
 
 namespace dhsa {
@@ -45,6 +46,17 @@ void require(const char* name, const std::vector<float>& values, std::int64_t el
   }
 }
 
+// Of weights and settings.
+std::string fingerprint_of(const PredictorWeights& w) {
+  std::string all = fmt::format("{} {} {} {} ", w.channels, w.hidden, w.heads, w.boundary_window);
+  for (const auto* part : {&w.in_proj_weight, &w.in_proj_bias, &w.out_proj_weight, &w.out_proj_bias, &w.norm_weight,
+                           &w.norm_bias, &w.gate_weight, &w.mlp0_weight, &w.mlp0_bias, &w.mlp2_weight, &w.mlp2_bias}) {
+    all += fmt::format("{} ", part->size());
+    all.append(reinterpret_cast<const char*>(part->data()), part->size() * sizeof(float));
+  }
+  return sha256(all).substr(0, 16);
+}
+
 }  // namespace
 
 struct BoundaryPredictor::Packed {
@@ -53,7 +65,8 @@ struct BoundaryPredictor::Packed {
   PackedRows mlp0;
 };
 
-BoundaryPredictor::BoundaryPredictor(PredictorWeights weights) : weights_(std::move(weights)) {
+BoundaryPredictor::BoundaryPredictor(PredictorWeights weights)
+    : weights_(std::move(weights)), fingerprint_(fingerprint_of(weights_)) {
   const PredictorWeights& w = weights_;
   const std::int64_t c = w.channels;
   if (c < 1 || w.hidden < 1 || w.heads < 1 || c % w.heads != 0) {

@@ -59,6 +59,8 @@ class BoundaryPredictor {
                                                                      const PredictorSettings& settings = {});
 
   [[nodiscard]] const PredictorWeights& weights() const noexcept { return weights_; }
+  // Of weights and settings: what its boundaries depend on.
+  [[nodiscard]] const std::string& fingerprint() const noexcept { return fingerprint_; }
   [[nodiscard]] std::int64_t boundary_window() const noexcept { return weights_.boundary_window; }
 
   // Logits r_j [L] of keys k [Hkv, L, D] after RoPE, Hkv * D = channels (else Error); NaN where j < w - 1 or
@@ -70,6 +72,7 @@ class BoundaryPredictor {
   void score_block(const HeadsView& k, std::int64_t begin, std::int64_t end, float* out) const;
 
   PredictorWeights weights_;
+  std::string fingerprint_;
   std::unique_ptr<const Packed> packed_;
 };
 

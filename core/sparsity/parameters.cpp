@@ -99,7 +99,9 @@ std::vector<Option<P>> make_options() {
         .unit = "keys",
         .help =
             "Keys kept for a query row, on a local layer at most its window. Own rows and sinks come first and stay "
-            "even where they exceed it, then local tokens, then the best of the rest.",
+            "even where they exceed it, then local tokens, then the best of the rest. Block sparse counts whole "
+            "blocks, "
+            "at least the query's own.",
         .minimum = 1,
         .maximum = kMostTokens,
         .slider_end = kLengthOfText,

@@ -21,6 +21,7 @@ struct LayerInfo {
   std::int64_t window = 0;  // sliding window of a local layer; 0: global
   float scale = 1.0F;       // attention scale and softcap, for planners that look at true scores
   float softcap = 0.0F;
+  std::uint64_t text = 0;  // hash_of() its ids: metrics draw rows by it, no planner reads it
   [[nodiscard]] bool local() const noexcept { return window > 0; }
 };
 

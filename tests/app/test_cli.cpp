@@ -338,6 +338,15 @@ TEST(Parameters, BadValuesAreRefusedBeforeAnythingRuns) {
   EXPECT_REFUSED(dhsa("run --device tpu"), "tpu");
   EXPECT_REFUSED(dhsa("run --dtype float16"), "float16");
   EXPECT_REFUSED(dhsa("run --boundaries learned --predictor /nowhere/p.safetensors"), "p.safetensors");
+  EXPECT_REFUSED(dhsa("run --metrics-rows 99999999999"), "--metrics-rows cannot be 99999999999");
+  EXPECT_REFUSED(dhsa("run --max-new-tokens 1000000000"), "--max-new-tokens");
+  EXPECT_REFUSED(dhsa("run --json --quiet"), "--json has no value: --quiet follows it");
+  EXPECT_REFUSED(dhsa("run --budget= --quiet"), "--budget has no value");
+  EXPECT_REFUSED(dhsa("needle --preset best"), "--preset");  // there, methods are named
+  const Folder folder;
+  const std::string text = folder.write("text.txt", short_text());
+  EXPECT_REFUSED(dhsa("run '" + text + "' --json '" + text + "'"), "which is read");
+  EXPECT_EQ(content(text), short_text());
   EXPECT_REFUSED(dhsa("run --nonsense"), "nonsense");
   EXPECT_REFUSED(dhsa("run one two"), "two");
   EXPECT_REFUSED(dhsa("walk"), "walk");
@@ -355,6 +364,13 @@ TEST(Parameters, WhatMakesNoDifferenceIsSaid) {
   EXPECT_EQ(
       said("--budget 512 --compare window-sinks+pooling=mean+budget=256"),
       "dhsa: +pooling makes no difference to window-sinks+pooling=mean+budget=256, which does not read it here.\n");
+  EXPECT_EQ(said("--method dense --instruction-tokens 100 --compare none"),
+            "dhsa: --instruction-tokens makes no difference to dense, which does not read it here.\n");
+  // Read at one of the points of a sweep.
+  const Outcome swept = done(
+      "sweep --quiet --methods dhsa+mass=0.9,window-sinks --vary selection=threshold --pooling mean --max-budget 999 "
+      "--samples 1 --repeats 1 --lengths 400 --logit-positions 0 --metrics-rows 0");
+  EXPECT_EQ(swept.err, "");
   const Outcome ablated = done(
       "ablate --quiet --needles 1 --tokens 300 --budget 280 --only 'group oracle' --variant "
       "mine=window-sinks,pooling=mean");
@@ -377,9 +393,11 @@ TEST(Parameters, AReportSaysWhatDiffersFromThePresetNamed) {
   EXPECT_EQ(methods("--compare window-sinks,best,best+score-rows=8"),
             (Lines{"dhsa: budget 1024 keys", "window-sinks: budget 1024 keys", "best: budget 1024 keys",
                    "best+score-rows=8: budget 1024 keys, score-rows 8 rows"}));
-  EXPECT_EQ(methods("--preset latency --sink-tokens 64 --compare window-sinks"),
-            (Lines{"dhsa: preset latency, budget 2048 keys, sink-tokens 64 keys",
-                   "window-sinks: budget 1024 keys, sink-tokens 64 keys"}));
+  EXPECT_EQ(
+      methods("--preset latency --sink-tokens 64 --compare window-sinks"),
+      (Lines{"latency: budget 2048 keys, sink-tokens 64 keys", "window-sinks: budget 1024 keys, sink-tokens 64 keys"}));
+  // A method's name means the method's own preset, whatever --preset says of the first one.
+  EXPECT_EQ(methods("--preset latency --compare dhsa"), (Lines{"latency: budget 2048 keys", "dhsa: budget 1024 keys"}));
   EXPECT_EQ(methods("--preset latency --method vertical-slash --compare none"),
             (Lines{"vertical-slash: budget 1024 keys"}));
 }
@@ -565,6 +583,20 @@ TEST(Program, HelpAndVersion) {
 
 TEST(Program, AJsonPathThatCannotBeWrittenIsRefusedAtOnce) {
   EXPECT_REFUSED(dhsa("run - --json /nowhere/at/all.json", short_text()), "/nowhere/at/all.json");
+}
+
+TEST(Program, WhatNobodyHearsStopsNoWork) {
+  const Folder folder;
+  const std::string text = folder.write("text.txt", short_text());
+  const std::string json = folder.path("run.json").string();
+  const auto deaf = [&](const std::string& arguments) {
+    return std::system(
+        ("'" + std::string(DHSA_BINARY) + "' " + arguments + " >'" + folder.path("out").string() + "' 2>/dev/full")
+            .c_str());
+  };
+  EXPECT_EQ(WEXITSTATUS(deaf("run /nonexistent")), 2);
+  EXPECT_EQ(deaf("run '" + text + "' --progress --mass 0.5 --max-new-tokens 0 --json '" + json + "'"), 0);
+  EXPECT_EQ(json_of(json)["kind"], "dhsa-run");
 }
 
 TEST(Program, AFullStandardOutputIsSaid) {

@@ -305,7 +305,7 @@ class TestBenchmarks : public QObject {
     settings.limit = 1;
     const LongBenchData data = read_longbench(resource_path("longbench"), {}, {"triviaqa"}, false, settings.limit);
     LongBenchResults results = begin_longbench(settings, data, {choice("dense"), choice("window-sinks")});
-    results.fingerprint = identity_of(*explorer()->session()->model()->weights);
+    results.fingerprint = identity_of(*explorer()->session()->model()->weights, nullptr);
     const std::filesystem::path folder = m_window->filePath(QStringLiteral("commands")).toStdString();
     begin_longbench_folder(folder, results);
     in<QLineEdit>(benchPanel, "longBenchData")->clear();

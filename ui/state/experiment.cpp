@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/files/atomic_write.h"
+#include "core/run/open_model.h"
 #include "core/run/run.h"
 #include "ui/state/explorer.h"
 
@@ -175,10 +176,7 @@ void Experiment::added(int number) {
 
 std::shared_ptr<const BoundaryPredictor> Experiment::predictorFor(const std::vector<MethodChoice>& methods,
                                                                   const LoadedModel& model) {
-  for (const MethodChoice& method : methods) {
-    if (auto predictor = loadPredictor(method.parameters, model)) return predictor;
-  }
-  return nullptr;
+  return open_predictor(methods, model.folder.toStdU16String());
 }
 
 void Experiment::ended() {

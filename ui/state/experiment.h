@@ -129,7 +129,12 @@ class ExperimentOf : public Experiment {
   [[nodiscard]] bool goesOn(const Settings& settings, const std::vector<MethodChoice>& methods,
                             QString* why = nullptr) const {
     if (isEmpty() || isFinished()) return false;
-    const std::string other = difference(m_results, asked(settings, methods));
+    std::string other;
+    try {
+      other = difference(m_results, asked(settings, methods));
+    } catch (const Error& error) {  // no predictor where one is needed
+      other = error.what();
+    }
     if (why) *why = QString::fromStdString(other);
     return other.empty();
   }
@@ -198,7 +203,7 @@ class ExperimentOf : public Experiment {
     complete(results);
     if (const auto model = explorer()->session()->model()) {
       results.model = model->name.toStdString();
-      results.fingerprint = identity_of(*model->weights);
+      results.fingerprint = identity_of(*model->weights, predictorFor(results.methods, *model).get());
     }
     return results;
   }

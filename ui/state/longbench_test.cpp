@@ -63,7 +63,7 @@ void LongBenchTest::start(const LongBenchRequest& request, const std::vector<Met
     const LongBenchData data = readData(request.data, namesIn(request.tasks), settings);
     LongBenchResults results = begin_longbench(settings, data, methods);
     results.model = model->name.toStdString();
-    results.fingerprint = identity_of(*model->weights);
+    results.fingerprint = identity_of(*model->weights, predictorFor(methods, *model).get());
     const fs::path folder(request.results.toStdU16String());
     begin_longbench_folder(folder, results);
     auto file = std::make_shared<ResultsFile>();

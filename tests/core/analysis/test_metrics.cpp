@@ -9,6 +9,7 @@
 #include <random>
 #include <set>
 
+#include "core/base/hash.h"
 #include "core/base/parallel.h"
 
 namespace dhsa {
@@ -462,6 +463,29 @@ TEST(TokenImportance, SampledSumsAreUnbiased) {
     const double deviation = std::sqrt(std::max(0.0, squares[b] - sums[b] * sums[b]) / kDraws);
     EXPECT_NEAR(sums[b], expected[b], 4 * deviation + 0.01 * expected[b]) << b;
   }
+}
+
+// Texts of one length draw rows of their own: what the rows of one text miss, those of another see.
+TEST(Sampling, TextsDrawIndependently) {
+  const Case c{4, 2, 300, 8, 0, 2, 50.0F};
+  Layer layer(c);
+  const KeyMask mask = random_mask(c, 1);
+  const double exact = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info).value("retained_mass");
+  MetricOptions options;
+  options.row_step = 7;
+  constexpr int kTexts = 200;
+  double sum = 0, squares = 0;
+  for (int text = 0; text < kTexts; ++text) {
+    const std::int32_t ids[] = {2, text};
+    layer.info.text = hash_of(ids);
+    const double off =
+        measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info, options).value("retained_mass") - exact;
+    sum += off;
+    squares += off * off;
+  }
+  const double deviation = std::sqrt(squares / kTexts);
+  EXPECT_GT(deviation, 1e-4);
+  EXPECT_LT(std::abs(sum / kTexts), 4 * deviation / std::sqrt(kTexts));
 }
 
 TEST(Sampling, MeansOverManyDrawsAreTheExactValuesAndErrorsTheirSpread) {

@@ -165,9 +165,9 @@ TEST(LongBenchData, NamesATaskTwiceOrOneThatIsNotThere) {
 }
 
 TEST(Identity, HoldsTheTypeOfTheComputation) {
-  EXPECT_EQ(identity_of(*demo().model), demo().model->fingerprint());
+  EXPECT_EQ(identity_of(*demo().model, nullptr), demo().model->fingerprint());
   const auto other = Gemma2::load(DHSA_FIXTURES "/gemma2_tiny_a", {Device::kCpu, DType::kBFloat16});
-  EXPECT_EQ(identity_of(*other), other->fingerprint() + " bfloat16");
+  EXPECT_EQ(identity_of(*other, nullptr), other->fingerprint() + " bfloat16");
 }
 
 }  // namespace

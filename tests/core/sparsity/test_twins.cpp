@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -24,7 +25,11 @@ class TwinTest : public testing::Test {
  protected:
   void SetUp() override { set_compute_threads(0); }
   // Few choices may be left open, else the test says nothing.
-  void TearDown() override { EXPECT_LE(open_rows_, rows_ / 20) << "of " << rows_ << " rows"; }
+  void TearDown() override {
+    for (const auto& [method, count] : rows_) {
+      EXPECT_LE(count.open, count.all / 20) << "of " << count.all << " rows of " << name_of(method);
+    }
+  }
 
   std::int64_t whole(std::int64_t least, std::int64_t most) {
     return std::uniform_int_distribution<std::int64_t>(least, most)(random_);
@@ -128,9 +133,10 @@ class TwinTest : public testing::Test {
              std::to_string(text.heads) + "/" + std::to_string(text.kv_heads) + " window " +
              std::to_string(layer.window);
     };
-    rows_ += text.tokens;
+    Rows& count = rows_[p.method];
+    count.all += text.tokens;
     if (twin.boundaries.open) {
-      open_rows_ += text.tokens;
+      count.open += text.tokens;
       return;
     }
     if (p.method == Method::kDhsa) {
@@ -149,7 +155,7 @@ class TwinTest : public testing::Test {
     for (int m = 0; m < mask.heads(); ++m) {
       for (int i = 0; i < text.tokens; ++i) {
         if (twin.open[m][i]) {
-          if (m == 0) ++open_rows_;
+          if (m == 0) ++count.open;
           continue;
         }
         std::vector<bool> kept(static_cast<std::size_t>(text.tokens), false);
@@ -212,8 +218,11 @@ class TwinTest : public testing::Test {
   }
 
   std::mt19937 random_{12};
-  std::int64_t rows_ = 0;
-  std::int64_t open_rows_ = 0;
+  struct Rows {
+    std::int64_t all = 0;
+    std::int64_t open = 0;  // where the twin leaves the choice open
+  };
+  std::map<Method, Rows> rows_;
 };
 
 TEST_F(TwinTest, EveryMethodButDhsa) {
