@@ -273,7 +273,7 @@ class TestExportDialog : public QObject {
 
     // Results of a needle test, from a file; without one there is a sentence.
     choose(dialog, "exportWhat", "needle");
-    QVERIFY2(message(dialog).contains(QStringLiteral("Choose the file")), qPrintable(message(dialog)));
+    QTRY_VERIFY2(message(dialog).contains(QStringLiteral("Choose the file")), qPrintable(message(dialog)));
     QVERIFY(!dialog->findChild<QComboBox*>(QStringLiteral("exportLayer"))->isEnabled());
     const QString results = QStringLiteral(DHSA_FIXTURES "/../fuzz/corpus/figure/needle_finished");
     dialog->setResults(results);
@@ -282,7 +282,7 @@ class TestExportDialog : public QObject {
     QVERIFY2(message(dialog).contains(QStringLiteral("saved")), qPrintable(message(dialog)));
     makeAgain(window, QStringLiteral("needle"), QStringLiteral("pdf"));
     choose(dialog, "exportWhat", "budget");
-    QVERIFY2(message(dialog).contains(QStringLiteral("dhsa sweep")), qPrintable(message(dialog)));
+    QTRY_VERIFY2(message(dialog).contains(QStringLiteral("dhsa sweep")), qPrintable(message(dialog)));
     choose(dialog, "exportWhat", "mask");
     QVERIFY(dialog->findChild<QComboBox*>(QStringLiteral("exportLayer"))->isEnabled());
 
