@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "app/cli/common.h"
 #include "app/cli/table.h"
@@ -52,27 +55,38 @@ int complain(const std::string& sentence, int code) {
   return code;
 }
 
-// "--json --quiet" is an option without its value, and "TEXT --json TEXT" would lose the text. Throws Error.
+// "--json --quiet" is an option without its value; "TEXT --json TEXT" would lose the text, "--json F --csv F" one of
+// the two. Throws Error.
 void check_values(const CLI::App& command) {
-  std::vector<std::filesystem::path> inputs;
+  const auto is_output = [](const CLI::Option* option) {
+    const std::string name = option->get_name();
+    return name == "--json" || name == "--csv" || name == "--out" || name == "--checkpoint";
+  };
+  std::vector<std::string> inputs, outputs;
   for (const CLI::Option* option : command.get_options()) {
+    if (option->get_expected_max() < 1) continue;
     for (const std::string& value : option->results()) {
-      if (option->get_expected_max() > 0 && value.starts_with("--")) {
+      if (value.starts_with("--") && command.get_option_no_throw(value) != nullptr) {
         throw Error(fmt::format("{} has no value: {} follows it.", option->get_name(), value));
       }
-      if (option->get_positional()) inputs.emplace_back(value);
+      (is_output(option) ? outputs : inputs).push_back(value);
     }
   }
-  for (const char* name : {"--json", "--csv", "--out"}) {
-    const CLI::Option* output = command.get_option_no_throw(name);
-    if (output == nullptr || output->count() == 0) continue;
-    for (const std::filesystem::path& input : inputs) {
-      std::error_code absent;
-      if (std::filesystem::equivalent(input, output->results().front(), absent)) {
-        throw Error(fmt::format("{} names {}, which is read; write to another file.", name, input.string()));
+  namespace fs = std::filesystem;
+  std::error_code none;
+  for (auto output = outputs.begin(); output != outputs.end(); ++output) {
+    for (const std::string& input : inputs) {
+      if (fs::is_regular_file(input, none) && fs::equivalent(input, *output, none)) {
+        throw Error(fmt::format("{} is read and would be written over; write to another file.", input));
       }
     }
+    if (std::any_of(outputs.begin(), output, [&](const std::string& other) {
+          return fs::weakly_canonical(fs::absolute(other), none) == fs::weakly_canonical(fs::absolute(*output), none);
+        })) {
+      throw Error(fmt::format("{} would be written twice; name two files.", *output));
+    }
   }
+  for (const CLI::App* nested : command.get_subcommands()) check_values(*nested);
 }
 
 }  // namespace
@@ -118,7 +132,7 @@ int run_command(int argc, char** argv) {
       fmt::print("{}", app.help());
       return 0;
     }
-    for (const CLI::App* command : app.get_subcommands()) check_values(*command);
+    check_values(app);
     watch_interrupt();
     std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error to report
     std::signal(SIGPIPE, SIG_IGN);  // a reader that leaves is an error to report, not a reason to leave files half done

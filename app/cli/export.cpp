@@ -141,7 +141,12 @@ void load(const ExportOptions& options, Source& source, ProgressLine& progress, 
     text.path = session->text;
     text.reading = session->reading;
     model.folder = session->model;
+    // As the window computed, unless the command says otherwise; without its device in the same type.
+    if (model.dtype == "auto") model.dtype = session->dtype;
+    if (session->device == "cuda" && cuda_available()) model.device = session->device;
   }
+  origin.device = model.device;
+  origin.dtype = model.dtype == "float32" && model.device == "cpu" ? "auto" : model.dtype;
   origin.reading = text.reading;
   source.loaded = load_model(model, progress);
   const OpenModel& loaded = *source.loaded;
@@ -204,8 +209,6 @@ int export_all(const ExportOptions& options) {
   Source source;
   FigureOrigin& origin = source.origin;
   origin.files = options.files;
-  origin.device = options.model.device;
-  origin.dtype = options.model.dtype;
   origin.threads = options.model.threads;
   for (const std::string& file : options.files) source.material.files.push_back(read_figure_file(file));
 

@@ -5,6 +5,7 @@
 #ifdef DHSA_FIGURES
 #include <QGuiApplication>
 
+#include "core/run/provenance.h"
 #include "ui/figures/figure_files.h"
 #include "ui/state/session_file.h"
 #endif
@@ -39,6 +40,8 @@ SessionChoice read_session(const std::string& path) {
   choice.reading = session.reading;
   choice.model = session.modelFolder.toStdString();
   choice.fingerprint = session.modelFingerprint.toStdString();
+  choice.device = name_of(session.modelOptions.device);
+  choice.dtype = name_of(session.modelOptions.compute);
   choice.parameters = session.parameters;
   choice.ran_with = session.runParameters;
   choice.layer = session.layer;

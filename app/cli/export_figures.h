@@ -14,6 +14,8 @@ struct SessionChoice {
   TextReading reading;
   std::string model;        // folder; empty: the demo model
   std::string fingerprint;  // of its weights; may be empty
+  std::string device;       // that the window computed on
+  std::string dtype;
   SparsityParameters parameters;
   SparsityParameters ran_with;
   int layer = 0;

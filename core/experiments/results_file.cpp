@@ -162,6 +162,7 @@ std::string different_model(const std::string& file, const std::string& asked) {
   if (type(file) != type(asked)) {
     return fmt::format("it was computed in {}, not {}", brief_name(type(file)), brief_name(type(asked)));
   }
+  if (behind(file, true).empty()) return "it does not say by which predictor its boundaries were learned";
   return "its boundaries were learned by another predictor";
 }
 

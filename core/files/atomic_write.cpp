@@ -136,6 +136,13 @@ void AtomicFile::commit() {
   if (descriptor_ < 0) throw Error(fmt::format("{}: finished twice.", path_.string()));
   // A pipe or a device has nothing to flush and says EINVAL.
   if (::fsync(descriptor_) != 0 && errno != EINVAL && errno != EROFS) fail("written");
+  // Keeps the lock, see remove_leftovers(), until the file has its name.
+  struct Held {
+    int descriptor;
+    ~Held() {
+      if (descriptor >= 0) ::close(descriptor);
+    }
+  } const held{::fcntl(descriptor_, F_DUPFD_CLOEXEC, 0)};
   const int closed = ::close(descriptor_);
   descriptor_ = -1;
   // Some file systems report a full disk only here.

@@ -26,7 +26,7 @@ void remove_leftovers(const fs::path& folder) {
   for (const fs::path& path : found) {
     const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (file < 0) continue;
-    // An AtomicFile holds its lock as long as its process lives.
+    // An AtomicFile holds its lock until the file has its name.
     if (::flock(file, LOCK_EX | LOCK_NB) == 0) ::unlink(path.c_str());
     ::close(file);
   }

@@ -29,7 +29,7 @@ std::shared_ptr<const BoundaryPredictor> cached_predictor(const std::filesystem:
   static std::mutex mutex;
   static std::vector<std::pair<FileState, std::shared_ptr<const BoundaryPredictor>>> kept;  // newest last
   std::error_code failed;
-  FileState state{std::filesystem::absolute(path), std::filesystem::file_size(path, failed), {}};
+  FileState state{std::filesystem::absolute(path, failed), std::filesystem::file_size(path, failed), {}};
   if (!failed) state.written = std::filesystem::last_write_time(path, failed);
   if (failed) return BoundaryPredictor::load(path);  // says what is wrong with it
   const std::lock_guard lock(mutex);
@@ -85,7 +85,8 @@ std::shared_ptr<const BoundaryPredictor> open_predictor(const SparsityParameters
   }
   if (!parameters.predictor.empty()) return cached_predictor(parameters.predictor);
   const std::filesystem::path own = model_folder / "predictor.safetensors";
-  if (std::filesystem::exists(own)) return cached_predictor(own);
+  std::error_code absent;
+  if (std::filesystem::exists(own, absent)) return cached_predictor(own);
   if (may_do_without) return nullptr;
   throw Error(
       fmt::format("Learned boundaries need a predictor and {} has none; name a predictor file or take "

@@ -345,7 +345,10 @@ TEST(Parameters, BadValuesAreRefusedBeforeAnythingRuns) {
   EXPECT_REFUSED(dhsa("needle --preset best"), "--preset");  // there, methods are named
   const Folder folder;
   const std::string text = folder.write("text.txt", short_text());
-  EXPECT_REFUSED(dhsa("run '" + text + "' --json '" + text + "'"), "which is read");
+  EXPECT_REFUSED(dhsa("run '" + text + "' --json '" + text + "'"), "would be written over");
+  EXPECT_REFUSED(dhsa("needle --lengths 256 --haystack '" + text + "' --json '" + text + "'"), "would be written over");
+  EXPECT_REFUSED(dhsa("inspect --tokens --json x --csv ./x", "", folder.path()), "would be written twice");
+  EXPECT_REFUSED(dhsa("bench attention --json --quiet"), "--json has no value");
   EXPECT_EQ(content(text), short_text());
   EXPECT_REFUSED(dhsa("run --nonsense"), "nonsense");
   EXPECT_REFUSED(dhsa("run one two"), "two");

@@ -112,6 +112,19 @@ class TestGeneration : public QObject {
     QVERIFY(m_dialog->findChild<QPlainTextEdit*>(QStringLiteral("continuation1"))->isHidden());
   }
 
+  void whatWasBegunDuringALoadGoesWithTheTextBefore() {
+    DocumentRequest text;
+    text.text = "A third text, read while something is asked of the first.";
+    const auto before = m_explorer->session()->document();
+    QSignalSpy grown(m_explorer->generation(), &Generation::grown);
+    m_explorer->session()->openDocument(text);
+    m_explorer->generation()->start(4);
+    QTRY_VERIFY_WITH_TIMEOUT(m_explorer->session()->document() != before && !m_explorer->engine()->isBusy(), kTimeout);
+    QVERIFY(!m_explorer->generation()->isRunning());
+    QCOMPARE(grown.size(), 0);
+    QVERIFY(this->text(0).isEmpty());
+  }
+
   void anotherTextTakesItAway() {
     DocumentRequest text;
     text.text = "Another text.";

@@ -146,7 +146,13 @@ class ExperimentOf : public Experiment {
       Q_EMIT explorer()->message(sentence, true);
       return;
     }
-    Results begin = asked(settings, methods);
+    Results begin;
+    try {
+      begin = asked(settings, methods);
+    } catch (const Error& error) {  // the predictor went just now
+      Q_EMIT explorer()->message(QString::fromUtf8(error.what()), true);
+      return;
+    }
     const bool same = goesOn(settings, methods);
     if (same) begin.*part = m_results.*part;
     submit([this, model, begin = std::move(begin), file = fileFor(same)](const JobContext& job) {

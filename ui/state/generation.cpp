@@ -13,7 +13,7 @@ namespace {
 
 QString labelOf(const SparsityParameters& parameters) {
   QString label = QString::fromUtf8(label_of(parameters.method));
-  if (parameters.method != Method::kDense) label += QStringLiteral(" %1").arg(parameters.budget);
+  if (is_read(parameters, "budget")) label += QStringLiteral(" %1").arg(parameters.budget);
   return label;
 }
 
@@ -36,7 +36,10 @@ Generation::Generation(Session* session, ParameterSet* parameters, Engine* engin
     : QObject(parent), m_session(session), m_parameters(parameters), m_engine(engine) {
   connect(session, &Session::opening, this, &Generation::cancel);
   // What was written belongs to the text before.
-  connect(session, &Session::documentChanged, this, [this] { m_sides.clear(); });
+  connect(session, &Session::documentChanged, this, [this] {
+    cancel();  // what was begun while the text was being opened
+    m_sides.clear();
+  });
   connect(engine, &Engine::finished, this, [this](JobKind kind) {
     if (kind == JobKind::kGenerate) stopped(Continued::State::kEnded, {});
   });

@@ -45,7 +45,7 @@ Run runOf(const OpenDocument& document, const LoadedModel& model, const Sparsity
           MethodRun result) {
   Run run;
   run.label = QString::fromUtf8(label_of(parameters.method));
-  if (parameters.method != Method::kDense) run.label += QStringLiteral(" %1").arg(parameters.budget);
+  if (is_read(parameters, "budget")) run.label += QStringLiteral(" %1").arg(parameters.budget);
   run.when = QDateTime::currentDateTime();
   run.documentTitle = document.title;
   run.modelName = model.name;

@@ -163,8 +163,8 @@ void Session::takeDocument(std::shared_ptr<const OpenDocument> document) {
   for (const std::string& note : m_document->content.notes) notes << QString::fromStdString(note);
   if (m_document->tokens() < m_document->content.whole_tokens) {
     Q_EMIT documentCut(notes.join(u' '));
-  } else if (!m_document->content.chat && is_written_chat(m_document->content.text) &&
-             turn_markers(*m_model->tokenizer)) {
+  } else if (m_document->reading.chat == "auto" && !m_document->content.chat &&
+             is_written_chat(m_document->content.text) && turn_markers(*m_model->tokenizer)) {
     Q_EMIT chatOffered(notes.join(u' '));
   } else if (!notes.isEmpty()) {
     Q_EMIT message(notes.join(u' '), false);

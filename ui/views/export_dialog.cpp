@@ -22,6 +22,7 @@
 #include "core/base/resources.h"
 #include "core/files/atomic_write.h"
 #include "core/files/sha256.h"
+#include "core/run/provenance.h"
 #include "ui/figures/figure_files.h"
 #include "ui/state/explorer.h"
 
@@ -319,6 +320,10 @@ FigureOrigin ExportDialog::Sources::origin(bool beside) const {
   const std::string name = document->sample ? resource_path("documents/sample.txt").filename().string()
                                             : std::filesystem::path(origin.text).filename().string();
   origin.reading = document->reading;
+  // As the command takes them, which needs none of its defaults said.
+  const ModelOptions& options = model->weights->options();
+  origin.device = name_of(options.device);
+  if (options.device == Device::kCpu && options.compute != DType::kFloat32) origin.dtype = name_of(options.compute);
   if (!model->embedded) origin.model = model->folder.toStdString();
   origin.parameters = parameters;
   origin.ran_with = ranWith;

@@ -97,8 +97,11 @@ float HeadMap::valueAt(int layer, int head) const { return m_values[static_cast<
 
 QString HeadMap::cellText(int layer, int head) const {
   const QString number = QString::number(static_cast<double>(valueAt(layer, head)), 'f', 2);
-  return m_estimates[static_cast<std::size_t>(layer * m_heads + head)].isEmpty() ? number
-                                                                                 : QStringLiteral("≈") + number;
+  if (m_estimates[static_cast<std::size_t>(layer * m_heads + head)].isEmpty()) return number;
+  const QString marked = QStringLiteral("≈") + number;
+  // Rather "≈.87" than nothing: it is the worst cells that are sampled.
+  const bool fits = QFontMetricsF(smallFont(font())).horizontalAdvance(marked) + 4 < m_grid.cell(layer, head).width();
+  return fits || !number.startsWith(u'0') ? marked : QStringLiteral("≈") + number.sliced(1);
 }
 
 QString HeadMap::describe(int layer, int head) const {

@@ -294,7 +294,7 @@ void PerformancePanel::refresh() {
     m_time->setValue(QStringLiteral("–"), -1, {});
   }
   if (progress.running) {
-    m_remaining->setValue(progress.remaining < 0 ? QStringLiteral("–") : formatSeconds(progress.remaining), -1, {});
+    m_remaining->setValue(progress.remaining <= 0 ? QStringLiteral("–") : formatSeconds(progress.remaining), -1, {});
   } else if (run && dense && run->parameters.method != Method::kDense && run->result.seconds > 0) {
     m_remaining->setValue(tr("%1×").arg(QLocale().toString(dense->result.seconds / run->result.seconds, 'f', 2)), -1,
                           tr("dense %1").arg(formatSeconds(dense->result.seconds)));

@@ -298,7 +298,8 @@ void SweepPanel::plan() {
   if (problem.isEmpty()) problem = m_sweep->problem(settings, methods);
   QString why;
   const bool goesOn = problem.isEmpty() && m_sweep->goesOn(settings, methods, &why);
-  QString what = tr("%1 methods with dense, %2 values, %3 samples")
+  QString what = (settings.samples == 1 ? tr("%1 methods with dense, %2 values, %3 sample")
+                                        : tr("%1 methods with dense, %2 values, %3 samples"))
                      .arg(methods.size())
                      .arg(settings.axes.empty() ? settings.lengths.size() : settings.axes.front().values.size())
                      .arg(settings.samples);

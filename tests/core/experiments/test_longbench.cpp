@@ -9,6 +9,7 @@
 #include "core/experiments/experiment.h"
 #include "core/experiments/scores.h"
 #include "core/files/atomic_write.h"
+#include "core/sparsity/boundary_predictor.h"
 #include "tests/support/demo.h"
 #include "tests/support/scratch_folder.h"
 
@@ -168,6 +169,16 @@ TEST(Identity, HoldsTheTypeOfTheComputation) {
   EXPECT_EQ(identity_of(*demo().model, nullptr), demo().model->fingerprint());
   const auto other = Gemma2::load(DHSA_FIXTURES "/gemma2_tiny_a", {Device::kCpu, DType::kBFloat16});
   EXPECT_EQ(identity_of(*other, nullptr), other->fingerprint() + " bfloat16");
+}
+
+TEST(Identity, HoldsTheWeightsOfThePredictor) {
+  const auto predictor = BoundaryPredictor::load(DHSA_RESOURCES "/models/demo/predictor.safetensors");
+  PredictorWeights weights = predictor->weights();
+  EXPECT_EQ(identity_of(*demo().model, predictor.get()),
+            identity_of(*demo().model, std::make_unique<BoundaryPredictor>(weights).get()));
+  weights.mlp2_weight.front() += 1;
+  const BoundaryPredictor retrained(weights);
+  EXPECT_NE(identity_of(*demo().model, predictor.get()), identity_of(*demo().model, &retrained));
 }
 
 }  // namespace

@@ -16,6 +16,31 @@ namespace {
 
 constexpr std::int64_t kTokens = 97;
 
+// What metrics draw their rows by.
+TEST(Prefill, LayersKnowTheirText) {
+  struct Texts : PrefillObserver {
+    std::vector<std::uint64_t> seen;
+    [[nodiscard]] bool wants_attention(int) const override { return true; }
+    void attended(const AttendedLayer& layer) override { seen.push_back(layer.layer.text); }
+  };
+  const auto seen = [](const std::vector<std::int32_t>& ids) {
+    Texts texts;
+    PrefillOptions options;
+    options.observer = &texts;
+    SparsityParameters dense;
+    dense.method = Method::kDense;
+    static_cast<void>(tiny_model()->prefill(ids, *make_planner(dense, {kTokens, {}}), options));
+    return texts.seen;
+  };
+  std::vector<std::int32_t> ids = random_ids(kTokens);
+  const std::vector<std::uint64_t> first = seen(ids);
+  EXPECT_EQ(first, seen(ids));
+  ids.back() = ids.back() == 5 ? 6 : 5;
+  const std::vector<std::uint64_t> second = seen(ids);
+  ASSERT_FALSE(first.empty());
+  for (std::size_t i = 0; i < first.size(); ++i) EXPECT_NE(first[i], second[i]) << i;
+}
+
 TEST(Compare, RunsEveryMethodOnTheSameTokens) {
   const std::vector<std::int32_t> ids = random_ids(kTokens);
   const std::vector<MethodChoice> choices = {small_choice(Method::kWindowSinks), small_choice(Method::kDense),
