@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <mutex>
@@ -95,6 +96,7 @@ class Process final : public SentencePiece {
     const auto* at = static_cast<const char*>(from);
     while (size > 0) {
       const ssize_t n = send(socket_, at, size, MSG_NOSIGNAL);
+      if (n < 0 && errno == EINTR) continue;  // an interrupt is for the caller to see
       if (n <= 0) fail();
       at += n;
       size -= static_cast<std::size_t>(n);
@@ -104,6 +106,7 @@ class Process final : public SentencePiece {
     auto* at = static_cast<char*>(to);
     while (size > 0) {
       const ssize_t n = recv(socket_, at, size, 0);
+      if (n < 0 && errno == EINTR) continue;
       if (n <= 0) fail();
       at += n;
       size -= static_cast<std::size_t>(n);

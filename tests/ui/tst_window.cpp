@@ -492,7 +492,7 @@ class TestWindow : public QObject {
     explorer->session()->openDocument(other);
     QTRY_VERIFY_WITH_TIMEOUT(seen, 30000);
     QVERIFY(fresh.settle(3));
-    QVERIFY(!fresh.child<QPushButton>("cancel")->isEnabled());
+    QTRY_VERIFY(!fresh.child<QPushButton>("cancel")->isEnabled());
     // Another model, too.
     seen = false;
     explorer->session()->openModel({});
