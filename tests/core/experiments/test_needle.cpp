@@ -238,7 +238,8 @@ TEST(NeedleResultsFile, SaysWhatDiffers) {
   expect_mentions(differs([](NeedleResults& r) { r.methods.pop_back(); }), "methods are dense, not");
   expect_mentions(differs([](NeedleResults& r) { r.fingerprint = "x"; }), "model");
   expect_mentions(differs([](NeedleResults& r) { r.fingerprint += " bfloat16"; }), "in \"bfloat16\", not \"float32\"");
-  expect_mentions(differs([](NeedleResults& r) { r.fingerprint += " predictor:0123"; }), "learned by another predictor");
+  expect_mentions(differs([](NeedleResults& r) { r.fingerprint += " predictor:0123"; }),
+                  "learned by another predictor");
   expect_mentions(differs([](NeedleResults& r) { r.fingerprint += " bfloat16 predictor:0123"; }), "in \"bfloat16\"");
 }
 
