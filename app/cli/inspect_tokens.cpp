@@ -27,11 +27,13 @@ int list_tokens(const TokenListOptions& options) {
         {std::to_string(i), std::to_string(ids[i]), fmt::format("{}-{}", span.begin, span.end), in_quotes(pieces[i])});
   }
   if (!options.csv.empty()) write_file(options.csv, tokens_csv(document, *reader.tokenizer));
-  json.write({{"kind", "dhsa-tokens"},
-              {"machine", machine_json()},
-              {"folder", folder.string()},
-              {"document", document_json(document)},
-              {"tokens", tokens_json(document, *reader.tokenizer)}});
+  if (json) {
+    json.write({{"kind", "dhsa-tokens"},
+                {"machine", machine_json()},
+                {"folder", folder.string()},
+                {"document", document_json(document)},
+                {"tokens", tokens_json(document, *reader.tokenizer)}});
+  }
   fmt::print("Text    {}: {} tokens, {} bytes\n", document.name, count(document.tokens()),
              count(static_cast<std::int64_t>(document.text.size())));
   for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, kLineWidth, 8));

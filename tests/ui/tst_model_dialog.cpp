@@ -22,6 +22,13 @@ using namespace dhsa;
 class TestModelDialog : public QObject {
   Q_OBJECT
 
+  // The demo model and this text.
+  static void start(Session& session, const char* text) {
+    DocumentRequest request;
+    request.text = text;
+    session.start({}, request);
+  }
+
  private Q_SLOTS:
   void saysWhatTheModelIs() {
     Engine engine;
@@ -45,9 +52,7 @@ class TestModelDialog : public QObject {
   void loadsAgainInAnotherType() {
     Engine engine;
     Session session(&engine);
-    DocumentRequest text;
-    text.text = "Some text.";
-    session.start({}, text);
+    start(session, "Some text.");
     QTRY_VERIFY_WITH_TIMEOUT(session.document() != nullptr, 60000);
     const auto first = session.model();
     ModelDialog dialog(&session);
@@ -99,9 +104,7 @@ class TestModelDialog : public QObject {
   void writesTheTokensWithTheirIds() {
     Engine engine;
     Session session(&engine);
-    DocumentRequest text;
-    text.text = "Say \"no\", please.";
-    session.start({}, text);
+    start(session, "Say \"no\", please.");
     QTRY_VERIFY_WITH_TIMEOUT(session.document() != nullptr, 60000);
     const QTemporaryDir folder;
     const auto ids = session.document()->content.encoding.ids;
@@ -122,9 +125,7 @@ class TestModelDialog : public QObject {
   void readsTheTextAsAsked() {
     Engine engine;
     Session session(&engine);
-    DocumentRequest text;
-    text.text = "Some text.\nAsk> what is it?";
-    session.start({}, text);
+    start(session, "Some text.\nAsk> what is it?");
     QTRY_VERIFY_WITH_TIMEOUT(session.document() != nullptr, 60000);
     QCOMPARE(session.document()->content.question_tokens, std::int64_t{0});
     const auto plain = session.document()->content.encoding.ids;
@@ -157,6 +158,7 @@ class TestModelDialog : public QObject {
     undo.redo();
     QTRY_VERIFY_WITH_TIMEOUT(session.document()->content.chat, 60000);
     // Not of another text.
+    DocumentRequest text;
     text.text = "Another text.";
     session.openDocument(text);
     QTRY_COMPARE_WITH_TIMEOUT(session.document()->source, text.text, 60000);
@@ -171,9 +173,7 @@ class TestModelDialog : public QObject {
     Engine engine;
     Session session(&engine);
     const QSignalSpy offered(&session, &Session::chatOffered);
-    DocumentRequest text;
-    text.text = "<start_of_turn>user\nHow are you?<end_of_turn>\n";
-    session.start({}, text);
+    start(session, "<start_of_turn>user\nHow are you?<end_of_turn>\n");
     QTRY_COMPARE_WITH_TIMEOUT(offered.count(), 1, 60000);
     QVERIFY(!session.document()->content.chat);
     QVERIFY(offered.front().front().toString().contains(QStringLiteral("chat on reads it as the chat")));
@@ -187,9 +187,7 @@ class TestModelDialog : public QObject {
   void aLongTextSaysHowMuchIsReadAndCanBeLeft() {
     Engine engine;
     Session session(&engine);
-    DocumentRequest text;
-    text.text = "Some text.";
-    session.start({}, text);
+    start(session, "Some text.");
     QTRY_VERIFY_WITH_TIMEOUT(session.document() != nullptr, 60000);
     const auto before = session.document();
     std::vector<double> shares;
@@ -197,6 +195,7 @@ class TestModelDialog : public QObject {
       shares.push_back(share);
       if (shares.size() == 2) engine.cancel(JobKind::kLoadDocument);
     });
+    DocumentRequest text;
     text.text = QByteArray("Every word of it is new, 1234. ").repeated(200'000);
     text.reading = as_it_is();
     const QSignalSpy cancelled(&engine, &Engine::cancelled);

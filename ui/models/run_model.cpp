@@ -159,8 +159,7 @@ QVariant RunModel::headerData(int section, Qt::Orientation orientation, int role
   if (role == Qt::ToolTipRole && section == kSpeed) {
     return tr(
         "Prefill time of dense on the same text, with the same model in the same type and on the same device, divided "
-        "by "
-        "this run's");
+        "by this run's");
   }
   return {};
 }

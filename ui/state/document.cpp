@@ -40,14 +40,17 @@ std::shared_ptr<const OpenDocument> openDocument(OpenDocument origin, const Toke
   const auto& spans = document->content.encoding.spans;
   document->begin.reserve(spans.size() + 1);
   document->shown.reserve(static_cast<qsizetype>(text.size()));
-  const std::vector<std::string> pieces = shown_pieces(tokenizer, document->content.encoding.ids);
+  // Only a chat's template puts anything in.
+  const bool chat = document->content.chat;
+  std::vector<std::string> pieces;
+  if (chat) pieces = shown_pieces(tokenizer, document->content.encoding.ids);
   for (std::size_t token = 0; token < spans.size(); ++token) {
     const TokenSpan& span = spans[token];
     document->begin.push_back(document->shown.size());
     document->shown += QString::fromUtf8(text.data() + span.begin, static_cast<qsizetype>(span.end - span.begin));
     // What the chat's template puts in has no place in the text: its name is shown. Later bytes of a character have
     // none.
-    if (token == 0 || span.begin < span.end || pieces[token].empty()) continue;
+    if (!chat || token == 0 || span.begin < span.end || pieces[token].empty()) continue;
     document->inserted.resize(spans.size());
     document->inserted[token] = true;
     document->shown += QString::fromStdString(pieces[token]).replace(QChar(0x2581), u' ');

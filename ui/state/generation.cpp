@@ -7,15 +7,10 @@
 #include "core/sparsity/boundary_predictor.h"
 #include "core/text/tokenizer.h"
 #include "ui/state/document.h"
+#include "ui/state/run.h"
 
 namespace dhsa {
 namespace {
-
-QString labelOf(const SparsityParameters& parameters) {
-  QString label = QString::fromUtf8(label_of(parameters.method));
-  if (is_read(parameters, "budget")) label += QStringLiteral(" %1").arg(parameters.budget);
-  return label;
-}
 
 // Lets the layer and the row in view be worked on between two stages of the prefill.
 class Between : public PrefillObserver {

@@ -63,7 +63,8 @@ void LongBenchTest::start(const LongBenchRequest& request, const std::vector<Met
     const LongBenchData data = readData(request.data, namesIn(request.tasks), settings);
     LongBenchResults results = begin_longbench(settings, data, methods);
     results.model = model->name.toStdString();
-    results.fingerprint = identity_of(*model->weights, predictorFor(methods, *model).get());
+    const auto predictor = predictorFor(methods, *model);
+    results.fingerprint = identity_of(*model->weights, predictor.get());
     const fs::path folder(request.results.toStdU16String());
     begin_longbench_folder(folder, results);
     auto file = std::make_shared<ResultsFile>();
@@ -90,7 +91,7 @@ void LongBenchTest::start(const LongBenchRequest& request, const std::vector<Met
       });
       job.serveAll();
     };
-    run_longbench(*model->weights, *model->tokenizer, data, results, options, predictorFor(results.methods, *model));
+    run_longbench(*model->weights, *model->tokenizer, data, results, options, predictor);
   });
 }
 

@@ -14,6 +14,12 @@ QString field(const QString& text) { return QString::fromStdString(csv_field(tex
 
 }  // namespace
 
+QString labelOf(const SparsityParameters& parameters) {
+  QString label = QString::fromUtf8(label_of(parameters.method));
+  if (is_read(parameters, "budget")) label += QStringLiteral(" %1").arg(parameters.budget);
+  return label;
+}
+
 RunInput inputOf(const OpenDocument& document, const LoadedModel& model) {
   const ModelOptions& options = model.weights->options();
   return {document.sha256,

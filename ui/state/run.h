@@ -25,6 +25,8 @@ struct RunInput {
   std::int64_t questionTokens = 0;  // above 0: the run answers, and keeps what that needs
   bool operator==(const RunInput&) const = default;
 };
+// "DHSA 1024": the method, and its budget where it reads one.
+[[nodiscard]] QString labelOf(const SparsityParameters& parameters);
 [[nodiscard]] RunInput inputOf(const OpenDocument& document, const LoadedModel& model);
 
 struct Run {

@@ -44,8 +44,7 @@ RunSubject subjectOf(const OpenDocument& document, const LoadedModel& model,
 Run runOf(const OpenDocument& document, const LoadedModel& model, const SparsityParameters& parameters,
           MethodRun result) {
   Run run;
-  run.label = QString::fromUtf8(label_of(parameters.method));
-  if (is_read(parameters, "budget")) run.label += QStringLiteral(" %1").arg(parameters.budget);
+  run.label = labelOf(parameters);
   run.when = QDateTime::currentDateTime();
   run.documentTitle = document.title;
   run.modelName = model.name;

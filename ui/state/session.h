@@ -56,9 +56,8 @@ class Session : public QObject {
   // The open model again, in another type or on another device; it stays where this fails or is cancelled.
   void reloadModel(const ModelOptions& options);
   void cancelLoading();
-  // Ids, pieces and bytes of the open text's tokens, as `dhsa inspect --tokens` writes them: JSON where the name ends
-  // in
-  // ".json", CSV elsewhere. Throws Error.
+  // Ids, pieces and bytes of the open text's tokens, in the columns of `dhsa inspect --tokens`: JSON where the name
+  // ends in ".json", CSV elsewhere. Throws Error.
   void exportTokens(const QString& path) const;
 
  Q_SIGNALS:
