@@ -1,5 +1,6 @@
 // What the window says of the open model.
 #include <QComboBox>
+#include <QFile>
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
@@ -167,6 +168,38 @@ class TestModelDialog : public QObject {
     QTRY_VERIFY(!engine.isBusy());
     QCOMPARE(session.document(), another);
     QVERIFY(!undo.canUndo() && !undo.canRedo());
+  }
+
+  // A reading that fails is no step that could be undone, and what is said of the text is of the one that is open.
+  void aReadingThatFailsLeavesNoStep() {
+    const QTemporaryDir folder;
+    const QString path = folder.filePath(QStringLiteral("text.txt"));
+    write_file(path.toStdString(), "Some text.\nAsk> what is it?");
+    Engine engine;
+    Session session(&engine);
+    DocumentRequest request;
+    request.path = path;
+    session.start({}, request);
+    QTRY_VERIFY_WITH_TIMEOUT(session.document() != nullptr, 60000);
+    const auto before = session.document();
+    QVERIFY(QFile::remove(path));
+    QUndoStack undo;
+    ReadingDialog dialog(&session, &undo);
+    dialog.findChild<QLineEdit*>(QStringLiteral("questionMarks"))->setText(QStringLiteral("Ask>"));
+    const QSignalSpy failed(&engine, &Engine::failed);
+    dialog.accept();
+    QTRY_COMPARE(failed.count(), 1);
+    QCOMPARE(undo.count(), 0);
+    QCOMPARE(session.document(), before);
+    QVERIFY(session.request().reading == before->reading);
+    // There again, the same is a step.
+    write_file(path.toStdString(), "Some text.\nAsk> what is it?");
+    dialog.findChild<QLineEdit*>(QStringLiteral("questionMarks"))->setText(QStringLiteral("Ask>"));
+    dialog.accept();
+    QTRY_COMPARE_WITH_TIMEOUT(undo.count(), 1, 60000);
+    QVERIFY(session.document()->content.question_tokens > 0);
+    undo.undo();
+    QTRY_COMPARE_WITH_TIMEOUT(session.document()->content.question_tokens, std::int64_t{0}, 60000);
   }
 
   void aWrittenChatIsOfferedAsOne() {

@@ -6,11 +6,10 @@
 #include <span>
 
 #include "core/model/gemma2.h"
+#include "ui/models/format.h"
 
 namespace dhsa {
-NeedleTest::NeedleTest(Explorer* explorer) : NeedleExperiment(explorer, JobKind::kNeedle) {
-  connect(explorer->session(), &Session::documentChanged, this, &NeedleTest::showPrompt);
-}
+NeedleTest::NeedleTest(Explorer* explorer) : NeedleExperiment(explorer, JobKind::kNeedle) {}
 
 void NeedleTest::check(const NeedleResults& asked) const {
   if (asked.methods.size() < 2) throw Error(tr("Choose a method to stand beside dense.").toStdString());
@@ -49,20 +48,18 @@ void NeedleTest::openPrompt(std::int64_t length, std::int64_t depth, std::int64_
         ++row;
       }
     }
-    request.title = tr("Needle at %1 % of %2 tokens").arg(std::lround(100 * settings.depth(depth))).arg(length);
+    request.title =
+        tr("Needle at %1 % of %2 tokens").arg(std::lround(100 * settings.depth(depth))).arg(formatCount(length));
     request.reading = as_it_is();
-    job.post([this, request, parameters, row, needle = made.needles.front(), name = choice.name] {
-      m_opening = std::make_unique<Opening>(
-          Opening{request.text, needle, row, parameters, tr("Parameters of “%1”").arg(QString::fromStdString(name))});
-      explorer()->session()->openDocument(request);
-    });
+    const auto show = [this, parameters, row, needle = made.needles.front(), name = choice.name] {
+      explorer()->parameters()->apply(parameters, tr("Parameters of “%1”").arg(QString::fromStdString(name)));
+      showPrompt(row, needle);
+    };
+    job.post([this, request, show] { explorer()->session()->openDocument(request, show); });
   });
 }
 
-void NeedleTest::showPrompt() {
-  if (!m_opening || explorer()->session()->document()->source != m_opening->text) return;
-  const std::unique_ptr<Opening> opened = std::move(m_opening);
-  explorer()->parameters()->apply(opened->parameters, opened->step);
+void NeedleTest::showPrompt(qint64 row, std::pair<qint64, qint64> needle) {
   ViewState* view = explorer()->view();
   // A needle can only be lost where the whole prompt is seen.
   const Gemma2Config& config = explorer()->session()->model()->weights->config();
@@ -73,18 +70,17 @@ void NeedleTest::showPrompt() {
       break;
     }
   }
-  view->selectRow(opened->row);
-  view->selectKeys(opened->needle.first, opened->needle.second);
-  Q_EMIT promptOpened(opened->needle.first);
+  view->selectRow(row);
+  view->selectKeys(needle.first, needle.second);
+  Q_EMIT promptOpened(needle.first);
 }
 
 void NeedleTest::read(const std::string& text, const std::string& where) { adopt(parse_needle_results(text, where)); }
 QString NeedleTest::suggestedName() const { return tr("needle"); }
 QString NeedleTest::cancelledSentence() const {
-  const auto all = results().settings.lengths.size() * static_cast<std::size_t>(results().settings.depths);
-  return tr("Needle test cancelled; %1 of %2 cells are kept, and Start goes on from there.")
-      .arg(results().cells.size())
-      .arg(all);
+  const qint64 all = static_cast<qint64>(results().settings.lengths.size()) * results().settings.depths;
+  return tr("Needle test cancelled; %1 of %2 are kept, and Start goes on from there.")
+      .arg(formatCount(static_cast<qint64>(results().cells.size())), counted(all, "cell", "cells"));
 }
 
 }  // namespace dhsa

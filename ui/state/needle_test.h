@@ -31,16 +31,7 @@ class NeedleTest : public NeedleExperiment {
   [[nodiscard]] QString cancelledSentence() const override;
 
  private:
-  void showPrompt();
-
-  struct Opening {
-    QByteArray text;
-    std::pair<qint64, qint64> needle;
-    qint64 row = 0;
-    SparsityParameters parameters;
-    QString step;  // that sets them, to undo
-  };
-  std::unique_ptr<Opening> m_opening;  // until its document is there
+  void showPrompt(qint64 row, std::pair<qint64, qint64> needle);
 };
 
 }  // namespace dhsa

@@ -33,10 +33,9 @@ class SampleOpener : public QObject {
   void opened(qint64 token, const QString& evidence);  // the document is there; token -1: not known
 
  private:
-  void show();
+  void show(const OpenedSample& sample);
 
   Explorer* m_explorer;
-  std::unique_ptr<OpenedSample> m_opening;  // until its document is there
 };
 
 }  // namespace dhsa

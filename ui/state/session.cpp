@@ -71,34 +71,38 @@ Session::Session(Engine* engine, QObject* parent) : QObject(parent), m_engine(en
     if (m_model) m_options = m_model->weights->options();
     Q_EMIT modelNotLoaded(sentence);
   };
-  connect(engine, &Engine::cancelled, this, [notLoaded](JobKind kind) {
-    if (kind == JobKind::kLoadModel) notLoaded({});
-  });
-  connect(engine, &Engine::failed, this, [notLoaded](JobKind kind, quint64, const QString& sentence) {
+  // Without a model, the text that was asked for waits for the next one.
+  const auto notOpened = [this, notLoaded](JobKind kind, const QString& sentence) {
+    if (kind != JobKind::kLoadModel && kind != JobKind::kLoadDocument) return;
+    if (m_model) m_asked.reset();
     if (kind == JobKind::kLoadModel) notLoaded(sentence);
-  });
+  };
+  connect(engine, &Engine::cancelled, this, [notOpened](JobKind kind) { notOpened(kind, {}); });
+  connect(engine, &Engine::failed, this,
+          [notOpened](JobKind kind, quint64, const QString& sentence) { notOpened(kind, sentence); });
 }
 
 int Session::heads() const noexcept { return m_model ? static_cast<int>(m_model->weights->config().heads) : 0; }
 
-void Session::start(const QString& modelFolder, const DocumentRequest& document, const ModelOptions& options) {
-  m_request = document;
-  load(modelFolder, options);
+void Session::start(const QString& modelFolder, const DocumentRequest& document, const ModelOptions& options,
+                    const Then& then) {
+  load(modelFolder, options, document, then);
 }
 
-void Session::openDocument(const DocumentRequest& request) {
-  if (!m_model) {
-    m_request = request;
-    return;
-  }
+void Session::openDocument(const DocumentRequest& request, const Then& then) {
+  m_asked = request;
+  if (!m_model) return;
   Q_EMIT opening();
-  m_engine->submit(JobKind::kLoadDocument, [this, request, model = m_model](const JobContext& job) {
+  m_engine->submit(JobKind::kLoadDocument, [this, request, then, model = m_model](const JobContext& job) {
     const auto progress = [this, &job](double share) { job.post([this, share] { Q_EMIT reading(share); }); };
     auto document = loadDocument(request, *model, progress, job.cancel());
     job.cancel()->check();
-    job.post([this, request, document] {
-      m_request = request;
-      takeDocument(document);
+    job.post([this, request, document, then, model] {
+      if (model == m_model) {
+        takeDocument(request, document, then);
+      } else {
+        openDocument(request, then);  // another model came in between: its tokens are others
+      }
     });
   });
 }
@@ -111,29 +115,41 @@ void Session::inspectModel(const QString& folder) {
   });
 }
 
-void Session::openModel(const QString& folder) { load(folder, m_options); }
+void Session::openModel(const QString& folder) { load(folder, m_options, m_asked.value_or(m_request), {}); }
 
 void Session::reloadModel(const ModelOptions& options) {
-  if (m_model) load(m_model->embedded ? QString() : m_model->folder, options);
+  if (m_model) load(m_model->embedded ? QString() : m_model->folder, options, m_asked.value_or(m_request), {});
 }
 
 void Session::cancelLoading() { m_engine->cancel(JobKind::kLoadModel); }
 
-void Session::load(const QString& folder, const ModelOptions& options) {
+void Session::load(const QString& folder, const ModelOptions& options, const DocumentRequest& request,
+                   const Then& then) {
   Q_EMIT opening();
   m_options = options;
+  m_asked = request;
   Q_EMIT modelLoading(tr("waiting for the work under way"));
-  m_engine->submit(JobKind::kLoadModel, [this, folder, options](const JobContext& job) {
-    const auto progress = [this, &job](const char* what) {
-      job.post([this, step = QString::fromUtf8(what)] { Q_EMIT modelLoading(step); });
-    };
-    auto model = loadModel(folder, options, progress, job.cancel());
-    job.post([this, model] {
-      m_model = model;
-      Q_EMIT modelChanged();
-      openDocument(m_request);
-    });
-  });
+  m_engine->submit(JobKind::kLoadModel,
+                   [this, folder, options, request, then, first = !m_model](const JobContext& job) {
+                     const auto progress = [this, &job](const char* what) {
+                       job.post([this, step = QString::fromUtf8(what)] { Q_EMIT modelLoading(step); });
+                     };
+                     const auto model = loadModel(folder, options, progress, job.cancel());
+                     const auto take = [this, model] {
+                       m_model = model;
+                       Q_EMIT modelChanged();
+                     };
+                     // With nothing open, a model is good to have also where the text cannot be read.
+                     if (first) job.post(take);
+                     progress("reading the text");
+                     const auto share = [this, &job](double read) { job.post([this, read] { Q_EMIT reading(read); }); };
+                     const auto document = loadDocument(request, *model, share, job.cancel());
+                     job.cancel()->check();
+                     job.post([this, first, take, request, document, then] {
+                       if (!first) take();
+                       takeDocument(request, document, then);
+                     });
+                   });
 }
 
 void Session::exportTokens(const QString& path) const {
@@ -156,9 +172,13 @@ void Session::exportTokens(const QString& path) const {
   write_file(path.toStdU16String(), text);
 }
 
-void Session::takeDocument(std::shared_ptr<const OpenDocument> document) {
+void Session::takeDocument(const DocumentRequest& request, std::shared_ptr<const OpenDocument> document,
+                           const Then& then) {
+  m_request = request;
+  m_asked.reset();
   m_document = std::move(document);
   Q_EMIT documentChanged();
+  if (then) then();
   QStringList notes;
   for (const std::string& note : m_document->content.notes) notes << QString::fromStdString(note);
   if (m_document->tokens() < m_document->content.whole_tokens) {

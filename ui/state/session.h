@@ -2,7 +2,9 @@
 #pragma once
 
 #include <QObject>
+#include <functional>
 #include <memory>
+#include <optional>
 
 #include "core/model/gemma2.h"
 #include "core/sparsity/parameters.h"
@@ -41,19 +43,25 @@ class Session : public QObject {
 
   [[nodiscard]] const std::shared_ptr<const LoadedModel>& model() const noexcept { return m_model; }
   [[nodiscard]] const std::shared_ptr<const OpenDocument>& document() const noexcept { return m_document; }
-  // Of the document that is shown or being loaded.
-  [[nodiscard]] const DocumentRequest& request() const noexcept { return m_request; }
+  // Of the document that is shown; while there is none, of the one that has been asked for.
+  [[nodiscard]] const DocumentRequest& request() const noexcept {
+    return m_document || !m_asked ? m_request : *m_asked;
+  }
   [[nodiscard]] int heads() const noexcept;  // query heads; 0 without a model
   // How models are opened: of the open one, or of the one that is being loaded.
   [[nodiscard]] const ModelOptions& modelOptions() const noexcept { return m_options; }
   [[nodiscard]] bool isLoadingModel() const { return m_engine->isBusy(JobKind::kLoadModel); }
 
-  void start(const QString& modelFolder, const DocumentRequest& document, const ModelOptions& options = {});
+  // What is open stays, model and document, until both of the new ones are there: a load that fails or is cancelled
+  // changes nothing. `then` runs once the document is open, before it is run; never where another took its place.
+  using Then = std::function<void()>;
+  void start(const QString& modelFolder, const DocumentRequest& document, const ModelOptions& options = {},
+             const Then& then = {});
   // Says the memory a model will take (modelInspected) before anything is loaded.
   void inspectModel(const QString& folder);
   void openModel(const QString& folder);  // empty: the embedded one; the document is read again with its tokenizer
-  void openDocument(const DocumentRequest& request);
-  // The open model again, in another type or on another device; it stays where this fails or is cancelled.
+  void openDocument(const DocumentRequest& request, const Then& then = {});
+  // The open model again, in another type or on another device.
   void reloadModel(const ModelOptions& options);
   void cancelLoading();
   // Ids, pieces and bytes of the open text's tokens, in the columns of `dhsa inspect --tokens`: JSON where the name
@@ -74,13 +82,14 @@ class Session : public QObject {
   void message(const QString& sentence, bool failed);
 
  private:
-  void takeDocument(std::shared_ptr<const OpenDocument> document);
-  void load(const QString& folder, const ModelOptions& options);
+  void takeDocument(const DocumentRequest& request, std::shared_ptr<const OpenDocument> document, const Then& then);
+  void load(const QString& folder, const ModelOptions& options, const DocumentRequest& request, const Then& then);
 
   Engine* m_engine;
   std::shared_ptr<const LoadedModel> m_model;
   std::shared_ptr<const OpenDocument> m_document;
   DocumentRequest m_request;
+  std::optional<DocumentRequest> m_asked;  // not open yet
   ModelOptions m_options;
 };
 

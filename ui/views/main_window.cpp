@@ -14,6 +14,7 @@
 #include <QLabel>
 #include <QLoggingCategory>
 #include <QMimeData>
+#include <QPainter>
 #include <QProgressBar>
 #include <QSettings>
 #include <QStatusBar>
@@ -44,6 +45,7 @@
 #include "ui/views/sweep_panel.h"
 #include "ui/views/text_panel.h"
 #include "ui/views/text_view.h"
+#include "ui/views/tool_tips.h"
 
 namespace dhsa {
 namespace {
@@ -63,6 +65,19 @@ long long startTicks() {
   const QList<QByteArray> fields = text.mid(text.lastIndexOf(')') + 2).split(' ');
   return fields.size() > 19 ? fields[19].toLongLong() : -1;
 }
+
+// One line, with an ellipsis where there is no room for all of it.
+class ElidedLabel : public QLabel {
+ public:
+  using QLabel::QLabel;
+
+ protected:
+  void paintEvent(QPaintEvent* /*event*/) override {
+    QPainter painter(this);
+    painter.drawText(contentsRect(), Qt::AlignLeft | Qt::AlignVCenter,
+                     fontMetrics().elidedText(text(), Qt::ElideRight, contentsRect().width()));
+  }
+};
 
 QString sessionSuffix() { return QStringLiteral("dhsa-session"); }
 
@@ -99,6 +114,7 @@ MainWindow::MainWindow(const StartOptions& options, QWidget* parent)
     restoreGeometry(settings.value(QStringLiteral("geometry")).toByteArray());
   m_layoutRestored = restoreState(settings.value(QStringLiteral("state")).toByteArray(), kLayoutVersion);
   qApp->installEventFilter(this);
+  qApp->installEventFilter(new ToolTips(this));
   fillRecent();
   updateTitle();
   updateActions();
@@ -176,12 +192,9 @@ void MainWindow::makeExperiments() {
     m_text->find(evidence);
     if (token >= 0) m_text->textView()->scrollToToken(token);
   };
-  // Queued: the text's view is told of the new document after those who say that a sample is open.
-  connect(
-      m_needle, &NeedleTest::promptOpened, this, [showSample](qint64 token) { showSample(token, {}); },
-      Qt::QueuedConnection);
+  connect(m_needle, &NeedleTest::promptOpened, this, [showSample](qint64 token) { showSample(token, {}); });
   for (SampleOpener* opener : {m_suite->opener(), m_longBench->opener()})
-    connect(opener, &SampleOpener::opened, this, showSample, Qt::QueuedConnection);
+    connect(opener, &SampleOpener::opened, this, showSample);
 }
 
 void MainWindow::restoreDefaultLayout() {
@@ -210,7 +223,7 @@ void MainWindow::restoreDefaultLayout() {
               Qt::Horizontal);
   resizeDocks({at("text"), at("performance")}, {height * 57 / 100, height * 43 / 100}, Qt::Vertical);
   resizeDocks({at("matrix"), at("importance")}, {height * 68 / 100, height * 32 / 100}, Qt::Vertical);
-  resizeDocks({at("parameters"), at("metrics")}, {height * 54 / 100, height * 46 / 100}, Qt::Vertical);
+  resizeDocks({at("parameters"), at("metrics")}, {height * 50 / 100, height * 50 / 100}, Qt::Vertical);
 }
 
 void MainWindow::showEvent(QShowEvent* event) {
@@ -224,13 +237,13 @@ void MainWindow::showEvent(QShowEvent* event) {
 
 void MainWindow::makeStatusBar() {
   const auto apart = [](QLabel* label) { label->setContentsMargins(8, 0, 8, 0); };
-  m_cell = new QLabel(this);
+  m_cell = new ElidedLabel(this);
   m_cell->setObjectName(QStringLiteral("cellStatus"));
   m_cell->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
   m_cell->setAccessibleName(tr("Cell under the pointer"));
   m_reducer = new QLabel(this);
   m_reducer->setObjectName(QStringLiteral("reducerStatus"));
-  m_reducer->setToolTip(tr("What one pixel of the matrix stands for"));
+  m_reducer->setToolTip(tr("What one pixel of the matrix stands for, in queries × keys"));
   m_busy = new QProgressBar(this);
   m_busy->setObjectName(QStringLiteral("busy"));
   m_busy->setAccessibleName(tr("Progress"));
@@ -319,7 +332,9 @@ void MainWindow::wire() {
     if (!document->path.isEmpty()) remember("recentTexts", document->path);
     m_parameters->setTokens(document->tokens());
     updateTitle();
-    applyPending();
+    // What a session had in store was for the text before.
+    m_whatIfAfterRun.reset();
+    m_zoomAfterLayer = {};
   });
   connect(m_explorer->history(), &RunHistory::runFinished, this, [this] {
     if (m_whatIfAfterRun) {
@@ -526,59 +541,61 @@ bool MainWindow::saveSession(const QString& path) {
 }
 
 bool MainWindow::openSession(const QString& path) {
+  SessionFile session;
   try {
-    m_pending = std::make_unique<SessionFile>(SessionFile::load(path));
+    session = SessionFile::load(path);
   } catch (const Error& error) {
     m_messages->showError(QString::fromStdString(error.what()));
     return false;
   }
-  m_sessionPath = path;
   DocumentRequest request;
-  request.path = m_pending->documentPath;
-  request.text = m_pending->documentText;
-  request.reading = m_pending->reading;
+  request.path = session.documentPath;
+  request.text = session.documentText;
+  request.reading = session.reading;
   remember("recentSessions", path);
   const auto model = m_explorer->session()->model();
-  ModelOptions options = m_pending->modelOptions;
+  ModelOptions options = session.modelOptions;
   if (!cuda_available()) options.device = Device::kCpu;
   const bool sameModel =
-      model && (m_pending->modelFolder.isEmpty() ? model->embedded : model->folder == m_pending->modelFolder) &&
+      model && (session.modelFolder.isEmpty() ? model->embedded : model->folder == session.modelFolder) &&
       model->weights->options().compute == options.compute && model->weights->options().device == options.device;
+  const auto then = [this, session, path] {
+    m_sessionPath = path;
+    apply(session);
+  };
   if (sameModel) {
-    m_explorer->session()->openDocument(request);
+    m_explorer->session()->openDocument(request, then);
   } else {
-    m_explorer->session()->start(m_pending->modelFolder, request, options);
+    m_explorer->session()->start(session.modelFolder, request, options, then);
   }
   return true;
 }
 
-void MainWindow::applyPending() {
-  if (!m_pending) return;
-  const std::unique_ptr<SessionFile> session = std::move(m_pending);
-  m_sessionFile = session->file;
+void MainWindow::apply(const SessionFile& session) {
+  m_sessionFile = session.file;
   const auto document = m_explorer->session()->document();
-  if (!session->documentSha.isEmpty() && session->documentSha != document->sha256) {
+  if (!session.documentSha.isEmpty() && session.documentSha != document->sha256) {
     m_messages->showError(
         tr("\"%1\" has changed since the session was saved; the selection may not fit.").arg(document->title));
-  } else if (!session->modelFingerprint.isEmpty() &&
-             session->modelFingerprint != m_explorer->session()->model()->fingerprint) {
+  } else if (!session.modelFingerprint.isEmpty() &&
+             session.modelFingerprint != m_explorer->session()->model()->fingerprint) {
     m_messages->showError(tr("The model in \"%1\" is not the one the session was saved with; figures will differ.")
                               .arg(m_explorer->session()->model()->folder));
-  } else if (session->modelOptions.device != m_explorer->session()->model()->weights->options().device) {
+  } else if (session.modelOptions.device != m_explorer->session()->model()->weights->options().device) {
     m_messages->showError(tr("The session computed on CUDA, which is not there now; it goes on on the CPU."));
   }
-  m_explorer->parameters()->restore(session->runParameters);
-  if (session->parameters != session->runParameters) {
-    m_whatIfAfterRun = std::make_unique<SparsityParameters>(session->parameters);
+  m_explorer->parameters()->restore(session.runParameters);
+  if (session.parameters != session.runParameters) {
+    m_whatIfAfterRun = std::make_unique<SparsityParameters>(session.parameters);
   }
   ViewState* view = m_explorer->view();
-  if (session->layer < m_explorer->whatIf()->layers()) view->setLayer(session->layer);
-  if (session->head < m_explorer->session()->heads()) view->setHead(session->head);
+  if (session.layer < m_explorer->whatIf()->layers()) view->setLayer(session.layer);
+  if (session.head < m_explorer->session()->heads()) view->setHead(session.head);
   const qint64 tokens = document->tokens();
-  view->selectRow(session->row < tokens ? session->row : -1);
-  if (session->keysEnd <= tokens) view->selectKeys(session->keysBegin, session->keysEnd);
-  m_text->setShading(session->shading);
-  m_matrix->applySettings(session->matrix);
+  view->selectRow(session.row < tokens ? session.row : -1);
+  if (session.keysEnd <= tokens) view->selectKeys(session.keysBegin, session.keysEnd);
+  m_text->setShading(session.shading);
+  m_matrix->applySettings(session.matrix);
   if (m_matrix->wantsPinnedRun() && !m_explorer->history()->comparison()) {
     // Behind what is said of the text, not instead of it.
     QTimer::singleShot(0, this, [this] {
@@ -587,8 +604,8 @@ void MainWindow::applyPending() {
                                      "(Ctrl+B) to compare again."));
     });
   }
-  m_zoomAfterLayer = session->zoom;  // there is no matrix to zoom into yet
-  restoreWindow(session->geometry, session->windowState);
+  m_zoomAfterLayer = session.zoom;  // there is no matrix to zoom into yet
+  restoreWindow(session.geometry, session.windowState);
 }
 
 // A window that is shown and told the geometry of a maximised one keeps the contents' old size within the new frame: it

@@ -102,7 +102,7 @@ class MainWindow : public QMainWindow {
   void restoreWindow(const QByteArray& geometry, const QByteArray& state);
   [[nodiscard]] QList<QPair<Experiment*, QString>> unsavedResults() const;  // with their names
   bool saveResults();                                                       // false: not all of them
-  void applyPending();  // selection, zoom and parameters of a session, once its document is there
+  void apply(const SessionFile& session);  // selection, zoom and parameters, once its document is there
   void remember(const char* list, const QString& path);
   void fillRecent();
   void updateTitle();
@@ -134,7 +134,6 @@ class MainWindow : public QMainWindow {
   QTimer m_statusTimer;
   QString m_sessionPath;
   nlohmann::json m_sessionFile = nlohmann::json::object();  // keys of the loaded session that are not ours
-  std::unique_ptr<SessionFile> m_pending;
   std::unique_ptr<SparsityParameters> m_whatIfAfterRun;
   QRectF m_zoomAfterLayer;
   QByteArray m_stateAfterResize;  // of the docks, once the window has the size they were saved at

@@ -20,6 +20,7 @@
 namespace dhsa {
 namespace {
 
+// Goes onto the stack once the text has been read so: a reading that fails is no step.
 class ReadCommand : public QUndoCommand {
  public:
   ReadCommand(Session* session, DocumentRequest before, DocumentRequest after)
@@ -35,7 +36,7 @@ class ReadCommand : public QUndoCommand {
     const DocumentRequest& open = m_session->request();
     const bool sameText = open.path == request.path && open.text == request.text;
     setObsolete(!sameText);  // another text is not read as this one was
-    if (sameText) m_session->openDocument(request);
+    if (sameText && open.reading != request.reading) m_session->openDocument(request);
   }
 
   Session* m_session;
@@ -108,7 +109,12 @@ bool ReadingDialog::apply() {
     m_marks->setFocus();
     return false;
   }
-  if (reading != m_session->request().reading) m_undo->push(new ReadCommand(m_session, m_session->request(), request));
+  const DocumentRequest before = m_session->request();
+  if (reading != before.reading) {
+    m_session->openDocument(request, [session = m_session, undo = m_undo, before, request] {
+      undo->push(new ReadCommand(session, before, request));
+    });
+  }
   return true;
 }
 
