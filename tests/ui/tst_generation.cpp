@@ -2,11 +2,14 @@
 #include <QLabel>
 #include <QPlainTextEdit>
 #include <QPushButton>
+#include <QScrollBar>
 #include <QSignalSpy>
 #include <QSpinBox>
 #include <QTest>
+#include <span>
 
 #include "core/run/run.h"
+#include "core/text/tokenizer.h"
 #include "ui/state/explorer.h"
 #include "ui/views/generation_dialog.h"
 
@@ -84,6 +87,57 @@ class TestGeneration : public QObject {
     QVERIFY(!text(0).isEmpty());
     for (const int side : {0, 1}) QCOMPARE(state(side), QStringLiteral("6 tokens, the most asked for"));
     QVERIFY(child<QPushButton>("startGeneration")->isEnabled());
+  }
+
+  // Lengths and speeds side by side, and the first token in which they differ marked in both.
+  void theTwoAreCompared() {
+    const std::vector<Continued>& sides = m_explorer->generation()->sides();
+    QCOMPARE(sides.size(), std::size_t{2});
+    for (const int side : {0, 1}) {
+      const QString figures = child<QLabel>(side == 0 ? "continuationFigures0" : "continuationFigures1")->text();
+      QVERIFY2(
+          figures.startsWith(QStringLiteral("6 tokens · prefill ")) && figures.endsWith(QStringLiteral("tokens/s")),
+          qPrintable(figures));
+    }
+    const std::size_t common = commonTokens(sides[0], sides[1]);
+    QVERIFY2(common < 6, "a budget of 32 keys changes nothing");
+    for (std::size_t i = 0; i < common; ++i) QCOMPARE(sides[0].ids[i], sides[1].ids[i]);
+    QVERIFY(sides[0].ids[common] != sides[1].ids[common]);
+    const auto& tokenizer = *m_explorer->session()->model()->tokenizer;
+    for (const int side : {0, 1}) {
+      const auto* pane = child<QPlainTextEdit>(side == 0 ? "continuation0" : "continuation1");
+      QCOMPARE(pane->extraSelections().size(), 1);
+      const QTextCursor mark = pane->extraSelections().front().cursor;
+      const std::span<const std::int32_t> ids = sides[static_cast<std::size_t>(side)].ids;
+      QCOMPARE(mark.selectionStart(), QString::fromStdString(tokenizer.decode(ids.first(common))).size());
+      QCOMPARE(mark.selectionEnd(), QString::fromStdString(tokenizer.decode(ids.first(common + 1))).size());
+    }
+    QVERIFY(child<QLabel>("agreement")->text().contains(QStringLiteral("differ")));
+  }
+
+  void theHeadingsFollowTheParameters() {
+    const auto heading = [&] {
+      const QString name = child<QPlainTextEdit>("continuation1")->accessibleName();
+      for (const QLabel* label : m_dialog->findChildren<QLabel*>())
+        if (!label->text().isEmpty() && name.endsWith(label->text())) return label->text();
+      return QString();
+    };
+    const QString before = heading();
+    QVERIFY(!before.isEmpty());
+    m_explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{48});
+    QVERIFY2(heading().contains(QStringLiteral("changed")) && heading().startsWith(before), qPrintable(heading()));
+    m_explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{32});
+    QCOMPARE(heading(), before);
+  }
+
+  void bothScrollTogether() {
+    auto* first = child<QPlainTextEdit>("continuation0");
+    auto* second = child<QPlainTextEdit>("continuation1");
+    for (QPlainTextEdit* pane : {first, second}) pane->setPlainText(QStringLiteral("line\n").repeated(200));
+    first->verticalScrollBar()->setValue(40);
+    QCOMPARE(second->verticalScrollBar()->value(), 40);
+    second->verticalScrollBar()->setValue(7);
+    QCOMPARE(first->verticalScrollBar()->value(), 7);
   }
 
   void cancelStopsAtOnceAndKeepsWhatCame() {

@@ -30,6 +30,7 @@ class Between : public PrefillObserver {
 Generation::Generation(Session* session, ParameterSet* parameters, Engine* engine, QObject* parent)
     : QObject(parent), m_session(session), m_parameters(parameters), m_engine(engine) {
   connect(session, &Session::opening, this, &Generation::cancel);
+  connect(parameters, &ParameterSet::changed, this, &Generation::presentChanged);
   // What was written belongs to the text before.
   connect(session, &Session::documentChanged, this, [this] {
     cancel();  // what was begun while the text was being opened
@@ -44,6 +45,15 @@ Generation::Generation(Session* session, ParameterSet* parameters, Engine* engin
   connect(engine, &Engine::failed, this, [this](JobKind kind, quint64, const QString& sentence) {
     if (kind == JobKind::kGenerate) stopped(Continued::State::kFailed, sentence);
   });
+}
+
+std::size_t commonTokens(const Continued& a, const Continued& b) {
+  return static_cast<std::size_t>(
+      std::distance(a.ids.begin(), std::mismatch(a.ids.begin(), a.ids.end(), b.ids.begin(), b.ids.end()).first));
+}
+
+bool Generation::isOutdated(const Continued& side) const {
+  return side.parameters.method != Method::kDense && side.parameters != m_parameters->values();
 }
 
 QString Generation::presentMethod() const { return labelOf(m_parameters->values()); }
@@ -73,7 +83,11 @@ void Generation::start(int mostTokens) {
   std::vector<SparsityParameters> methods = {dense};
   if (m_parameters->values().method != Method::kDense) methods.push_back(m_parameters->values());
   m_sides.clear();
-  for (const SparsityParameters& parameters : methods) m_sides.push_back({labelOf(parameters), {}, {}, 0, {}});
+  for (const SparsityParameters& parameters : methods) {
+    m_sides.emplace_back();
+    m_sides.back().method = labelOf(parameters);
+    m_sides.back().parameters = parameters;
+  }
   m_running = true;
   Q_EMIT begun();
   m_engine->submit(JobKind::kGenerate, [this, mostTokens, methods, model, document](const JobContext& job) {
@@ -109,9 +123,13 @@ void Generation::start(int mostTokens) {
       const RunSubject subject{*model->weights, document->content.encoding.ids, document->content.info(),
                                model->tokenizer.get(), loadPredictor(methods[side], *model)};
       const MethodRun run = run_method(subject, {name_of(methods[side].method), methods[side]}, options);
-      tell([end = QString::fromStdString(run.answer_end)](Continued& one) {
+      tell([end = QString::fromStdString(run.answer_end), ids = run.answer, prefill = run.seconds,
+            seconds = run.answer_seconds](Continued& one) {
         one.state = Continued::State::kEnded;
         one.end = end;
+        one.ids = ids;
+        one.prefillSeconds = prefill;
+        one.seconds = seconds;
       });
     }
   });

@@ -20,7 +20,15 @@ struct Continued {
   State state = State::kWaiting;
   double read = 0;  // share of the prompt, in kReading
   QString end;      // why it ended, in kEnded and kFailed
+  SparsityParameters parameters;
+  // In kEnded.
+  std::vector<std::int32_t> ids;
+  double prefillSeconds = 0;
+  double seconds = 0;  // of the tokens
 };
+
+// The tokens that both begin with; less than the shorter one has where they differ.
+[[nodiscard]] std::size_t commonTokens(const Continued& a, const Continued& b);
 
 class Generation : public QObject {
   Q_OBJECT
@@ -33,6 +41,8 @@ class Generation : public QObject {
   [[nodiscard]] Session* session() const noexcept { return m_session; }
   // What the present parameters are called, "DHSA 1024".
   [[nodiscard]] QString presentMethod() const;
+  // Whether a side is of other parameters than the present ones.
+  [[nodiscard]] bool isOutdated(const Continued& side) const;
   // The document as it is is the prompt. Dense first; alone where it is the present method.
   void start(int mostTokens);
   void cancel();
@@ -42,6 +52,7 @@ class Generation : public QObject {
   void changed(int side);
   void grown(int side, const QString& piece);  // of text, before changed()
   void ended();
+  void presentChanged();  // presentMethod() may be another
 
  private:
   void stopped(Continued::State state, const QString& end);

@@ -9,8 +9,12 @@
 #include <QScrollBar>
 #include <QSpinBox>
 #include <QTextCursor>
+#include <QTextEdit>
 #include <QVBoxLayout>
+#include <algorithm>
+#include <span>
 
+#include "core/text/tokenizer.h"
 #include "ui/models/format.h"
 #include "ui/state/generation.h"
 
@@ -36,6 +40,17 @@ QString stateText(const Continued& one) {
   return end;
 }
 
+QString figuresText(const Continued& one) {
+  if (one.state != Continued::State::kEnded) return {};
+  const auto tokens = static_cast<qint64>(one.ids.size());
+  QString text = GenerationDialog::tr("%1 · prefill %2")
+                     .arg(counted(tokens, "token", "tokens"), formatSeconds(one.prefillSeconds));
+  if (tokens > 1 && one.seconds > 0) {
+    text += GenerationDialog::tr(" · %1 tokens/s").arg(formatReal(static_cast<double>(tokens) / one.seconds));
+  }
+  return text;
+}
+
 }  // namespace
 
 GenerationDialog::GenerationDialog(Generation* generation, QWidget* parent)
@@ -44,7 +59,8 @@ GenerationDialog::GenerationDialog(Generation* generation, QWidget* parent)
       m_most(new QSpinBox(this)),
       m_start(new QPushButton(tr("&Generate"), this)),
       m_cancel(new QPushButton(tr("&Cancel"), this)),
-      m_prompt(new QLabel(this)) {
+      m_prompt(new QLabel(this)),
+      m_agreement(new QLabel(this)) {
   setObjectName(QStringLiteral("generationDialog"));
   setWindowTitle(tr("Generate"));
   m_most->setObjectName(QStringLiteral("mostTokens"));
@@ -88,9 +104,21 @@ GenerationDialog::GenerationDialog(Generation* generation, QWidget* parent)
     side.state->setAlignment(Qt::AlignLeft | Qt::AlignTop);
     grid->addWidget(side.method, 0, index);
     grid->addWidget(side.text, 1, index);
-    grid->addWidget(side.state, 2, index);
+    side.figures = new QLabel(this);
+    side.figures->setObjectName(QStringLiteral("continuationFigures%1").arg(index));
+    grid->addWidget(side.figures, 2, index);
+    grid->addWidget(side.state, 3, index);
     grid->setColumnStretch(index, 1);
   }
+  // The same place of both, once neither grows any more.
+  for (std::size_t index = 0; index < m_sides.size(); ++index) {
+    QScrollBar* other = m_sides[1 - index].text->verticalScrollBar();
+    connect(m_sides[index].text->verticalScrollBar(), &QScrollBar::valueChanged, this, [this, other](int value) {
+      if (!m_generation->isRunning()) other->setValue(value);
+    });
+  }
+  m_agreement->setObjectName(QStringLiteral("agreement"));
+  m_agreement->setWordWrap(true);
   auto* buttons = new QDialogButtonBox(QDialogButtonBox::Close, this);
   buttons->button(QDialogButtonBox::Close)->setAutoDefault(false);
   connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
@@ -98,6 +126,7 @@ GenerationDialog::GenerationDialog(Generation* generation, QWidget* parent)
   layout->addWidget(m_prompt);
   layout->addLayout(top);
   layout->addLayout(grid, 1);
+  layout->addWidget(m_agreement);
   layout->addWidget(buttons);
 
   connect(m_start, &QPushButton::clicked, this, [this] { m_generation->start(m_most->value()); });
@@ -105,6 +134,8 @@ GenerationDialog::GenerationDialog(Generation* generation, QWidget* parent)
   connect(this, &QDialog::finished, m_generation, &Generation::cancel);
   connect(generation, &Generation::begun, this, &GenerationDialog::refresh);
   connect(generation, &Generation::ended, this, &GenerationDialog::refreshButtons);
+  connect(generation, &Generation::ended, this, &GenerationDialog::compare);
+  connect(generation, &Generation::presentChanged, this, &GenerationDialog::refreshHeadings);
   connect(generation, &Generation::changed, this, &GenerationDialog::say);
   connect(generation, &Generation::grown, this, &GenerationDialog::add);
   connect(generation->session(), &Session::documentChanged, this, &GenerationDialog::refresh);
@@ -122,16 +153,60 @@ void GenerationDialog::refresh() {
   for (std::size_t index = 0; index < m_sides.size(); ++index) {
     const Side& side = m_sides[index];
     const bool there = index < sides.size();
-    const QString name = there ? sides[index].method : index == 0 ? tr("Dense") : m_generation->presentMethod();
-    side.method->setText(name);
-    side.text->setAccessibleName(tr("Continuation under %1").arg(name));
     side.text->setPlainText(there ? sides[index].text : QString());
-    for (QWidget* widget :
-         {static_cast<QWidget*>(side.method), static_cast<QWidget*>(side.text), static_cast<QWidget*>(side.state)})
+    for (QWidget* widget : std::initializer_list<QWidget*>{side.method, side.text, side.figures, side.state})
       widget->setVisible(there || sides.empty());
-    say(static_cast<int>(index));
   }
+  refreshHeadings();
+  for (int index = 0; index < static_cast<int>(m_sides.size()); ++index) say(index);
   refreshButtons();
+  compare();
+}
+
+void GenerationDialog::refreshHeadings() {
+  const std::vector<Continued>& sides = m_generation->sides();
+  for (std::size_t index = 0; index < m_sides.size(); ++index) {
+    const bool there = index < sides.size();
+    QString name = there ? sides[index].method : index == 0 ? tr("Dense") : m_generation->presentMethod();
+    if (there && m_generation->isOutdated(sides[index])) name += tr(" · parameters have changed since");
+    m_sides[index].method->setText(name);
+    m_sides[index].text->setAccessibleName(tr("Continuation under %1").arg(name));
+  }
+}
+
+// Marks the first token in which the two differ, and says which it is.
+void GenerationDialog::compare() {
+  const std::vector<Continued>& sides = m_generation->sides();
+  for (const Side& side : m_sides) side.text->setExtraSelections({});
+  m_agreement->clear();
+  const auto model = m_generation->session()->model();
+  if (sides.size() < 2 || !model || sides[1].state != Continued::State::kEnded) return;
+  const std::size_t common = commonTokens(sides[0], sides[1]);
+  const auto count = static_cast<qint64>(common);
+  if (common == sides[0].ids.size() && common == sides[1].ids.size()) {
+    m_agreement->setText(tr("Both are the same, all %1.").arg(counted(count, "token", "tokens")));
+    return;
+  }
+  m_agreement->setText(common == 0
+                           ? tr("They differ from the first token on (marked).")
+                           : tr("The same for %1, then they differ (marked).").arg(counted(count, "token", "tokens")));
+  for (std::size_t index = 0; index < m_sides.size(); ++index) {
+    const std::span<const std::int32_t> ids = sides[index].ids;
+    const int end = m_sides[index].text->document()->characterCount() - 1;
+    const auto place = [&](std::size_t tokens) {  // characters of so many tokens
+      const std::string text = model->tokenizer->decode(ids.first(std::min(tokens, ids.size())));
+      return std::min(end, static_cast<int>(QString::fromStdString(text).size()));
+    };
+    QTextEdit::ExtraSelection mark;
+    mark.format.setBackground(QColor(0xff, 0xd5, 0x4d));
+    mark.format.setForeground(Qt::black);
+    mark.cursor = QTextCursor(m_sides[index].text->document());
+    mark.cursor.setPosition(place(common));
+    mark.cursor.setPosition(place(common + 1), QTextCursor::KeepAnchor);
+    m_sides[index].text->setExtraSelections({mark});
+    m_sides[index].text->setTextCursor(QTextCursor(mark.cursor.block()));  // into sight
+    m_sides[index].text->ensureCursorVisible();
+  }
 }
 
 void GenerationDialog::refreshButtons() {
@@ -149,6 +224,7 @@ void GenerationDialog::say(int side) {
   const std::vector<Continued>& sides = m_generation->sides();
   QLabel* label = m_sides[index].state;
   label->setText(index < sides.size() ? stateText(sides[index]) : QString());
+  m_sides[index].figures->setText(index < sides.size() ? figuresText(sides[index]) : QString());
   label->setAccessibleName(tr("State of %1: %2").arg(m_sides[index].method->text(), label->text()));
 }
 

@@ -23,10 +23,13 @@ class GenerationDialog : public QDialog {
   struct Side {
     QLabel* method = nullptr;
     QPlainTextEdit* text = nullptr;
+    QLabel* figures = nullptr;  // tokens and speed
     QLabel* state = nullptr;
   };
   void refresh();  // all of it
+  void refreshHeadings();
   void refreshButtons();
+  void compare();
   void say(int side);
   void add(int side, const QString& piece);
 
@@ -35,6 +38,7 @@ class GenerationDialog : public QDialog {
   QPushButton* m_start;
   QPushButton* m_cancel;
   QLabel* m_prompt;
+  QLabel* m_agreement;
   std::array<Side, 2> m_sides;
 };
 
