@@ -177,11 +177,11 @@ void ReducedMatrix::sample(const Viewport& view, int width, int height, std::int
 std::string describe_reducer(Reducer reducer, MatrixSource::Kind kind, double rows_per_value, double keys_per_value) {
   const auto rows = static_cast<std::int64_t>(std::lround(rows_per_value));
   const auto keys = static_cast<std::int64_t>(std::lround(keys_per_value));
-  if (rows <= 1 && keys <= 1) return "exact cells";
-  const char* word = reducer == Reducer::kMean ? (kind == MatrixSource::Kind::kMask ? "density" : "mean")
+  if (rows <= 1 && keys <= 1) return "every pair";
+  const char* word = reducer == Reducer::kMean ? (kind == MatrixSource::Kind::kMask ? "share kept" : "mean")
                      : kind == MatrixSource::Kind::kDifference ? "largest magnitude"
                                                                : "max";
-  return fmt::format("{} of {}×{} cells", word, rows, keys);
+  return fmt::format("{} of {}×{} pairs", word, rows, keys);
 }
 
 }  // namespace dhsa

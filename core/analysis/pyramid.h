@@ -205,7 +205,8 @@ class AttentionLevels {
 [[nodiscard]] std::shared_ptr<const MatrixSource> attention_source(std::shared_ptr<const AttentionLevels> levels,
                                                                    AttentionLevels::What what);
 
-// "max of 16×16 cells", "exact cells", "density of 32×32 cells": for the status line and for exports.
+// "max of 16×16 pairs" (queries × keys), "every pair", "share kept of 32×32 pairs": for the status line and for
+// exports.
 [[nodiscard]] std::string describe_reducer(Reducer reducer, MatrixSource::Kind kind, double rows_per_value,
                                            double keys_per_value);
 

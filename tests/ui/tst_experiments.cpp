@@ -13,6 +13,7 @@
 
 #include "core/files/atomic_write.h"
 #include "tests/ui/window_under_test.h"
+#include "ui/models/format.h"
 #include "ui/models/method_list.h"
 #include "ui/state/needle_test.h"
 #include "ui/state/sweep_run.h"
@@ -142,7 +143,7 @@ class TestExperiments : public QObject {
     const NeedleScore& score = test()->results().cells[1].scores[1];
     const QString said = status.last().front().toString();
     QVERIFY2(said.contains(QString::fromStdString(score.answers[0].text).simplified()), qPrintable(said));
-    QVERIFY2(said.contains(QLocale().toString(score.value("log_probability"), 'g', 3)), qPrintable(said));
+    QVERIFY2(said.contains(formatReal(score.value("log_probability"))), qPrintable(said));
     QVERIFY2(said.contains(QStringLiteral("depth 100 %")), qPrintable(said));
 
     map->select({Side::Left, 0, 0});
@@ -401,7 +402,7 @@ class TestExperiments : public QObject {
     QTRY_VERIFY(!status.isEmpty() && !status.last().front().toString().isEmpty());
     const QString said = status.last().front().toString();
     QCOMPARE(said, plot->describe(0, 1, 1));
-    QVERIFY2(said.contains(QLocale().toString(graph->dataMainValue(1), 'g', 6)), qPrintable(said));
+    QVERIFY2(said.contains(QLocale().toString(graph->dataMainValue(1), 'f', 1)), qPrintable(said));
     QVERIFY2(said.contains(QStringLiteral("128")) && said.contains(QStringLiteral("2 samples")), qPrintable(said));
 
     // Keys reach every point and say it.

@@ -371,7 +371,7 @@ class TestMatrixView : public QObject {
     prepare(view);
     view.setLayers(layerOf(made.mask));
     view.grab();
-    QVERIFY(view.reducerText().contains(QStringLiteral("cells")));
+    QVERIFY(view.reducerText().contains(QStringLiteral("pairs")));
     const MatrixCell kept = made.cells[100];
     QVERIFY(view.describe(kept).contains(QStringLiteral("kept")));
     QVERIFY(view.describe({kept.row, kept.key + 1}).contains(QStringLiteral("dropped")));

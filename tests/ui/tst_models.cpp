@@ -12,6 +12,7 @@
 #include "ui/models/format.h"
 #include "ui/models/layer_model.h"
 #include "ui/models/run_model.h"
+#include "ui/plot/axis_ticks.h"
 #include "ui/views/head_map.h"
 
 using namespace dhsa;
@@ -260,10 +261,26 @@ class TestModels : public QObject {
     QCOMPARE(formatMeasured(measure("mean_kl_nats"), value),
              QStringLiteral("≈ %1 ± %2").arg(QLocale().toString(0.029, 'f', 3), QLocale().toString(0.002, 'f', 3)));
     value.standard_error = std::nan("");  // too few rows to tell
-    QVERIFY(formatMeasured(measure("output_error"), value).endsWith(QStringLiteral("± ? %")));
+    value.rows = 1;
+    QCOMPARE(formatMeasured(measure("output_error"), value), QStringLiteral("≈ ") + formatPercent(0.02891));
+    QVERIFY2(sampledNote(measure("output_error"), value).contains(QStringLiteral("1 row,")),
+             qPrintable(sampledNote(measure("output_error"), value)));
+    QVERIFY(!sampledNote(measure("output_error"), value).contains(u'±'));
     value.row_step = 1;
     QCOMPARE(formatMeasured(measure("output_error"), value), formatPercent(0.02891));
     QVERIFY(sampledNote(measure("output_error"), value).isEmpty());
+    // Numbers of one column have as many digits, and none is "1e+04".
+    const auto real = [](double shown, int decimals) {
+      return QLocale().toString(shown, 'f', decimals).replace(u'-', QChar(0x2212));
+    };
+    QCOMPARE(formatReal(0.08), real(0.08, 4));
+    QCOMPARE(formatReal(0.0776), real(0.0776, 4));
+    QCOMPARE(formatReal(-10000), real(-10000, 0));
+    QCOMPARE(formatReal(0), QStringLiteral("0"));
+    QCOMPARE(valueLabel(10000), QStringLiteral("10000"));
+    QCOMPARE(valueLabel(-12345.6), QStringLiteral("−12346"));
+    QCOMPARE(counted(1, "sample", "samples"), QStringLiteral("1 sample"));
+    QCOMPARE(counted(1258430, "token", "tokens"), QLocale().toString(qlonglong{1258430}) + QStringLiteral(" tokens"));
   }
 };
 

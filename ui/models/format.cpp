@@ -11,13 +11,15 @@ namespace {
 
 const QString kNone = QStringLiteral("–");
 
-// As many decimals as the error has meaning.
+QString withMinus(QString number) { return number.replace(u'-', QChar(0x2212)); }
+
+// As many decimals as the error has meaning. Of one row there is no error to give.
 QString approximate(const Measured& value, double factor, int least, int most) {
   const double error = factor * value.standard_error;
   const int decimals = error > 0 ? std::clamp(static_cast<int>(std::ceil(-std::log10(error))), least, most) : least;
-  const auto number = [&](double shown) { return QLocale().toString(shown, 'f', decimals); };
-  return QStringLiteral("≈ %1 ± %2")
-      .arg(number(factor * value.value), std::isnan(error) ? QStringLiteral("?") : number(error));
+  const auto number = [&](double shown) { return withMinus(QLocale().toString(shown, 'f', decimals)); };
+  return std::isnan(error) ? QStringLiteral("≈ %1").arg(number(factor * value.value))
+                           : QStringLiteral("≈ %1 ± %2").arg(number(factor * value.value), number(error));
 }
 
 QString capitalised(std::string_view text) {
@@ -57,11 +59,23 @@ QString formatSeconds(double seconds) {
   return QCoreApplication::translate("Format", "%1 min %2 s").arg(whole / 60).arg(whole % 60, 2, 10, QLatin1Char('0'));
 }
 
+// Zeros at the end count: 0.080 stands beside 0.0776.
 QString formatReal(double value, int digits) {
-  return std::isnan(value) ? kNone : QLocale().toString(value, 'g', digits);
+  if (std::isnan(value)) return kNone;
+  if (value == 0) return QStringLiteral("0");
+  const int magnitude = static_cast<int>(std::floor(std::log10(std::abs(value))));
+  if (magnitude >= -4 && magnitude < 6) {
+    return withMinus(QLocale().toString(value, 'f', std::max(0, digits - 1 - magnitude)));
+  }
+  return withMinus(QLocale().toString(value, 'e', digits - 1));
 }
 
 QString formatCount(qint64 count) { return QLocale().toString(count); }
+
+QString counted(qint64 count, const char* one, const char* several) {
+  return QStringLiteral("%1 %2").arg(formatCount(count),
+                                     QCoreApplication::translate("Format", count == 1 ? one : several));
+}
 
 QString formatMeasured(const Measure& measure, const Measured& value) {
   if (std::isnan(value.value)) return kNone;
@@ -82,11 +96,13 @@ QString formatMeasured(const Measure& measure, const Measured& value) {
 
 QString sampledNote(const Measure& measure, const Measured& value) {
   if (!value.sampled()) return {};
+  const QString drawn = measure.group == Measure::Group::kLogits ? counted(value.rows, "position", "positions")
+                                                                 : counted(value.rows, "row", "rows");
   const QString text =
-      measure.group == Measure::Group::kLogits
-          ? QCoreApplication::translate("Format", "≈: %1 positions, one in %2, drawn at random; ± one standard error.")
-          : QCoreApplication::translate("Format", "≈: %1 rows, one in %2, drawn at random; ± one standard error.");
-  return text.arg(formatCount(value.rows), formatCount(value.row_step));
+      std::isnan(value.standard_error)
+          ? QCoreApplication::translate("Format", "≈: %1, one in %2, drawn at random; too few to tell an error.")
+          : QCoreApplication::translate("Format", "≈: %1, one in %2, drawn at random; ± one standard error.");
+  return text.arg(drawn, formatCount(value.row_step));
 }
 
 QString measureHeading(const Measure& measure) { return capitalised(measure.heading); }

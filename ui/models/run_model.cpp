@@ -96,9 +96,8 @@ QVariant RunModel::data(const QModelIndex& index, int role) const {
   if (role == Qt::ToolTipRole) {
     if (value && value->sampled()) return sampledNote(measureOf(index.column()), *value);
     return tr("%1, %2 tokens, %3, %4. In use before the run: %5. The whole run took %6, measuring and answer included.")
-        .arg(run.documentTitle)
-        .arg(run.input.tokens)
-        .arg(run.modelLabel(), QLocale().toString(run.when, QLocale::ShortFormat), formatBytes(run.result.start_bytes),
+        .arg(run.documentTitle, formatCount(run.input.tokens), run.modelLabel(),
+             QLocale().toString(run.when, QLocale::ShortFormat), formatBytes(run.result.start_bytes),
              formatSeconds(run.elapsed));
   }
   if (role != Qt::DisplayRole && role != Qt::EditRole) return {};

@@ -133,17 +133,4 @@ QString axisLabel(const Measure& measure, bool sampled) {
   return sampled ? QStringLiteral("≈ ") + label : label;
 }
 
-QString exactText(const Measure& measure, const Measured& value) {
-  const MeasureUnit unit = unitOf(measure);
-  const auto number = [&](double n) { return QLocale().toString(n * unit.factor, 'g', 6); };
-  QString shown = number(value.value);
-  if (value.sampled()) {
-    shown.prepend(QStringLiteral("≈ "));
-    if (!std::isnan(value.standard_error)) {
-      shown += QStringLiteral(" ± ") + QLocale().toString(value.standard_error * unit.factor, 'g', 2);
-    }
-  }
-  return QStringLiteral("%1 %2").arg(shown, unit.unit).trimmed();
-}
-
 }  // namespace dhsa

@@ -45,8 +45,7 @@ struct MeasureUnit {
   QString unit;
 };
 [[nodiscard]] MeasureUnit unitOf(const Measure& measure);
-[[nodiscard]] QString measureTitle(const Measure& measure);                      // "Retained mass (mean)"
-[[nodiscard]] QString axisLabel(const Measure& measure, bool sampled);           // "≈ Retained mass (mean), %"
-[[nodiscard]] QString exactText(const Measure& measure, const Measured& value);  // "93.41 %", "≈ 93.41 ± 0.2 %"
+[[nodiscard]] QString measureTitle(const Measure& measure);             // "Retained mass (mean)"
+[[nodiscard]] QString axisLabel(const Measure& measure, bool sampled);  // "≈ Retained mass (mean), %"
 
 }  // namespace dhsa

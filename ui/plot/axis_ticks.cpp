@@ -38,7 +38,7 @@ QString valueLabel(double value) {
   const double size = std::abs(value);
   QString text;
   if (size >= 1e-3 && size < 1e5) {
-    text = QString::number(value, 'g', 4);
+    text = size < 1e4 ? QString::number(value, 'g', 4) : QString::number(value, 'f', 0);
   } else {
     const int exponent = static_cast<int>(std::floor(std::log10(size) + 1e-9));
     const double mantissa = value / std::pow(10.0, exponent);

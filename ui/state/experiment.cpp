@@ -7,6 +7,7 @@
 #include "core/files/atomic_write.h"
 #include "core/run/open_model.h"
 #include "core/run/run.h"
+#include "ui/models/format.h"
 #include "ui/state/explorer.h"
 
 namespace dhsa {
@@ -164,8 +165,7 @@ void Experiment::checkContext(qint64 tokens) const {
   const auto model = m_explorer->session()->model();
   if (!model || tokens <= model->weights->config().context) return;
   throw Error(tr("Texts of %1 tokens are longer than the model's context of %2.")
-                  .arg(tokens)
-                  .arg(model->weights->config().context)
+                  .arg(formatCount(tokens), formatCount(model->weights->config().context))
                   .toStdString());
 }
 

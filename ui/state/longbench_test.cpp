@@ -8,6 +8,7 @@
 #include "core/experiments/experiment.h"
 #include "core/text/chat.h"
 #include "core/text/tokenizer_config.h"
+#include "ui/models/format.h"
 #include "ui/models/method_list.h"
 
 namespace dhsa {
@@ -222,9 +223,8 @@ void LongBenchTest::read(const std::string& text, const std::string& where) {
 }
 QString LongBenchTest::suggestedName() const { return tr("longbench"); }
 QString LongBenchTest::cancelledSentence() const {
-  return tr("Cancelled; %1 of %2 answers are kept, and Start goes on from there.")
-      .arg(m_results.count().done)
-      .arg(m_results.count().all);
+  return tr("Cancelled; %1 of %2 are kept, and Start goes on from there.")
+      .arg(formatCount(m_results.count().done), counted(m_results.count().all, "answer", "answers"));
 }
 
 }  // namespace dhsa

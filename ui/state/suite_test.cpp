@@ -22,7 +22,8 @@ OpenedSample opened(const SuiteSettings& settings, const SuiteTask& task, std::i
   sample.parameters = suite_parameters(settings, task, method.parameters, length, prompt.question_tokens);
   sample.method = methodTitle(method);
   sample.document.text = QByteArray::fromStdString(prompt.text);
-  sample.document.title = SuiteTest::tr("%1, %2 tokens, sample %3").arg(q(task.name)).arg(length).arg(number + 1);
+  sample.document.title =
+      SuiteTest::tr("%1, %2 tokens, sample %3").arg(q(task.name), formatCount(length)).arg(number + 1);
   sample.document.reading = as_it_is();
   sample.row = static_cast<qint64>(prompt.encoding.ids.size()) - 1;
   if (task.asked == SuiteTask::Asked::kThroughout) {
@@ -143,7 +144,8 @@ QString SuiteTest::suggestedName() const { return tr("ruler"); }
 QString SuiteTest::cancelledSentence() const {
   if (isEmpty()) return tr("Cancelled before the first prompt.");
   const ExperimentCount count = results().count();
-  return tr("Cancelled; %1 of %2 prompts are kept, and Start goes on from there.").arg(count.done).arg(count.all);
+  return tr("Cancelled; %1 of %2 are kept, and Start goes on from there.")
+      .arg(formatCount(count.done), counted(count.all, "prompt", "prompts"));
 }
 
 }  // namespace dhsa

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/model/gemma2.h"
+#include "ui/models/format.h"
 
 namespace dhsa {
 
@@ -38,9 +39,8 @@ QString SweepRun::cancelledSentence() const {
   const auto whole = std::count_if(results().points.begin(), results().points.end(), [this](const SweepPoint& point) {
     return static_cast<std::int64_t>(point.samples.size()) >= results().settings.samples;
   });
-  return tr("Sweep cancelled; %1 of %2 points are kept, and Start goes on from there.")
-      .arg(whole)
-      .arg(results().points.size());
+  return tr("Sweep cancelled; %1 of %2 are kept, and Start goes on from there.")
+      .arg(formatCount(whole), counted(static_cast<qint64>(results().points.size()), "point", "points"));
 }
 
 }  // namespace dhsa

@@ -13,6 +13,7 @@
 #include <QUndoStack>
 #include <cstring>
 
+#include "ui/models/format.h"
 #include "ui/models/layer_model.h"
 #include "ui/state/commands.h"
 #include "ui/views/export_dialog.h"
@@ -322,9 +323,8 @@ void MainWindow::copyRanges() {
   QString text = QStringLiteral("begin\tend\n");
   for (const KeyRange& range : ranges) text += QStringLiteral("%1\t%2\n").arg(range.begin).arg(range.end);
   QApplication::clipboard()->setText(text);
-  m_messages->showNews(
-      tr("%n range(s) of row %1 copied; end is one past the last key.", nullptr, static_cast<int>(ranges.size()))
-          .arg(row));
+  m_messages->showNews(tr("%1 of row %2 copied; end is one past the last key.")
+                           .arg(counted(static_cast<qint64>(ranges.size()), "range", "ranges"), formatCount(row)));
 }
 
 void MainWindow::pinLastRun() {

@@ -243,11 +243,10 @@ QWidget* MatrixPanel::makeDisplayMenu() {
   };
   m_low = number("colourLow", tr("Low end"));
   m_high = number("colourHigh", tr("High end"));
-  m_reducer =
-      makePicker(panel, "reducer", tr("Reducer"),
-                 tr("What a pixel shows of the cells behind it: their maximum, so that nothing kept disappears, or "
-                    "their mean (density of a mask). Default: maximum"));
-  m_reducer->addItems({tr("Maximum"), tr("Mean, density")});
+  m_reducer = makePicker(panel, "reducer", tr("Reducer"),
+                         tr("What a pixel shows of the query–key pairs behind it: their maximum, so that nothing kept "
+                            "disappears, or their mean (of a mask: the share kept). Default: maximum"));
+  m_reducer->addItems({tr("Maximum"), tr("Mean, share kept")});
   m_skip = new QSpinBox(panel);
   m_skip->setObjectName(QStringLiteral("skipKeys"));
   m_skip->setRange(0, 4096);

@@ -421,16 +421,15 @@ QString MatrixPicture::reducerText(Reducer reducer, CompareMode mode) const {
   if (!layer(side).source || grid.width == 0) return {};
   const auto rows = static_cast<qint64>(std::llround(grid.rows_per_value));
   const auto keys = static_cast<qint64>(std::llround(grid.keys_per_value));
-  if (rows <= 1 && keys <= 1) return tr("exact cells");
-  const MatrixSource::Kind kind = layer(side).source->kind();
-  const QString size = tr("%1×%2 cells", "rows times keys").arg(rows).arg(keys);
-  if (mode == CompareMode::Difference)
-    return reducer == Reducer::kMean ? tr("difference of means of %1").arg(size)
-           : compositeOfMasks()      ? tr("any differing pair of %1").arg(size)
-                                     : tr("difference of maxima of %1").arg(size);
-  if (reducer == Reducer::kMean)
-    return kind == MatrixSource::Kind::kMask ? tr("density of %1").arg(size) : tr("mean of %1").arg(size);
-  return kind == MatrixSource::Kind::kDifference ? tr("largest magnitude of %1").arg(size) : tr("max of %1").arg(size);
+  if (mode != CompareMode::Difference || (rows <= 1 && keys <= 1)) {
+    return tr("1 px: %1")
+        .arg(QString::fromStdString(
+            describe_reducer(reducer, layer(side).source->kind(), grid.rows_per_value, grid.keys_per_value)));
+  }
+  const QString size = tr("%1×%2 pairs", "rows times keys").arg(rows).arg(keys);
+  return reducer == Reducer::kMean ? tr("1 px: difference of means of %1").arg(size)
+         : compositeOfMasks()      ? tr("1 px: any differing pair of %1").arg(size)
+                                   : tr("1 px: difference of maxima of %1").arg(size);
 }
 
 }  // namespace dhsa

@@ -64,7 +64,7 @@ void MatrixView::setLayers(MatrixLayer a, MatrixLayer b) {
   }
   refreshGeometry();
   touchSamples();
-  if (m_crosshair.valid()) say(m_crosshair);
+  sayAgain();
 }
 
 void MatrixView::setBoundaries(Boundaries boundaries) {
@@ -102,7 +102,7 @@ void MatrixView::setReducer(Reducer reducer) {
   m_reducer = reducer;
   m_overviewStale = true;
   touchColours();
-  if (m_crosshair.valid()) say(m_crosshair);
+  sayAgain();
 }
 
 void MatrixView::setColours(const ColourSettings& settings) {
@@ -377,7 +377,7 @@ void MatrixView::startRefining() {
               m_refining.reset();
               m_picture.takeRefined(std::move(*refined), shown);
               touchColours();
-              if (m_crosshair.valid()) say(m_crosshair);
+              sayAgain();
             },
             Qt::QueuedConnection);
       });

@@ -87,7 +87,7 @@ class MatrixView : public QWidget {
   [[nodiscard]] QRectF plotRect(int panel = 0) const;
   [[nodiscard]] QRect minimapRect() const { return m_geometry.minimap; }
   [[nodiscard]] QString describe(MatrixCell cell) const;  // one line: tokens, exact values
-  [[nodiscard]] QString reducerText() const;              // "max of 16×16 cells"
+  [[nodiscard]] QString reducerText() const;              // "1 px: max of 16×16 pairs"
   [[nodiscard]] bool isAtRest() const;                    // what is painted will not get finer by itself
 
   [[nodiscard]] QSize sizeHint() const override { return {820, 720}; }
@@ -152,6 +152,7 @@ class MatrixView : public QWidget {
   void selectRow(qint64 row);
   void selectKeys(KeySpan keys);
   void say(MatrixCell cell);
+  void sayAgain();  // its value may be another; nothing where another view has the pointer
 
   MatrixPicture m_picture;
   Boundaries m_boundaries;

@@ -10,6 +10,7 @@
 #include "ui/plot/axis_ticks.h"
 #include "ui/views/matrix_view.h"
 #include "ui/views/spoken_value.h"
+#include "ui/views/tool_tips.h"
 
 namespace dhsa {
 
@@ -52,6 +53,10 @@ void MatrixView::say(MatrixCell cell) {
   const QString text = describe(cell);
   setSpokenValue(this, text.isEmpty() ? tr("No cell") : text);
   Q_EMIT statusText(text);  // how cells became pixels stands beside it, see MatrixPanel::reducerChanged
+}
+
+void MatrixView::sayAgain() {
+  if (m_crosshair.valid() && (underMouse() || hasFocus())) say(m_crosshair);
 }
 
 void MatrixView::setSelectedRow(qint64 row) {
@@ -330,7 +335,7 @@ bool MatrixView::event(QEvent* event) {
       QToolTip::hideText();
       event->ignore();
     } else {
-      QToolTip::showText(help->globalPos(), text, this);
+      QToolTip::showText(help->globalPos(), wrappedTip(text), this);
     }
     return true;
   }

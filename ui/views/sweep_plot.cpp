@@ -17,6 +17,7 @@
 #include "ui/views/scatter_style.h"
 #include "ui/views/spoken_value.h"
 #include "ui/views/theme.h"
+#include "ui/views/tool_tips.h"
 
 namespace dhsa {
 namespace {
@@ -292,11 +293,12 @@ QString SweepPlot::describe(std::size_t part, std::size_t curve, std::size_t poi
                         ? tr("any %1").arg(m_x.label.section(u',', 0, 0).toLower())
                         : QStringLiteral("%1 %2").arg(m_x.label.section(u',', 0, 0).toLower(),
                                                       m_x.texts.value(static_cast<int>(value - m_x.values.begin())));
-  QString text = tr("%1 · %2 · %3 %4").arg(at.name, x, measureTitle(measure).toLower(), exactText(measure, here.mean));
+  QString text =
+      tr("%1 · %2 · %3 %4").arg(at.name, x, measureTitle(measure).toLower(), formatMeasured(measure, here.mean));
   if (here.samples > 1) {
-    text += tr(" · mean of %1 samples, %2 to %3")
-                .arg(here.samples)
-                .arg(exactText(measure, Measured{here.low}), exactText(measure, Measured{here.high}));
+    text += tr(" · mean of %1, %2 to %3")
+                .arg(counted(here.samples, "sample", "samples"), formatMeasured(measure, Measured{here.low}),
+                     formatMeasured(measure, Measured{here.high}));
   }
   return text;
 }
@@ -348,7 +350,7 @@ bool SweepPlot::eventFilter(QObject* watched, QEvent* event) {
     if (nearest(mouse->position(), place)) {
       const QString text = describe(place.part, place.curve, place.point);
       mark(&place);
-      QToolTip::showText(mouse->globalPosition().toPoint(), text, this);
+      QToolTip::showText(mouse->globalPosition().toPoint(), wrappedTip(text), this);
       Q_EMIT statusText(text);
     } else {
       mark(m_marked ? &m_focus : nullptr);

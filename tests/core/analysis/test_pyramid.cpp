@@ -462,11 +462,11 @@ TEST(AttentionLevels, StopsWhenCancelledAndRefusesWhatDoesNotFit) {
 }
 
 TEST(DescribeReducer, NamesWhatAPixelStandsFor) {
-  EXPECT_EQ(describe_reducer(Reducer::kMax, MatrixSource::Kind::kMask, 16, 16), "max of 16×16 cells");
-  EXPECT_EQ(describe_reducer(Reducer::kMean, MatrixSource::Kind::kMask, 16, 8), "density of 16×8 cells");
-  EXPECT_EQ(describe_reducer(Reducer::kMean, MatrixSource::Kind::kScore, 2, 2), "mean of 2×2 cells");
-  EXPECT_EQ(describe_reducer(Reducer::kMax, MatrixSource::Kind::kDifference, 4, 4), "largest magnitude of 4×4 cells");
-  EXPECT_EQ(describe_reducer(Reducer::kMax, MatrixSource::Kind::kMask, 1, 1), "exact cells");
+  EXPECT_EQ(describe_reducer(Reducer::kMax, MatrixSource::Kind::kMask, 16, 16), "max of 16×16 pairs");
+  EXPECT_EQ(describe_reducer(Reducer::kMean, MatrixSource::Kind::kMask, 16, 8), "share kept of 16×8 pairs");
+  EXPECT_EQ(describe_reducer(Reducer::kMean, MatrixSource::Kind::kScore, 2, 2), "mean of 2×2 pairs");
+  EXPECT_EQ(describe_reducer(Reducer::kMax, MatrixSource::Kind::kDifference, 4, 4), "largest magnitude of 4×4 pairs");
+  EXPECT_EQ(describe_reducer(Reducer::kMax, MatrixSource::Kind::kMask, 1, 1), "every pair");
 }
 
 }  // namespace
