@@ -240,7 +240,7 @@ class TestWindow : public QObject {
     QCOMPARE(m_shared->explorer()->view()->row(), hit->row);
     QTRY_VERIFY(m_shared->explorer()->whatIf()->row() && m_shared->explorer()->whatIf()->row()->row == hit->row);
     // The text has scrolled to it.
-    QVERIFY(text->viewport()->rect().intersects(text->tokenRect(hit->row)));
+    QTRY_VERIFY(text->viewport()->rect().intersects(text->tokenRect(hit->row)));
     m_shared->window()->action("view.clear-selection")->trigger();
     QCOMPARE(matrix->selectedRow(), -1);
   }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "core/base/error.h"
 #include "core/experiments/sweep.h"
 #include "core/sparsity/parameters_name.h"
+#include "ui/models/format.h"
 
 namespace dhsa {
 namespace {
@@ -21,13 +23,23 @@ QString text(const std::string& utf8) { return QString::fromStdString(utf8); }
 }  // namespace
 
 QString methodTitle(const MethodChoice& method) {
+  const std::string base = method.name.substr(0, method.name.find('+'));
+  QString title;
   for (const Preset& preset : presets()) {
-    if (preset.name == method.name) return text(preset.label);
+    if (preset.name == base) title = text(preset.label);
   }
   for (const Method each : all_methods()) {
-    if (method.name == name_of(each)) return QString::fromUtf8(label_of(each));
+    if (base == name_of(each)) title = QString::fromUtf8(label_of(each));
   }
-  return text(method.name);
+  if (title.isEmpty()) return text(method.name);
+  try {
+    for (const auto& [key, value] : changes_in(method.name)) {
+      title += QStringLiteral(", %1 %2").arg(text(parameter_table().at(key).label).toLower(), text(plain_text(value)));
+    }
+  } catch (const Error&) {  // a name of a file's own
+    return text(method.name);
+  }
+  return title;
 }
 
 MethodList::MethodList(const ParameterSet* present, QObject* parent)
@@ -58,14 +70,15 @@ QVariant MethodList::data(const QModelIndex& index, int role) const {
   if (role == Qt::CheckStateRole) return m_checked[row] ? Qt::Checked : Qt::Unchecked;
   if (row == 0) {
     const SparsityParameters& now = m_present->values();
-    if (role == Qt::DisplayRole) return tr("Present parameters (%1)").arg(QString::fromUtf8(label_of(now.method)));
-    if (role == Qt::ToolTipRole) return tr("As set in the panel Parameters when the work begins");
+    if (role == Qt::DisplayRole) return tr("Present: %1").arg(QString::fromUtf8(label_of(now.method)));
+    if (role == Qt::ToolTipRole) return tr("The present parameters, as set in their panel when the work begins");
     return {};
   }
   const Preset& preset = *offered()[row - 1];
   if (role == Qt::DisplayRole) return text(preset.label);
   if (role == Qt::ToolTipRole) {
-    return tr("%1 Budget %2 keys.").arg(text(preset.help)).arg(preset.parameters.budget);
+    const QString help = text(preset.help);
+    return replaces("budget") ? help : tr("%1 Budget %2 keys.").arg(help, formatCount(preset.parameters.budget));
   }
   return {};
 }
@@ -111,6 +124,10 @@ void MethodList::setGiven(std::vector<MethodChoice> methods) {
   Q_EMIT changed();
 }
 
+bool MethodList::replaces(const std::string& key) const {
+  return std::find(m_replaced.begin(), m_replaced.end(), key) != m_replaced.end();
+}
+
 std::vector<MethodChoice> MethodList::choices() const {
   if (givenCounts()) return m_given;
   const auto list = offered();
@@ -123,7 +140,10 @@ std::vector<MethodChoice> MethodList::choices() const {
     chosen.push_back({list[row - 1]->name, parameters});
   }
   if (m_checked[0] && now.method != Method::kDense) {
-    MethodChoice present{parameters_name(now), now};
+    MethodChoice present{{}, now};
+    const SparsityParameters own = named_parameters(name_of(now.method));
+    for (const std::string& key : m_replaced) set_parameter(present.parameters, key, get_parameter(own, key));
+    present.name = parameters_name(present.parameters);
     present.parameters.instruction_tokens = 0;
     const auto same = [&](const MethodChoice& other) { return other.parameters == present.parameters; };
     if (std::none_of(chosen.begin(), chosen.end(), same)) chosen.insert(chosen.begin(), std::move(present));

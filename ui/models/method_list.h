@@ -3,6 +3,8 @@
 #pragma once
 
 #include <QAbstractListModel>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/run/run.h"
@@ -10,7 +12,8 @@
 
 namespace dhsa {
 
-// What a person calls a method of a needle test or a sweep: the preset's label, or the method's.
+// What a person calls a method of a needle test or a sweep: the preset's label, or the method's, and what differs from
+// it: "DHSA, budget 512".
 [[nodiscard]] QString methodTitle(const MethodChoice& method);
 
 class MethodList : public QAbstractListModel {
@@ -28,6 +31,8 @@ class MethodList : public QAbstractListModel {
   // The methods of results, to go on with; they are checked, and count alone while they are. Empty: none.
   void setGiven(std::vector<MethodChoice> methods);
   [[nodiscard]] bool givenCounts() const noexcept { return !m_given.empty() && m_useGiven; }
+  // Parameters that the work sets itself, whatever a method says: they are neither told nor part of a name.
+  void setReplaced(std::vector<std::string> keys) { m_replaced = std::move(keys); }
   // The checked ones as they are now, named as the command line names them; none twice. Dense comes first.
   [[nodiscard]] std::vector<MethodChoice> choices() const;
 
@@ -36,8 +41,10 @@ class MethodList : public QAbstractListModel {
 
  private:
   const ParameterSet* m_present;
+  [[nodiscard]] bool replaces(const std::string& key) const;
   [[nodiscard]] int givenRows() const noexcept { return m_given.empty() ? 0 : 1; }
   std::vector<MethodChoice> m_given;
+  std::vector<std::string> m_replaced;
   bool m_useGiven = false;
   std::vector<bool> m_checked;  // [1 + presets]
 };

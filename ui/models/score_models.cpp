@@ -153,7 +153,7 @@ QVariant SampleModel::data(const QModelIndex& index, int role) const {
 QVariant SampleModel::headerData(int section, Qt::Orientation orientation, int role) const {
   if (orientation != Qt::Horizontal) return {};
   if (role == Qt::TextAlignmentRole) return aligned(section == kNumber || section == kDenseScore || section == kScore);
-  if (role != Qt::DisplayRole) return {};
+  if (role != Qt::DisplayRole && (role != Qt::ToolTipRole || section < kDenseSaid)) return {};
   switch (section) {
     case kNumber:
       return tr("No.");

@@ -5,6 +5,7 @@
 #include <QStyle>
 #include <QVBoxLayout>
 
+#include "ui/models/format.h"
 #include "ui/models/method_list.h"
 #include "ui/views/scores_view.h"
 
@@ -84,6 +85,8 @@ void SuitePanel::setSettings(const SuiteSettings& settings) {
 void SuitePanel::plan() {
   const SuiteSettings settings = this->settings();
   m_test->setHaystack(settings.haystack);
+  m_frame->methods()->setReplaced(settings.budget_share > 0 ? std::vector<std::string>{"budget"}
+                                                            : std::vector<std::string>());
   const std::vector<MethodChoice> methods = m_frame->methods()->choices();
   QString problem = m_problem;
   if (problem.isEmpty()) problem = m_test->problem(settings, methods);
@@ -93,11 +96,17 @@ void SuitePanel::plan() {
   if (problem.isEmpty()) {
     const auto tasks = static_cast<qint64>(tasks_of(settings).size());
     const qint64 prompts = tasks * static_cast<qint64>(settings.lengths.size()) * settings.prompts;
-    what = tr("%1 tasks, %2 prompts for each of %3 methods").arg(tasks).arg(prompts).arg(methods.size());
-    if (goesOn) what = tr("Goes on: %1 of %2 prompts are there").arg(m_test->results().count().done).arg(prompts);
+    what = tr("%1, %2 for each of %3")
+               .arg(counted(tasks, "task", "tasks"), counted(prompts, "prompt", "prompts"),
+                    counted(static_cast<qint64>(methods.size()), "method", "methods"));
+    if (goesOn) {
+      what = tr("Goes on: %1 of %2 are there")
+                 .arg(formatCount(m_test->results().count().done), counted(prompts, "prompt", "prompts"));
+    }
     if (!goesOn && !why.isEmpty()) what += tr("; begins anew, as of the results shown %1").arg(why);
   }
   m_frame->setPlan(problem, what + u'.', goesOn);
+  m_scores->setProblem(problem);
 }
 
 void SuitePanel::takeResults() {
@@ -140,14 +149,15 @@ LongBenchPanel::LongBenchPanel(LongBenchTest* test, QWidget* parent)
   m_data->setPlaceholderText(tr("tiny set"));
   m_results = addFolder(tr("&Answers"), QStringLiteral("longBenchResults"),
                         tr("Folder for every prediction and the tables: a new one, or one to go on with."));
+  m_results->setPlaceholderText(tr("choose a folder"));
   m_tasks = new QLineEdit;
   m_tasks->setPlaceholderText(tr("all"));
   m_frame->addRow(tr("&Tasks"), m_tasks, QStringLiteral("longBenchTasks"),
                   tr("Names, parted by commas. Empty: all that the data's folder has."));
   connect(m_tasks, &QLineEdit::textChanged, this, &LongBenchPanel::plan);
-  m_set = choice(tr("&Set"), "longBenchSet", {tr("LongBench"), tr("LongBench-E")},
+  m_set = choice(tr("Set"), "longBenchSet", {tr("LongBench"), tr("LongBench-E")},
                  tr("LongBench-E: TASK_e.jsonl, scored by length too. Default: LongBench."));
-  m_preset = choice(tr("&Preset"), "longBenchPreset", {QStringLiteral("official"), QStringLiteral("dhsa-v1")},
+  m_preset = choice(tr("Pre&set"), "longBenchPreset", {QStringLiteral("official"), QStringLiteral("dhsa-v1")},
                     tr("official: both ends of long prompts, 7500 tokens; dhsa-v1: the last 8192 tokens, as the "
                        "authors of DHSA ran it. Default: official."));
   m_mode = choice(tr("M&ode"), "longBenchMode", {tr("Reference"), tr("Strict")},
@@ -155,7 +165,7 @@ LongBenchPanel::LongBenchPanel(LongBenchTest* test, QWidget* parent)
                      "Answers are decoded densely in both. Default: reference."));
   m_maxLength = number(tr("Ma&x length"), "longBenchMaxLength", 1 << 24, tr("preset's"),
                        tr("Most tokens of a prompt. Default: the preset's."));
-  m_limit = number(tr("&Rows"), "longBenchLimit", 1000000, tr("all"), tr("Rows of each task. Default: all."));
+  m_limit = number(tr("Ro&ws"), "longBenchLimit", 1000000, tr("all"), tr("Rows of each task. Default: all."));
   m_frame->addMethods(false);
   addScores(m_frame, m_scores);
   // Its answers lie in their folder; the tables alone would be no file to go on from.
@@ -206,9 +216,11 @@ bool LongBenchPanel::goesOn() const {
 void LongBenchPanel::plan() {
   const LongBenchRequest request = this->request();
   m_test->setData(request.data);
-  m_frame->setPlan(m_test->problem(request, m_frame->methods()->choices()),
+  const QString problem = m_test->problem(request, m_frame->methods()->choices());
+  m_frame->setPlan(problem,
                    tr("Answers are decoded densely and kept in their folder; Start goes on with those that are there."),
                    goesOn());
+  m_scores->setProblem(problem);
 }
 
 void LongBenchPanel::takeResults() {

@@ -38,8 +38,8 @@ ChunkPanel::ChunkPanel(Explorer* explorer, QWidget* parent)
   // What the chunk says comes before its figures, so that a narrow panel shows it.
   m_table->header()->moveSection(ChunkModel::kText, ChunkModel::kLength);
   new FittingColumns(m_table, m_table->header(),
-                     {ChunkModel::kScore, ChunkModel::kLength, ChunkModel::kReceived, ChunkModel::kRetention},
-                     ChunkModel::kText, fontMetrics().averageCharWidth() * 18);
+                     {ChunkModel::kScore, ChunkModel::kLength, ChunkModel::kTokens, ChunkModel::kReceived},
+                     {ChunkModel::kText}, fontMetrics().averageCharWidth() * 14);
   m_empty->setAlignment(Qt::AlignCenter);
   m_empty->setWordWrap(true);
   auto* layout = new QVBoxLayout(this);

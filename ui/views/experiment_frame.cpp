@@ -84,6 +84,7 @@ ExperimentFrame::ExperimentFrame(Experiment* experiment, QWidget* parent)
       m_plan(new QLabel(this)),
       m_start(new QPushButton(this)),
       m_tools(new QHBoxLayout),
+      m_pickers(new QHBoxLayout),
       m_file(new QToolButton(this)),
       m_results(new QVBoxLayout),
       m_progress(new QProgressBar(this)),
@@ -139,6 +140,8 @@ ExperimentFrame::ExperimentFrame(Experiment* experiment, QWidget* parent)
   makeFileMenu();
   m_tools->addWidget(m_file);
   m_results->addLayout(m_tools);
+  m_pickers->setSpacing(4);
+  m_results->addLayout(m_pickers);
   m_split->addWidget(right);
   m_split->setStretchFactor(0, 0);
   m_split->setStretchFactor(1, 1);
@@ -288,15 +291,19 @@ bool ExperimentFrame::readHaystack(const QString& path) {
 }
 
 void ExperimentFrame::addTool(QWidget* tool) {
-  const bool isBox = qobject_cast<QComboBox*>(tool) != nullptr;
-  if (isBox) tool->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
-  // After the button for the settings and the tools before, ahead of the stretch. Names of methods are long.
-  m_tools->insertWidget(m_tools->count() - 2, tool, isBox ? 3 : 0);
+  if (qobject_cast<QComboBox*>(tool) != nullptr) {
+    // Names of methods and measures are long: on a line of their own.
+    tool->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
+    m_pickers->addWidget(tool, 1);
+  } else {
+    // After the button for the settings and the tools before, ahead of the stretch.
+    m_tools->insertWidget(m_tools->count() - 2, tool);
+  }
 }
 
 void ExperimentFrame::setContent(QWidget* content) {
   m_content = content;
-  m_results->insertWidget(1, content, 1);
+  m_results->insertWidget(2, content, 1);
 }
 
 void ExperimentFrame::addBelow(QWidget* widget) { m_results->insertWidget(m_results->count() - 1, widget); }

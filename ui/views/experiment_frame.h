@@ -74,6 +74,7 @@ class ExperimentFrame : public QWidget {
   QLabel* m_plan;
   QPushButton* m_start;
   QHBoxLayout* m_tools;
+  QHBoxLayout* m_pickers;
   QToolButton* m_file;
   QVBoxLayout* m_results;
   QWidget* m_content = nullptr;

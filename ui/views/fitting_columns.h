@@ -1,5 +1,5 @@
 // Keeps a table from scrolling sideways: where the panel is too narrow for every column, those that matter least leave
-// first, and come back as it widens. One column may take what room is left.
+// first, and come back as it widens. Some columns may share what room is left.
 #pragma once
 
 #include <QObject>
@@ -13,9 +13,8 @@ namespace dhsa {
 
 class FittingColumns : public QObject {
  public:
-  // `leaving`: columns in the order they leave. `filling`: the column that stretches, at least `least` pixels; -1:
-  // none.
-  FittingColumns(QAbstractItemView* view, QHeaderView* header, std::vector<int> leaving, int filling = -1,
+  // `leaving`: columns in the order they leave. `filling`: the columns that stretch, each at least `least` pixels.
+  FittingColumns(QAbstractItemView* view, QHeaderView* header, std::vector<int> leaving, std::vector<int> filling = {},
                  int least = 0);
 
  protected:
@@ -27,7 +26,7 @@ class FittingColumns : public QObject {
   QAbstractItemView* m_view;
   QHeaderView* m_header;
   std::vector<int> m_leaving;
-  int m_filling;
+  std::vector<int> m_filling;
   int m_least;
   std::vector<int> m_widths;  // of each column when it was last shown
   QTimer m_later;

@@ -11,6 +11,7 @@
 #include "ui/plot/axis_ticks.h"
 #include "ui/views/matrix_axes.h"
 #include "ui/views/spoken_value.h"
+#include "ui/views/tool_tips.h"
 
 namespace dhsa {
 
@@ -185,7 +186,7 @@ bool HeadMap::event(QEvent* event) {
     int layer = 0;
     int head = 0;
     if (m_grid.hit(help->pos(), layer, head))
-      QToolTip::showText(help->globalPos(), describe(layer, head), this);
+      QToolTip::showText(help->globalPos(), wrappedTip(describe(layer, head)), this);
     else
       QToolTip::hideText();
     return true;

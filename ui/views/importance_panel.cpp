@@ -1,8 +1,11 @@
 #include "ui/views/importance_panel.h"
 
 #include <QHBoxLayout>
+#include <QLabel>
 #include <QSplitter>
+#include <QVBoxLayout>
 #include <limits>
+#include <optional>
 
 #include "ui/models/format.h"
 #include "ui/state/explorer.h"
@@ -12,14 +15,30 @@
 namespace dhsa {
 
 ImportancePanel::ImportancePanel(Explorer* explorer, QWidget* parent)
-    : QWidget(parent), m_explorer(explorer), m_strip(new ImportanceStrip(this)), m_heads(new HeadMap(this)) {
+    : QWidget(parent),
+      m_explorer(explorer),
+      m_strip(new ImportanceStrip(this)),
+      m_heads(new HeadMap(this)),
+      m_worst(new QLabel(this)) {
   setObjectName(QStringLiteral("importancePanel"));
   m_strip->setObjectName(QStringLiteral("importanceStrip"));
   m_heads->setObjectName(QStringLiteral("headMap"));
   auto* split = new QSplitter(Qt::Horizontal, this);
   split->setChildrenCollapsible(false);
   split->addWidget(m_strip);
-  split->addWidget(m_heads);
+  m_worst->setObjectName(QStringLiteral("worstHead"));
+  m_worst->setAccessibleName(tr("Worst head"));
+  m_worst->setToolTip(tr("The head of all layers that retains the least mass; click to go there"));
+  m_worst->setTextFormat(Qt::RichText);
+  m_worst->setTextInteractionFlags(Qt::TextBrowserInteraction);
+  m_worst->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
+  auto* overview = new QWidget(this);
+  auto* column = new QVBoxLayout(overview);
+  column->setContentsMargins(6, 3, 0, 0);
+  column->setSpacing(0);
+  column->addWidget(m_worst);
+  column->addWidget(m_heads, 1);
+  split->addWidget(overview);
   split->setStretchFactor(0, 3);
   split->setStretchFactor(1, 1);
   split->setSizes({450, 210});
@@ -55,6 +74,10 @@ ImportancePanel::ImportancePanel(Explorer* explorer, QWidget* parent)
     view->setLayer(layer);
     if (head >= 0) view->setHead(head);
   });
+  connect(m_worst, &QLabel::linkActivated, view, [view](const QString& place) {
+    view->setLayer(place.section(u',', 0, 0).toInt());
+    view->setHead(place.section(u',', 1, 1).toInt());
+  });
   connect(m_heads, &HeadMap::statusText, this, &ImportancePanel::statusText);
   const auto current = [this, view] { m_heads->setCurrent(view->layer(), view->head()); };
   connect(view, &ViewState::layerChanged, this, current);
@@ -88,6 +111,7 @@ void ImportancePanel::resetHeads() {
       std::vector<float>(static_cast<std::size_t>(layers * heads), std::numeric_limits<float>::quiet_NaN()));
   if (const auto model = m_explorer->session()->model()) m_heads->setLocalLayers(model->weights->config().local_layer);
   m_heads->setCurrent(m_explorer->view()->layer(), m_explorer->view()->head());
+  showWorst();
 }
 
 void ImportancePanel::showHeads(int index) {
@@ -99,6 +123,28 @@ void ImportancePanel::showHeads(int index) {
     const QString estimate = mass.sampled() ? formatMeasured(measure("retained_mass"), mass) : QString();
     m_heads->setValue(index, static_cast<int>(head), static_cast<float>(mass.value), estimate);
   }
+  showWorst();
+}
+
+void ImportancePanel::showWorst() {
+  std::optional<Measured> worst;
+  QString place;
+  for (int index = 0; index < m_explorer->whatIf()->layers(); ++index) {
+    const auto layer = m_explorer->whatIf()->layer(index);
+    for (std::size_t head = 0; layer && head < layer->metrics.heads.size(); ++head) {
+      const Measured& mass = layer->metrics.heads[head].at("retained_mass");
+      if (worst && !(mass.value < worst->value)) continue;
+      worst = mass;
+      place = QStringLiteral("<a href=\"%1,%2\">%3</a>")
+                  .arg(index)
+                  .arg(head)
+                  .arg(tr("layer %1, head %2").arg(index).arg(head));
+    }
+  }
+  m_worst->setText(
+      worst ? tr("Worst: %1, %2%3")
+                  .arg(place, worst->sampled() ? QStringLiteral("≈ ") : QString(), formatPercent(worst->value))
+            : QString());
 }
 
 void ImportancePanel::showLayer() {

@@ -3,6 +3,8 @@
 
 #include <QWidget>
 
+class QLabel;
+
 namespace dhsa {
 
 class Explorer;
@@ -23,11 +25,13 @@ class ImportancePanel : public QWidget {
  private:
   void resetHeads();
   void showHeads(int layer);
+  void showWorst();
   void showLayer();
 
   Explorer* m_explorer;
   ImportanceStrip* m_strip;
   HeadMap* m_heads;
+  QLabel* m_worst;
 };
 
 }  // namespace dhsa

@@ -11,6 +11,7 @@
 
 #include "ui/plot/axis_ticks.h"
 #include "ui/views/spoken_value.h"
+#include "ui/views/tool_tips.h"
 
 namespace dhsa {
 
@@ -279,7 +280,7 @@ bool ImportanceStrip::event(QEvent* event) {
     if (text.isEmpty())
       QToolTip::hideText();
     else
-      QToolTip::showText(help->globalPos(), text, this);
+      QToolTip::showText(help->globalPos(), wrappedTip(text), this);
     return true;
   }
   return QWidget::event(event);

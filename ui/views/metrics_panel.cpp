@@ -20,18 +20,24 @@
 namespace dhsa {
 namespace {
 
-// Of the layer in view; its heads stand in the table.
+// Of the layer in view.
 const std::vector<Measure>& tileMeasures() {
-  static const std::vector<Measure> list = [] {
-    std::vector<Measure> chosen = layer_measures();
-    std::erase_if(chosen, [](const Measure& measure) { return measure.key == "worst_head_mass"; });
-    return chosen;
-  }();
+  static const std::vector<Measure> list = layer_measures();
   return list;
 }
 
 QString keyOf(const Measure& measure) {
   return QString::fromLatin1(measure.key.data(), static_cast<qsizetype>(measure.key.size()));
+}
+
+// "Worst head (2)"
+QString worstHeadCaption(const Measure& measure, const MeasuredLayer& layer) {
+  const auto& heads = layer.metrics.heads;
+  if (heads.empty()) return measureLabel(measure);
+  const auto worst = std::min_element(heads.begin(), heads.end(), [](const Values& a, const Values& b) {
+    return a.value("retained_mass") < b.value("retained_mass");
+  });
+  return QStringLiteral("%1 (%2)").arg(measureLabel(measure)).arg(worst - heads.begin());
 }
 
 // The change against another value: "+1.2", and "≈ +1.2" where one of them is sampled.
@@ -59,7 +65,7 @@ void MetricTile::setCompact() {
 QSize MetricTile::sizeHint() const {
   const int line = fontMetrics().height();
   return {fontMetrics().horizontalAdvance(QStringLiteral("Worst 1 % of rows")) + 8,
-          m_compact ? line * 13 / 10 : line * 5 / 2 + 8};
+          m_compact ? line * 13 / 10 : line * 9 / 4 + 7};
 }
 
 void MetricTile::setValue(const QString& value, double share, const QString& difference) {
@@ -88,21 +94,17 @@ void MetricTile::paintEvent(QPaintEvent* /*event*/) {
   const QFontMetrics small(font());
   painter.setPen(colours.faint);
   if (m_compact) {
-    // Caption, value and comparison on one line, in columns.
-    const int columns[] = {small.horizontalAdvance(QStringLiteral("Remaining")) + 10,
-                           small.horizontalAdvance(QStringLiteral("0000.0 MiB")) + 14};
-    const auto cell = [&](int left, const QString& text) {
-      painter.drawText(QRect(left, 0, width() - left, height()), Qt::AlignLeft | Qt::AlignVCenter,
-                       small.elidedText(text, Qt::ElideRight, width() - left));
-    };
-    cell(0, m_caption);
-    painter.setPen(colours.accent);
-    cell(columns[0] + columns[1], m_difference);
+    // Caption, value and comparison on one line, the last at the right edge.
+    const int left = small.horizontalAdvance(QStringLiteral("Remaining")) + 10;
     QFont bold = font();
     bold.setWeight(QFont::DemiBold);
+    const int room = width() - left - QFontMetrics(bold).horizontalAdvance(m_value) - 8;
+    painter.drawText(rect(), Qt::AlignLeft | Qt::AlignVCenter, m_caption);
+    painter.setPen(colours.accent);
+    painter.drawText(rect(), Qt::AlignRight | Qt::AlignVCenter, small.elidedText(m_difference, Qt::ElideRight, room));
     painter.setFont(bold);
     painter.setPen(palette().color(QPalette::WindowText));
-    painter.drawText(QRect(columns[0], 0, columns[1], height()), Qt::AlignLeft | Qt::AlignVCenter, m_value);
+    painter.drawText(rect().adjusted(left, 0, 0, 0), Qt::AlignLeft | Qt::AlignVCenter, m_value);
     return;
   }
   QFont large = font();
@@ -178,7 +180,7 @@ MetricsPanel::MetricsPanel(Explorer* explorer, QWidget* parent)
   m_table->setIndentation(12);
   m_table->setItemDelegate(new BarDelegate(LayerModel::kShareRole, m_table));
   m_table->header()->setMinimumSectionSize(36);
-  new FittingColumns(m_table, m_table->header(), LayerModel::leaving(), LayerModel::kName,
+  new FittingColumns(m_table, m_table->header(), LayerModel::leaving(), {LayerModel::kName},
                      fontMetrics().horizontalAdvance(QStringLiteral("00 global")) + 28);
   m_table->setMinimumHeight(fontMetrics().height() * 4);
   layout->addWidget(m_table, 1);
@@ -253,6 +255,7 @@ void MetricsPanel::refresh() {
                        against->sampled() ? sampledNote(measure, *against) : tr("All rows."));
     }
     help.removeAll(QString());
+    if (measure.key == "worst_head_mass") m_tiles[i]->setCaption(worstHeadCaption(measure, *layer));
     m_tiles[i]->setValue(formatMeasured(measure, *value), value->value,
                          against ? formatChange(*value, *against) : QString());
     m_tiles[i]->setToolTip(help.join(u' '));
@@ -285,7 +288,7 @@ void MetricsPanel::refreshLogits() {
     text += QStringLiteral("<br>") + tr("<b>Answer</b> %1").arg(run->answer.toHtmlEscaped());
   const Run* dense = m_explorer->history()->dense();
   if (run && dense && dense != run && !dense->answer.isEmpty())
-    text += QStringLiteral("<br>") + tr("<b>Dense answers</b> %1").arg(dense->answer.toHtmlEscaped());
+    text += tr(" · <b>dense's</b> %1").arg(dense->answer.toHtmlEscaped());
   m_logits->setEnabled(!old);
   m_logits->setText(old ? tr("<i>Of the last run, %1:</i> ").arg(run->label.toHtmlEscaped()) + text : text);
 }

@@ -12,6 +12,7 @@
 #include "ui/plot/axis_ticks.h"
 #include "ui/views/matrix_axes.h"
 #include "ui/views/spoken_value.h"
+#include "ui/views/tool_tips.h"
 
 namespace dhsa {
 
@@ -171,7 +172,7 @@ bool NeedleMap::event(QEvent* event) {
     const auto* help = static_cast<QHelpEvent*>(event);
     Cell cell;
     if (hit(help->pos(), cell))
-      QToolTip::showText(help->globalPos(), describe(cell), this);
+      QToolTip::showText(help->globalPos(), wrappedTip(describe(cell)), this);
     else
       QToolTip::hideText();
     return true;

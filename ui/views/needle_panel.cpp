@@ -82,11 +82,10 @@ NeedlePanel::NeedlePanel(NeedleTest* test, QWidget* parent)
     if (cell == nullptr || cell->prompts == 0) return tr("%1 · not run").arg(place);
     const NeedleScore& score = cell->scores[method];
     const Values values = score.summary();
-    return tr("%1 · %2 of %3 prompts exact · %4 of the numbers found · log-probability %5 nats · density %6 · answer "
-              "“%7”")
+    return tr("%1 · %2 of %3 exact · %4 of the numbers found · log-probability %5 nats · density %6 · answer “%7”")
         .arg(place)
         .arg(std::lround(values.value("exact") * static_cast<double>(cell->prompts)))
-        .arg(cell->prompts)
+        .arg(counted(cell->prompts, "prompt", "prompts"))
         .arg(formatPercent(values.value("found"), 0), formatReal(values.value("log_probability")),
              formatPercent(values.value("density")), QString::fromStdString(score.answers.back().text).simplified());
   });
@@ -263,6 +262,8 @@ NeedleSettings NeedlePanel::settings() const {
 }
 
 std::vector<MethodChoice> NeedlePanel::methods() const {
+  m_frame->methods()->setReplaced(m_budgetKind->currentIndex() == kOfMethod ? std::vector<std::string>()
+                                                                            : std::vector<std::string>{"budget"});
   std::vector<MethodChoice> methods = m_frame->methods()->choices();
   if (m_frame->methods()->givenCounts() || m_budgetKind->currentIndex() != kKeys) return methods;
   const auto budget = static_cast<std::int64_t>(m_budget->value());
@@ -299,10 +300,12 @@ void NeedlePanel::plan() {
   QString why;
   const bool goesOn = problem.isEmpty() && m_test->goesOn(settings, methods, &why);
   const qint64 cells = static_cast<qint64>(settings.lengths.size()) * settings.depths;
-  QString what =
-      tr("%1 cells, %2 prompts for each of %3 methods").arg(cells).arg(cells * settings.prompts).arg(methods.size());
+  QString what = tr("%1, %2 for each of %3")
+                     .arg(counted(cells, "cell", "cells"), counted(cells * settings.prompts, "prompt", "prompts"),
+                          counted(static_cast<qint64>(methods.size()), "method", "methods"));
   if (goesOn) {
-    what = tr("Goes on: %1 of %2 cells are there").arg(m_test->results().cells.size()).arg(cells);
+    what = tr("Goes on: %1 of %2 are there")
+               .arg(formatCount(static_cast<qint64>(m_test->results().cells.size())), counted(cells, "cell", "cells"));
   } else if (!why.isEmpty()) {
     what += tr("; begins anew, as of the results shown %1").arg(why);
   }
@@ -409,7 +412,7 @@ void NeedlePanel::showScores() {
     if (results.settings.budget_share > 0) {
       return tr("%1, %2 of the keys").arg(methodTitle(method), formatPercent(results.settings.budget_share));
     }
-    return tr("%1, %2 keys").arg(methodTitle(method)).arg(method.parameters.budget);
+    return tr("%1, %2").arg(methodTitle(method), counted(method.parameters.budget, "key", "keys"));
   };
   const QString left = title(results.methods[methodOf(false)]);
   const QString right = title(results.methods[methodOf(true)]);

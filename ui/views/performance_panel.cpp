@@ -7,6 +7,7 @@
 #include <QPainter>
 #include <QProgressBar>
 #include <QPushButton>
+#include <QScrollArea>
 #include <QToolTip>
 #include <algorithm>
 #include <array>
@@ -52,15 +53,16 @@ StageBars::StageBars(const Explorer* explorer, QWidget* parent) : QWidget(parent
 }
 
 int StageBars::legendHeight() const { return 2 * fontMetrics().height() + 4; }
+// Never less than the numbers need: where there is no room for all layers, they scroll.
 int StageBars::rowHeight() const {
   const int layers = std::max(1, m_explorer->whatIf()->layers());
-  return std::clamp((height() - legendHeight()) / layers, 3, fontMetrics().height() + 5);
+  return std::clamp((height() - legendHeight()) / layers, fontMetrics().height() - 2, fontMetrics().height() + 5);
 }
 QSize StageBars::sizeHint() const {
   return {260, legendHeight() + std::max(1, m_explorer->whatIf()->layers()) * (fontMetrics().height() + 2)};
 }
 QSize StageBars::minimumSizeHint() const {
-  return {160, legendHeight() + std::max(1, m_explorer->whatIf()->layers()) * 6};
+  return {160, legendHeight() + std::max(1, m_explorer->whatIf()->layers()) * (fontMetrics().height() - 2)};
 }
 
 // Of the run under way; afterwards of the run in view, not of the dense one it was compared with.
@@ -114,11 +116,9 @@ void StageBars::paintEvent(QPaintEvent* /*event*/) {
   const double times = metrics.horizontalAdvance(QStringLiteral("000 ms")) + 6;
   const double room = width() - labels - times - 4;
   for (int layer = 0; layer < layers; ++layer) {
-    const int top = layer * row;
-    if (row >= metrics.height() - 5) {
-      painter.setPen(layer == m_explorer->view()->layer() ? palette().color(QPalette::WindowText) : colours.faint);
-      painter.drawText(QRect(0, top, labels - 6, row), Qt::AlignRight | Qt::AlignVCenter, QString::number(layer));
-    }
+    const int top = legendHeight() + layer * row;
+    painter.setPen(layer == m_explorer->view()->layer() ? palette().color(QPalette::WindowText) : colours.faint);
+    painter.drawText(QRect(0, top, labels - 6, row), Qt::AlignRight | Qt::AlignVCenter, QString::number(layer));
     double x = labels;
     double total = 0;
     const double thickness = std::max(2, row - 4);
@@ -144,7 +144,7 @@ void StageBars::paintEvent(QPaintEvent* /*event*/) {
       const double at = labels + denseTotal / longest * room;
       painter.fillRect(QRectF(at - 1, top + 1, 2, row - 2), palette().color(QPalette::WindowText));
     }
-    if (total > 0 && row >= metrics.height() - 5) {
+    if (total > 0) {
       painter.setPen(colours.faint);
       painter.drawText(QRectF(width() - times, top, times, row), Qt::AlignRight | Qt::AlignVCenter,
                        formatSeconds(total));
@@ -153,7 +153,7 @@ void StageBars::paintEvent(QPaintEvent* /*event*/) {
 
   // Legend.
   double x = 2;
-  int top = std::min(height() - legendHeight(), layers * row) + 3;
+  int top = 0;
   const auto entry = [&](const QString& text, const QColor& colour, double swatch) {
     const double length = 13 + metrics.horizontalAdvance(text);
     if (x + length > width()) {
@@ -172,8 +172,8 @@ void StageBars::paintEvent(QPaintEvent* /*event*/) {
 bool StageBars::event(QEvent* event) {
   if (event->type() != QEvent::ToolTip) return QWidget::event(event);
   auto* help = static_cast<QHelpEvent*>(event);
-  const int layer = help->pos().y() / rowHeight();
-  if (layer < 0 || layer >= m_explorer->whatIf()->layers()) {
+  const int layer = (help->pos().y() - legendHeight()) / rowHeight();
+  if (help->pos().y() < legendHeight() || layer >= m_explorer->whatIf()->layers()) {
     QToolTip::hideText();
     return true;
   }
@@ -231,7 +231,14 @@ PerformancePanel::PerformancePanel(Explorer* explorer, QWidget* parent)
   figures->setSpacing(1);
   for (MetricTile* tile : {m_time, m_remaining, m_resident, m_peak}) figures->addWidget(tile);
   layout->addLayout(figures);
-  layout->addWidget(m_bars, 1);
+  auto* scroll = new QScrollArea(this);
+  scroll->setObjectName(QStringLiteral("stageScroll"));
+  scroll->setFrameShape(QFrame::NoFrame);
+  scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+  scroll->setWidgetResizable(true);
+  scroll->setWidget(m_bars);
+  scroll->setMinimumHeight(m_bars->legendHeight() + 4 * fontMetrics().height());
+  layout->addWidget(scroll, 1);
   m_time->setObjectName(QStringLiteral("elapsed"));
   m_remaining->setObjectName(QStringLiteral("remaining"));
   m_resident->setObjectName(QStringLiteral("resident"));

@@ -23,6 +23,8 @@ class StageBars : public QWidget {
   [[nodiscard]] QSize sizeHint() const override;
   [[nodiscard]] QSize minimumSizeHint() const override;
   [[nodiscard]] double layerSeconds(int layer) const;  // as drawn
+  [[nodiscard]] int rowHeight() const;                 // of a layer
+  [[nodiscard]] int legendHeight() const;              // above the layers
 
  protected:
   void paintEvent(QPaintEvent* event) override;
@@ -30,8 +32,6 @@ class StageBars : public QWidget {
 
  private:
   [[nodiscard]] std::span<const StageReport> stages() const;
-  [[nodiscard]] int rowHeight() const;
-  [[nodiscard]] int legendHeight() const;
   const Explorer* m_explorer;
 };
 

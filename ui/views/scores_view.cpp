@@ -42,10 +42,11 @@ ScoresView::ScoresView(ScoredResults* results, QWidget* parent)
   m_lineTable = table("scoreLines", tr("Scores of the tasks"), &m_sortedLines);
   m_sampleTable =
       table("scoreSamples", tr("Samples of the chosen task. Enter opens one as the document."), &m_sortedSamples);
-  new FittingColumns(m_lineTable, m_lineTable->horizontalHeader(), {ScoreLineModel::kSamples}, ScoreLineModel::kTask,
+  new FittingColumns(m_lineTable, m_lineTable->horizontalHeader(), {ScoreLineModel::kSamples}, {ScoreLineModel::kTask},
                      110);
   new FittingColumns(m_sampleTable, m_sampleTable->horizontalHeader(),
-                     {SampleModel::kAsked, SampleModel::kNumber, SampleModel::kDenseSaid}, SampleModel::kSaid, 80);
+                     {SampleModel::kAsked, SampleModel::kNumber, SampleModel::kAnswers},
+                     {SampleModel::kAnswers, SampleModel::kDenseSaid, SampleModel::kSaid}, 80);
   m_details->setObjectName(QStringLiteral("scoreDetails"));
   m_details->setAccessibleName(tr("The chosen sample"));
   m_details->setWordWrap(true);
@@ -140,6 +141,11 @@ void ScoresView::showResults() {
   }
 }
 
+void ScoresView::setProblem(const QString& sentence) {
+  m_problem = sentence;
+  if (m_lines.rowCount() == 0) showDetails();
+}
+
 void ScoresView::showSamples() {
   const int method = m_method->count() > 0 ? m_method->currentData().toInt() : -1;
   m_samples.show(line() >= 0 ? m_results->samples(line()) : std::vector<ScoredSample>(), m_results->dense(), method,
@@ -151,7 +157,8 @@ void ScoresView::showSamples() {
 void ScoresView::showDetails() {
   if (sample() < 0) {
     const bool mean = line() >= 0 && m_lines.lines()[static_cast<std::size_t>(line())].samples == 0;
-    m_details->setText(m_lines.rowCount() == 0 ? tr("No results yet: Start runs the test, Results opens a file.")
+    const QString begin = m_problem.isEmpty() ? tr("Start runs the test.") : m_problem;
+    m_details->setText(m_lines.rowCount() == 0 ? tr("No results yet. %1 Results opens those of a file.").arg(begin)
                        : mean                  ? tr("A mean of other lines has no samples of its own.")
                                                : tr("No sample of this task is like that."));
     return;

@@ -20,7 +20,8 @@ class ScoresView : public QWidget {
 
   [[nodiscard]] QComboBox* method() const noexcept { return m_method; }
   [[nodiscard]] QComboBox* filter() const noexcept { return m_filter; }
-  void showResults();  // they have changed; the chosen line and sample stay chosen
+  void showResults();                        // they have changed; the chosen line and sample stay chosen
+  void setProblem(const QString& sentence);  // why the test cannot begin; empty: it can
 
  protected:
   bool eventFilter(QObject* watched, QEvent* event) override;  // Enter opens a sample
@@ -43,6 +44,7 @@ class ScoresView : public QWidget {
   QTableView* m_lineTable;
   QTableView* m_sampleTable;
   QLabel* m_details;
+  QString m_problem;
 };
 
 }  // namespace dhsa

@@ -2,6 +2,9 @@
 
 #include <QDialogButtonBox>
 #include <QHeaderView>
+#include <QLineEdit>
+#include <QScreen>
+#include <QScrollBar>
 #include <QTreeWidget>
 #include <QVBoxLayout>
 
@@ -12,6 +15,11 @@ namespace dhsa {
 ShortcutsDialog::ShortcutsDialog(QWidget* parent) : QDialog(parent) {
   setObjectName(QStringLiteral("shortcuts"));
   setWindowTitle(tr("Keyboard shortcuts"));
+  auto* find = new QLineEdit(this);
+  find->setObjectName(QStringLiteral("findShortcut"));
+  find->setPlaceholderText(tr("Find a command or a key"));
+  find->setAccessibleName(find->placeholderText());
+  find->setClearButtonEnabled(true);
   auto* tree = new QTreeWidget(this);
   tree->setAccessibleName(tr("Keyboard shortcuts"));
   tree->setColumnCount(3);
@@ -52,14 +60,35 @@ ShortcutsDialog::ShortcutsDialog(QWidget* parent) : QDialog(parent) {
     new QTreeWidgetItem(group, {what, keys});
   }
   tree->expandAll();
-  tree->setColumnWidth(0, fontMetrics().averageCharWidth() * 38);
-  tree->setColumnWidth(1, fontMetrics().averageCharWidth() * 24);
+  // As wide as its longest words, if the screen is.
+  int width = tree->verticalScrollBar()->sizeHint().width() + 2 * tree->frameWidth();
+  for (int column = 0; column < tree->columnCount(); ++column) {
+    tree->resizeColumnToContents(column);
+    width += tree->columnWidth(column);
+  }
+  connect(find, &QLineEdit::textChanged, tree, [tree](const QString& text) {
+    for (int group = 0; group < tree->topLevelItemCount(); ++group) {
+      QTreeWidgetItem* top = tree->topLevelItem(group);
+      bool any = false;
+      for (int row = 0; row < top->childCount(); ++row) {
+        const QTreeWidgetItem* item = top->child(row);
+        const bool shown = item->text(0).contains(text, Qt::CaseInsensitive) ||
+                           item->text(1).contains(text, Qt::CaseInsensitive) ||
+                           item->text(2).contains(text, Qt::CaseInsensitive);
+        top->child(row)->setHidden(!shown);
+        any |= shown;
+      }
+      top->setHidden(!any);
+    }
+  });
   auto* buttons = new QDialogButtonBox(QDialogButtonBox::Close, this);
   connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::close);
   auto* layout = new QVBoxLayout(this);
+  layout->addWidget(find);
   layout->addWidget(tree);
   layout->addWidget(buttons);
-  resize(fontMetrics().averageCharWidth() * 120, 560);
+  const QMargins around = layout->contentsMargins();
+  resize(QSize(width + around.left() + around.right(), 620).boundedTo(screen()->availableSize() * 9 / 10));
 }
 
 }  // namespace dhsa

@@ -82,9 +82,9 @@ SweepPanel::SweepPanel(SweepRun* sweep, QWidget* parent)
 }
 
 void SweepPanel::makeSettings() {
-  m_question = comboBox(6);
-  m_question->addItems(
-      {tr("My own"), tr("Quality by budget"), tr("Quality by length"), tr("Latency and memory by length")});
+  m_question = comboBox(14);
+  m_question->addItems({tr("My own"), tr("Quality by budget"), tr("Quality by length"), tr("Cost by length")});
+  m_question->setItemData(kCostLength, tr("Latency and memory"), Qt::ToolTipRole);
   m_vary = comboBox(6);
   m_vary->addItem(tr("Length"), QString::fromLatin1(kLength));
   for (const OptionInfo& info : parameter_table()) {
@@ -294,15 +294,18 @@ void SweepPanel::plan() {
   if (m_filling) return;
   QString problem = problemOfForm();
   const SweepSettings settings = this->settings();
+  std::vector<std::string> replaced;
+  for (const SweepAxis& axis : settings.axes) replaced.push_back(axis.key);
+  m_frame->methods()->setReplaced(std::move(replaced));
   const std::vector<MethodChoice> methods = m_frame->methods()->choices();
   if (problem.isEmpty()) problem = m_sweep->problem(settings, methods);
   QString why;
   const bool goesOn = problem.isEmpty() && m_sweep->goesOn(settings, methods, &why);
-  QString what = (settings.samples == 1 ? tr("%1 methods with dense, %2 values, %3 sample")
-                                        : tr("%1 methods with dense, %2 values, %3 samples"))
-                     .arg(methods.size())
-                     .arg(settings.axes.empty() ? settings.lengths.size() : settings.axes.front().values.size())
-                     .arg(settings.samples);
+  const std::size_t values = settings.axes.empty() ? settings.lengths.size() : settings.axes.front().values.size();
+  QString what =
+      tr("%1 with dense, %2, %3")
+          .arg(counted(static_cast<qint64>(methods.size()), "method", "methods"),
+               counted(static_cast<qint64>(values), "value", "values"), counted(settings.samples, "sample", "samples"));
   if (goesOn) {
     what = tr("Goes on with the results shown");
   } else if (!why.isEmpty()) {

@@ -21,18 +21,33 @@
 namespace dhsa {
 namespace {
 
-// What the shadings of a selected row mean, drawn as the text draws them; on a second line what has no room on the
+constexpr std::size_t kMostNamed = 5;  // lost tokens
+
+}  // namespace
+
+// What the grounds and marks of the text mean, drawn as the text draws them; on a second line what has no room on the
 // first.
-class RowLegend : public QLabel {
+class TextLegend : public QWidget {
  public:
-  explicit RowLegend(QWidget* parent) : QLabel(parent) {
+  explicit TextLegend(QWidget* parent) : QWidget(parent) {
     QSizePolicy policy(QSizePolicy::Ignored, QSizePolicy::Fixed);
     policy.setHeightForWidth(true);
     setSizePolicy(policy);
   }
-  [[nodiscard]] bool hasHeightForWidth() const override { return true; }
+  // `shading`: what darkens tokens; empty: nothing does.
+  void setContents(bool chunks, bool row, const QString& shading) {
+    m_chunks = chunks;
+    m_row = row;
+    m_shading = shading;
+    QStringList names;
+    for (const Entry& entry : entries(width())) names << entry.text;
+    setAccessibleName(TextPanel::tr("Legend: %1").arg(names.join(QStringLiteral(", "))));
+    updateGeometry();
+    update();
+  }
   [[nodiscard]] int heightForWidth(int width) const override {
-    int bottom = 0;
+    int bottom =
+        fontMetrics().height() + 6;  // of one line, also while there is nothing to say: the text stays in place
     for (const Entry& entry : entries(width)) bottom = std::max(bottom, entry.box.bottom() + 3);
     return bottom;
   }
@@ -46,6 +61,8 @@ class RowLegend : public QLabel {
       painter.fillRect(entry.box, entry.fill);
       painter.fillRect(entry.box, entry.hatch);
       if (entry.underlined) painter.fillRect(entry.box.adjusted(0, entry.box.height() - 2, 0, 0), colours.important);
+      if (entry.ruled)
+        painter.fillRect(QRect(entry.box.left(), entry.box.top(), 2, entry.box.height()), colours.chunkRule);
       painter.setPen(entry.pen);
       painter.drawText(entry.box, Qt::AlignCenter, entry.text);
     }
@@ -54,10 +71,11 @@ class RowLegend : public QLabel {
  private:
   struct Entry {
     QString text;
-    QColor fill;
+    QBrush fill;
     QColor pen;
     QBrush hatch = {};
     bool underlined = false;
+    bool ruled = false;
     QRect box = {};
   };
   [[nodiscard]] std::vector<Entry> entries(int width) const {
@@ -66,12 +84,21 @@ class RowLegend : public QLabel {
     const QColor base = palette().color(QPalette::Base);
     const QColor ink = palette().color(QPalette::Text);
     const QColor quiet = mixed(base, ink, 0.48);
-    std::vector<Entry> entries = {
-        {TextPanel::tr("kept"), mixed(base, colours.kept, isDark(palette()) ? 0.42 : 0.30), ink},
-        {TextPanel::tr("dropped"), base, quiet},
-        {TextPanel::tr("dropped but important"), mixed(base, colours.important, 0.22), ink,
-         QBrush(mixed(base, colours.important, 0.65), Qt::BDiagPattern), true},
-        {TextPanel::tr("not causal"), theme.neutral, quiet, theme.hatchBrush()}};
+    std::vector<Entry> entries;
+    if (m_row) {
+      entries = {{TextPanel::tr("kept"), mixed(base, colours.kept, isDark(palette()) ? 0.42 : 0.30), ink},
+                 {TextPanel::tr("dropped"), base, quiet},
+                 {TextPanel::tr("dropped but important"), mixed(base, colours.important, 0.22), ink,
+                  QBrush(mixed(base, colours.important, 0.65), Qt::BDiagPattern), true},
+                 {TextPanel::tr("not causal"), theme.neutral, quiet, theme.hatchBrush()}};
+    } else if (m_chunks) {
+      for (const int tint : {0, 1}) {
+        entries.push_back(
+            {tint == 0 ? TextPanel::tr("chunk") : TextPanel::tr("next chunk"), colours.chunkTint[tint], ink});
+        entries.back().ruled = true;
+      }
+    }
+    if (!m_shading.isEmpty()) entries.push_back({m_shading, mixed(base, colours.importance, 0.85), Qt::black});
     QPoint at(0, 2);
     for (Entry& entry : entries) {
       const QSize size(fontMetrics().horizontalAdvance(entry.text) + 8, fontMetrics().height() + 2);
@@ -81,9 +108,11 @@ class RowLegend : public QLabel {
     }
     return entries;
   }
-};
 
-}  // namespace
+  bool m_chunks = false;
+  bool m_row = false;
+  QString m_shading;
+};
 
 TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
     : QWidget(parent),
@@ -91,7 +120,8 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
       m_text(new TextView(explorer->view(), this)),
       m_shading(new QComboBox(this)),
       m_heading(new QLabel(this)),
-      m_legend(new RowLegend(this)),
+      m_legend(new TextLegend(this)),
+      m_loss(new QLabel(this)),
       m_findBar(new QWidget(this)),
       m_needle(new QLineEdit(this)),
       m_matches(new QLabel(this)) {
@@ -155,22 +185,39 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
   layout->addWidget(m_text, 1);
   setFocusProxy(m_text);
 
-  m_legend->setObjectName(QStringLiteral("rowLegend"));
-  m_legend->setAccessibleName(tr("Legend: kept, dropped, dropped but important, not causal"));
-  m_legend->hide();
-  auto* bottom = new QHBoxLayout;
+  m_loss->setObjectName(QStringLiteral("rowLoss"));
+  m_loss->setAccessibleName(tr("What the selected row loses"));
+  m_loss->setWordWrap(true);
+  m_loss->setTextFormat(Qt::RichText);
+  m_loss->setTextInteractionFlags(Qt::TextBrowserInteraction | Qt::TextSelectableByKeyboard);
+  m_loss->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Minimum);
+  m_loss->setAlignment(Qt::AlignLeft | Qt::AlignTop);
+  m_loss->setMinimumHeight(3 * fontMetrics().lineSpacing());  // rows of more and less to say take the same place
+  m_loss->setToolTip(
+      tr("Important are the fewest keys that together hold 95 % of the row's dense attention. Click one to go there."));
+  m_loss->hide();
+  m_legend->setObjectName(QStringLiteral("textLegend"));
+  m_legend->setContents(false, false, {});
+  auto* bottom = new QVBoxLayout;
   bottom->setContentsMargins(8, 3, 6, 3);
-  bottom->addWidget(m_legend, 1);
+  bottom->setSpacing(2);
+  bottom->addWidget(m_loss);
+  bottom->addWidget(m_legend);
   layout->addLayout(bottom);
 
-  connect(m_shading, &QComboBox::currentIndexChanged, this,
-          [this](int index) { m_text->setShading(static_cast<TextView::Shading>(index)); });
+  connect(m_loss, &QLabel::linkActivated, this, [this](const QString& token) {
+    m_explorer->view()->selectKeys(token.toLongLong(), token.toLongLong() + 1);
+    m_text->scrollToToken(token.toLongLong());
+  });
+  connect(m_shading, &QComboBox::currentIndexChanged, this, [this](int index) {
+    m_text->setShading(static_cast<TextView::Shading>(index));
+    updateLegend();
+  });
   connect(m_needle, &QLineEdit::textChanged, this, [this] { find(false, true); });
   connect(m_needle, &QLineEdit::returnPressed, this, &TextPanel::findNext);
   connect(m_text, &TextView::tokenDescribed, this, &TextPanel::described);
   connect(explorer->session(), &Session::documentChanged, this, [this] {
     m_text->setDocument(m_explorer->session()->document());
-    m_legend->hide();  // no row of it is known yet
     updateHeading();
   });
   connect(explorer->session(), &Session::opening, m_text, [this] { m_text->setWaiting(TextView::tr("Opening…")); });
@@ -195,10 +242,9 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
     m_text->setRow(m_explorer->whatIf()->row());
     const qint64 selected = m_explorer->view()->row();
     const bool inSight = m_text->viewport()->rect().contains(m_text->tokenRect(selected));
-    m_legend->setVisible(m_explorer->whatIf()->row() != nullptr);
-    // It takes its place from the text, where the row may be.
-    if (inSight) QTimer::singleShot(0, m_text, [this, selected] { m_text->scrollToToken(selected); });
     updateHeading();
+    // What is said of the row takes its place from the text, where the row may be.
+    if (inSight) QTimer::singleShot(0, m_text, [this, selected] { m_text->scrollToToken(selected); });
   });
   connect(explorer->whatIf(), &WhatIf::staleChanged, m_text, &TextView::setDimmed);
 }
@@ -222,16 +268,47 @@ void TextPanel::updateHeading() {
   if (layer && layer->plan && layer->plan->trace.boundaries.size() > 1) {
     text += tr(" · %1 chunks").arg(formatCount(static_cast<qint64>(layer->plan->trace.boundaries.size()) - 1));
   }
-  if (const auto row = m_explorer->whatIf()->row()) {
-    text = tr("Row %1: %2 keys, %3 of mass")
-               .arg(formatCount(row->row), formatCount(row->kept), formatPercent(row->kept_mass));
-    m_heading->setToolTip(tr("%n of the keys that hold 95 % of the row's dense attention are dropped", nullptr,
-                             static_cast<int>(row->dropped_important)));
-    m_heading->setText(text);
-    return;
-  }
+  const auto row = m_explorer->whatIf()->row();
+  if (row) text = tr("Row %1 · %2 kept").arg(formatCount(row->row), counted(row->kept, "key", "keys"));
   m_heading->setText(text);
-  m_heading->setToolTip(document->path.isEmpty() ? text : document->path);
+  m_heading->setToolTip(row                        ? tr("Of head %1 in layer %2").arg(row->head).arg(row->layer)
+                        : document->path.isEmpty() ? text
+                                                   : document->path);
+  m_loss->setText(row ? lossText(*row, *document) : QString());
+  m_loss->setVisible(row != nullptr);
+  updateLegend();
+}
+
+// "6.6 % of its mass lost, with 14 important keys: harbour 2.1 %, letters 1.3 %, …"
+QString TextPanel::lossText(const QueryRow& row, const OpenDocument& document) {
+  std::vector<std::size_t> lost;
+  for (std::size_t key = 0; key < row.fate.size(); ++key) {
+    if (row.fate[key] == KeyFate::kDroppedImportant) lost.push_back(key);
+  }
+  const std::size_t named = std::min(kMostNamed, lost.size());
+  std::partial_sort(lost.begin(), lost.begin() + static_cast<std::ptrdiff_t>(named), lost.end(),
+                    [&](std::size_t a, std::size_t b) { return row.mass[a] > row.mass[b]; });
+  QString text = tr("<b>%1</b> of its mass is lost").arg(formatPercent(std::max(0.0, 1 - row.kept_mass)));
+  if (lost.empty()) return text + tr(", no important key.");
+  QStringList words;
+  for (std::size_t at = 0; at < named; ++at) {
+    const auto token = static_cast<std::int64_t>(lost[at]);
+    words << QStringLiteral("<a href=\"%1\">%2</a> %3")
+                 .arg(token)
+                 .arg(document.tokenLabel(token).toHtmlEscaped(),
+                      formatPercent(static_cast<double>(row.mass[lost[at]])));
+  }
+  if (named < lost.size()) words << QStringLiteral("…");
+  return text + tr(", with %1: %2")
+                    .arg(counted(static_cast<qint64>(lost.size()), "important key", "important keys"),
+                         words.join(QStringLiteral(", ")));
+}
+
+void TextPanel::updateLegend() {
+  const auto layer = m_explorer->whatIf()->layerInView();
+  m_legend->setContents(
+      layer && layer->plan && layer->plan->trace.boundaries.size() > 1, m_explorer->whatIf()->row() != nullptr,
+      m_shading->currentIndex() > 0 ? tr("much: %1").arg(m_shading->currentText().toLower()) : QString());
 }
 
 void TextPanel::openFind() {
@@ -254,7 +331,7 @@ void TextPanel::find(bool backwards, bool fromStart) {
   const QString needle = m_needle->text();
   const bool found = m_text->find(needle, backwards, fromStart);
   m_matches->setText(needle.isEmpty() ? QString()
-                                      : (found ? tr("%n match(es)", nullptr, m_text->matchCount()) : tr("no match")));
+                                      : (found ? counted(m_text->matchCount(), "match", "matches") : tr("no match")));
 }
 
 bool TextPanel::eventFilter(QObject* watched, QEvent* event) {

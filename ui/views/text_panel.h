@@ -1,4 +1,4 @@
-// The text with its shading picker, the legend of the selected row, and the find bar.
+// The text with its shading picker, what the selected row loses, a legend, and the find bar.
 #pragma once
 
 #include <QWidget>
@@ -11,6 +11,8 @@ namespace dhsa {
 
 class Explorer;
 struct OpenDocument;
+struct QueryRow;
+class TextLegend;
 class TextView;
 
 class TextPanel : public QWidget {
@@ -37,13 +39,16 @@ class TextPanel : public QWidget {
  private:
   [[nodiscard]] static QString tokensText(const OpenDocument& document);  // "16,384 of 20,000" where it was cut
   void find(bool backwards, bool fromStart);
-  void updateHeading();
+  void updateHeading();  // and what is said of the selected row
+  void updateLegend();
+  [[nodiscard]] static QString lossText(const QueryRow& row, const OpenDocument& document);
 
   Explorer* m_explorer;
   TextView* m_text;
   QComboBox* m_shading;
   QLabel* m_heading;
-  QLabel* m_legend;
+  TextLegend* m_legend;
+  QLabel* m_loss;
   QWidget* m_findBar;
   QLineEdit* m_needle;
   QLabel* m_matches;

@@ -68,11 +68,13 @@ void TextView::setLayer(std::shared_ptr<const MeasuredLayer> layer) {
     }
   }
   updateShade();
+  describeAgain();
   viewport()->update();
 }
 
 void TextView::setRow(std::shared_ptr<const QueryRow> row) {
   m_row = std::move(row);
+  describeAgain();
   viewport()->update();
 }
 

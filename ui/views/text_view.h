@@ -86,6 +86,7 @@ class TextView : public QAbstractScrollArea {
   [[nodiscard]] bool isRightToLeft(std::size_t line) const;  // its paragraph
   void paintLine(QPainter& painter, std::size_t line, int top, const struct Colours& colours) const;
   void moveRow(qint64 token);
+  void describeAgain();
   [[nodiscard]] double shade(qint64 token) const;
   [[nodiscard]] bool startsChunk(qint64 token) const;
   [[nodiscard]] int chunkOf(qint64 token) const;

@@ -8,6 +8,7 @@
 
 #include "ui/state/view_state.h"
 #include "ui/views/text_view.h"
+#include "ui/views/tool_tips.h"
 
 namespace dhsa {
 
@@ -31,6 +32,8 @@ void TextView::mouseReleaseEvent(QMouseEvent* event) {
   const qint64 token = tokenAt(event->position().toPoint());
   if (token >= 0 && token == m_pressed) m_view->selectRow(token == m_view->row() ? -1 : token);
   m_pressed = -1;
+  m_view->hover(m_view->row(), token);  // the row it is looked at from is another
+  describeAgain();
 }
 
 void TextView::moveRow(qint64 token) {
@@ -91,12 +94,22 @@ void TextView::keyPressEvent(QKeyEvent* event) {
   }
 }
 
+// What is known of a token comes after the row or layer that it is known of.
+void TextView::describeAgain() {
+  const qint64 token = m_view->hoveredKey();
+  if (token >= 0 && viewport()->underMouse()) {
+    Q_EMIT tokenDescribed(describeToken(token));
+  } else if (m_view->row() >= 0 && hasFocus()) {
+    Q_EMIT tokenDescribed(describeToken(m_view->row()));
+  }
+}
+
 bool TextView::viewportEvent(QEvent* event) {
   if (event->type() == QEvent::Leave) m_view->hover(-1, -1);
   if (event->type() == QEvent::ToolTip) {
     auto* help = static_cast<QHelpEvent*>(event);
     const qint64 token = tokenAt(help->pos());
-    if (token >= 0) QToolTip::showText(help->globalPos(), describeToken(token), this, tokenRect(token));
+    if (token >= 0) QToolTip::showText(help->globalPos(), wrappedTip(describeToken(token)), this, tokenRect(token));
     return true;
   }
   return QAbstractScrollArea::viewportEvent(event);

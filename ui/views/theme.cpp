@@ -95,8 +95,8 @@ Colours::Colours(const QPalette& palette) {
   const QColor vermilion(0xd5, 0x5e, 0x00);
   accent = dark ? sky : blue;
   chunkTint[0] = base;
-  chunkTint[1] = mixed(base, accent, dark ? 0.17 : 0.13);
-  chunkRule = mixed(base, accent, dark ? 0.55 : 0.5);
+  chunkTint[1] = mixed(base, text, dark ? 0.1 : 0.07);  // grey: blue is for what is kept
+  chunkRule = mixed(base, text, dark ? 0.6 : 0.55);
   kept = dark ? QColor(0x3f, 0x9b, 0xd8) : QColor(0x3a, 0x94, 0xce);
   dropped = mixed(base, text, 0.35);
   important = dark ? QColor(0xf0, 0x7b, 0x2c) : vermilion;
