@@ -1,27 +1,36 @@
 // What a person meets who is new to the window: loads that fail, menus by keys, small screens, words that explain.
 #include <QDialog>
 #include <QDockWidget>
+#include <QHash>
 #include <QHeaderView>
 #include <QLabel>
 #include <QLineEdit>
+#include <QListView>
 #include <QMenu>
 #include <QMenuBar>
 #include <QPushButton>
+#include <QScreen>
 #include <QStatusBar>
 #include <QTableView>
 #include <QTest>
 #include <QToolTip>
+#include <QTreeView>
 #include <QTreeWidget>
 #include <QUndoStack>
 #include <nlohmann/json.hpp>
 
 #include "core/files/atomic_write.h"
 #include "tests/ui/window_under_test.h"
+#include "ui/models/chunk_model.h"
+#include "ui/models/format.h"
 #include "ui/models/method_list.h"
 #include "ui/state/longbench_test.h"
 #include "ui/state/session_file.h"
 #include "ui/views/benchmark_panels.h"
+#include "ui/views/export_dialog.h"
 #include "ui/views/message_bar.h"
+#include "ui/views/metrics_panel.h"
+#include "ui/views/performance_panel.h"
 #include "ui/views/text_view.h"
 #include "ui/views/tool_tips.h"
 
@@ -187,6 +196,106 @@ class TestFirstUse : public QObject {
     MainWindow* window = m_shared->window();
     QVERIFY(window->statusBar()->geometry().bottom() < window->height());
     QVERIFY(window->minimumSizeHint().height() <= 752 && window->minimumSizeHint().width() <= 1264);
+  }
+
+  // A session keeps the geometry of the screen it was saved on, which may have been a larger one.
+  void aSessionOfALargerScreenFitsThisOne() {
+    WindowUnderTest fresh(200);
+    QVERIFY(fresh.startAndSettle());
+    const QString path = fresh.filePath(QStringLiteral("large.dhsa-session"));
+    QVERIFY(fresh->saveSession(path));
+    const QRect screen = fresh->screen()->availableGeometry();
+    for (const bool maximised : {false, true}) {
+      QWidget large;
+      large.setGeometry(QRect(QPoint(40, 40), screen.size() * 2));
+      if (maximised) large.setWindowState(Qt::WindowMaximized);
+      SessionFile session = SessionFile::load(path);
+      session.geometry = large.saveGeometry();
+      session.save(path);
+      QVERIFY(fresh->openSession(path));
+      QTRY_COMPARE(fresh->isMaximized(), maximised);
+      // A screen without a display is narrower than the panels need.
+      QTRY_VERIFY2(fresh->frameGeometry().top() >= screen.top() && fresh->frameGeometry().bottom() <= screen.bottom(),
+                   qPrintable(QString::number(fresh->height())));
+      QVERIFY(fresh->width() <= std::max(screen.width(), fresh->minimumSizeHint().width()));
+      QTRY_COMPARE(fresh->statusBar()->mapTo(fresh.window(), fresh->statusBar()->rect().bottomRight()),
+                   fresh->rect().bottomRight());
+      QVERIFY(fresh.settle(maximised ? 3 : 2));
+    }
+  }
+
+  void saveHasItsKeyInExportForItself() {
+    m_shared->window()->action("file.export-figure")->trigger();
+    auto* dialog = m_shared->window()->findChild<ExportDialog*>();
+    QVERIFY(dialog != nullptr);
+    QHash<QString, QString> keys;
+    const auto take = [&](const QString& text) {
+      const QString key = QKeySequence::mnemonic(text).toString();
+      if (key.isEmpty()) return;
+      QVERIFY2(!keys.contains(key), qPrintable(text + u' ' + keys.value(key)));
+      keys[key] = text;
+    };
+    for (const QLabel* label : dialog->findChildren<QLabel*>())
+      if (label->buddy() != nullptr) take(label->text());
+    for (const QAbstractButton* button : dialog->findChildren<QAbstractButton*>()) take(button->text());
+    QVERIFY(keys.value(QStringLiteral("Alt+S")).contains(QStringLiteral("Save")));
+    dialog->close();
+  }
+
+  // On a small screen: the worst head of all in words that lead there, that of the layer as a figure.
+  void theWorstHeadIsNamed() {
+    Explorer* explorer = m_shared->explorer();
+    QVERIFY(m_shared->settle(1));
+    int worstLayer = -1, worstHead = -1;
+    double least = 2;
+    for (int layer = 0; layer < explorer->whatIf()->layers(); ++layer) {
+      const auto& heads = explorer->whatIf()->layer(layer)->metrics.heads;
+      for (std::size_t head = 0; head < heads.size(); ++head) {
+        if (heads[head].value("retained_mass") >= least) continue;
+        least = heads[head].value("retained_mass");
+        worstLayer = layer;
+        worstHead = static_cast<int>(head);
+      }
+    }
+    auto* worst = m_shared->child<QLabel>("worstHead");
+    QVERIFY(worst->isVisible());
+    QVERIFY2(worst->text().contains(QStringLiteral("layer %1, head %2").arg(worstLayer).arg(worstHead)),
+             qPrintable(worst->text()));
+    QVERIFY(worst->text().contains(formatPercent(least)));
+    QVERIFY(worst->sizeHint().width() <= worst->width());
+    Q_EMIT worst->linkActivated(QStringLiteral("%1,%2").arg(worstLayer).arg(worstHead));
+    QCOMPARE(explorer->view()->layer(), worstLayer);
+    QCOMPARE(explorer->view()->head(), worstHead);
+    QVERIFY(m_shared->settle(1));
+    QVERIFY(m_shared->child<MetricTile>("metric-worst_head_mass")
+                ->accessibleName()
+                .contains(QStringLiteral("(%1)").arg(worstHead)));
+    explorer->view()->setHead(0);
+    explorer->view()->setLayer(0);
+    QVERIFY(m_shared->settle(1));
+  }
+
+  void narrowPanelsKeepWhatMattersWhole() {
+    m_shared->window()->dock(QStringLiteral("chunks"))->raise();
+    auto* chunks = m_shared->child<QTreeView>("chunkTable");
+    QTRY_VERIFY(!chunks->isColumnHidden(ChunkModel::kRetention) && chunks->isColumnHidden(ChunkModel::kScore));
+    QTRY_VERIFY(chunks->columnWidth(ChunkModel::kRetention) >=
+                static_cast<QAbstractItemView*>(chunks)->sizeHintForColumn(ChunkModel::kRetention));
+    QVERIFY(chunks->header()->sectionSize(ChunkModel::kRetention) >=
+            chunks->fontMetrics().horizontalAdvance(QStringLiteral("Kept by")));
+    m_shared->window()->dock(QStringLiteral("text"))->raise();
+    // Every layer's cost keeps a line to be read on, however low the panel is.
+    const auto* bars = m_shared->child<StageBars>("stageBars");
+    QVERIFY(bars->rowHeight() >= bars->fontMetrics().height() - 2);
+    QVERIFY(bars->height() >= bars->legendHeight() + m_shared->explorer()->whatIf()->layers() * bars->rowHeight());
+    for (const char* panel : {"needlePanel", "sweepPanel", "suitePanel", "longBenchPanel"}) {
+      const auto* methods = m_shared->child<QWidget>(panel)->findChild<QListView*>(QStringLiteral("methods"));
+      const int room = methods->viewport()->width();
+      for (int row = 0; row < methods->model()->rowCount(); ++row) {
+        const QString name = methods->model()->index(row, 0).data().toString();
+        QVERIFY2(methods->sizeHintForIndex(methods->model()->index(row, 0)).width() <= room, qPrintable(name));
+      }
+    }
   }
 
   // A row's loss stands beside the text in numbers and words, and its tokens lead there.

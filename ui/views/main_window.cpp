@@ -110,8 +110,10 @@ MainWindow::MainWindow(const StartOptions& options, QWidget* parent)
   if (m_options.fresh) settings.clear();
   setTheme(static_cast<Theme>(settings.value(QStringLiteral("theme"), 0).toInt()));
   action("run.compare-after")->setChecked(settings.value(QStringLiteral("compareAfterRun"), true).toBool());
-  if (settings.contains(QStringLiteral("geometry")))
+  if (settings.contains(QStringLiteral("geometry"))) {
     restoreGeometry(settings.value(QStringLiteral("geometry")).toByteArray());
+    fitScreen();
+  }
   m_layoutRestored = restoreState(settings.value(QStringLiteral("state")).toByteArray(), kLayoutVersion);
   qApp->installEventFilter(this);
   qApp->installEventFilter(new ToolTips(this));
@@ -608,6 +610,17 @@ void MainWindow::apply(const SessionFile& session) {
   restoreWindow(session.geometry, session.windowState);
 }
 
+// The geometry may be of a larger screen than this one.
+void MainWindow::fitScreen() {
+  if (isMaximized() || isFullScreen()) return;
+  const QRect room = screen()->availableGeometry();
+  const QSize most = room.size() - kFrame;
+  if (width() <= most.width() && height() <= most.height() && room.contains(frameGeometry())) return;
+  resize(size().boundedTo(most));
+  move(std::clamp(x(), room.left(), room.right() + 1 - width() - kFrame.width()),
+       std::clamp(y(), room.top(), room.bottom() + 1 - height() - kFrame.height()));
+}
+
 // A window that is shown and told the geometry of a maximised one keeps the contents' old size within the new frame: it
 // is told its state instead, and the panels are laid out again once it has its size.
 void MainWindow::restoreWindow(const QByteArray& geometry, const QByteArray& state) {
@@ -615,12 +628,14 @@ void MainWindow::restoreWindow(const QByteArray& geometry, const QByteArray& sta
   const bool known = !geometry.isEmpty() && saved.restoreGeometry(geometry);
   if (known && !isVisible()) {
     restoreGeometry(geometry);
+    fitScreen();
   } else if (known && saved.isMaximized()) {
     m_stateAfterResize = isMaximized() ? QByteArray() : state;
     showMaximized();
   } else if (known) {
     if (isMaximized() || isFullScreen()) showNormal();
     restoreGeometry(geometry);
+    fitScreen();
   }
   if (!state.isEmpty()) restoreState(state, kLayoutVersion);
 }

@@ -100,6 +100,7 @@ class MainWindow : public QMainWindow {
   void showAbout();
   ExportDialog* exportFigure();
   void restoreWindow(const QByteArray& geometry, const QByteArray& state);
+  void fitScreen();
   [[nodiscard]] QList<QPair<Experiment*, QString>> unsavedResults() const;  // with their names
   bool saveResults();                                                       // false: not all of them
   void apply(const SessionFile& session);  // selection, zoom and parameters, once its document is there
