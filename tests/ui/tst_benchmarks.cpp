@@ -231,6 +231,10 @@ class TestBenchmarks : public QObject {
     in<QComboBox>(benchPanel, "scoreFilter")->setCurrentIndex(1);
     QCOMPARE(samples->model()->rowCount(), 1);
     QCOMPARE(cell(samples, 0, SampleModel::kAnswers), QString::fromStdString(row.answers[0]));
+    // What dense says stands beside what the method says, also in a small window.
+    QTRY_VERIFY(!samples->isColumnHidden(SampleModel::kDenseSaid) && !samples->isColumnHidden(SampleModel::kSaid));
+    QVERIFY(samples->columnWidth(SampleModel::kDenseSaid) >= 60 && samples->columnWidth(SampleModel::kSaid) >= 60);
+    QCOMPARE(cell(samples, 0, SampleModel::kDenseSaid), QString::fromStdString(row.answers[0]));
     samples->selectRow(0);
     QSignalSpy opened(test->opener(), &SampleOpener::opened);
     QTest::keyClick(samples, Qt::Key_Return);

@@ -254,7 +254,7 @@ void ExperimentFrame::addMethods(bool haystack) {
 
   if (!haystack) return;
   m_haystackChoice = new QComboBox(this);
-  m_haystackChoice->addItem(tr("Generated prose"));
+  m_haystackChoice->addItem(tr("Generated"));
   m_haystackChoice->addItem(tr("File…"));
   m_haystackChoice->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
   m_haystackChoice->setMinimumContentsLength(6);
