@@ -19,15 +19,16 @@ for step in "${steps[@]}"; do
       torch=$(python3 -c 'import torch; print(torch.utils.cmake_prefix_path)' 2>/dev/null || true)
       cmake -S . -B build/gpu -G Ninja -DCMAKE_BUILD_TYPE=Release -DDHSA_BUILD_UI=OFF -DDHSA_CUDA=ON \
         -DCMAKE_PREFIX_PATH="$torch;$PWD/.gpu/usr" -DCMAKE_CUDA_ARCHITECTURES="$arch"
-      cmake --build build/gpu -- -k 0
+      cmake --build build/gpu --target dhsa test_cuda attend_kernels -- -k 0
       ;;
     test)
       ctest --test-dir build/gpu --output-on-failure -R '^cuda'
       ;;
     bench)
-      build/gpu/bin/dhsa bench prefill --device cuda --models gemma2-2b --layers 26 --lengths 8192,16384,32768 \
-        --methods dense,longbench,latency,window-sinks --repeats 5 --json "$out/prefill.json"
-      build/gpu/bin/dhsa bench attention --device cuda --shapes gemma2-2b --lengths 8192,32768 --methods dense,longbench,latency,window-sinks \
+      build/gpu/bin/dhsa bench prefill --device cuda --models gemma2-2b --layers 26 --lengths 8192,16384,32768,131072 \
+        --methods dense,longbench,latency,best,window-sinks --repeats 5 --json "$out/prefill.json"
+      build/gpu/bin/dhsa bench attention --device cuda --shapes gemma2-2b --lengths 8192,32768,131072 \
+        --methods dense,longbench,latency,best,window-sinks \
         --json "$out/attention.json"
       ;;
     kernels)
@@ -36,6 +37,8 @@ for step in "${steps[@]}"; do
     sanitize)  # bad addresses and races in shared memory, on few and small cases
       for tool in memcheck racecheck; do
         compute-sanitizer --tool "$tool" --error-exitcode 1 build/gpu/bin/attend_kernels 40 0
+        compute-sanitizer --tool "$tool" --error-exitcode 1 build/gpu/bin/test_cuda \
+          --gtest_filter='CudaPlanning.EachStepOnAShortText'
       done
       ;;
     *) echo "tests/gpu.sh: unknown step '$step'" >&2; exit 2 ;;

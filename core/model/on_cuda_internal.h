@@ -56,8 +56,8 @@ class StageClock {
   std::unique_ptr<Events> events_;
 };
 
-// Planning and attention of the layers of one prefill. Planning stays on the device where the planner's method has a
-// device form (Planner::device_parameters()); else keys and queries go to the host and the mask comes back.
+// Planning and attention of the layers of one prefill. Planners that make_planner() made plan on the device, or from
+// lengths alone; of any other, keys and queries go to the host and the mask comes back.
 class LayerAttention {
  public:
   LayerAttention(Planner& planner, std::int64_t tokens);

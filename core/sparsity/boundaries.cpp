@@ -202,6 +202,26 @@ std::vector<std::int32_t> select_boundaries(std::span<const float> scores, const
   return boundaries;
 }
 
+std::vector<float> sentence_scores(const DocumentInfo& document, std::int64_t tokens) {
+  std::vector<float> scores(static_cast<std::size_t>(tokens), 0.0F);
+  for (const std::int32_t end : document.sentence_ends) {
+    if (end >= 0 && end < tokens) scores[static_cast<std::size_t>(end)] = 1.0F;
+  }
+  return scores;
+}
+
+BoundaryRule sentence_rule(std::int64_t tokens, std::int64_t nms_distance, std::int64_t instruction_tokens) {
+  return {tokens, nms_distance, 0.5, instruction_tokens};
+}
+
+std::vector<float> edge_scores(std::span<const std::int32_t> boundaries, std::int64_t tokens) {
+  std::vector<float> scores(static_cast<std::size_t>(tokens), 0.0F);
+  for (const std::int32_t edge : boundaries) {
+    if (edge > 0) scores[static_cast<std::size_t>(edge) - 1] = 1.0F;
+  }
+  return scores;
+}
+
 std::vector<std::int32_t> fixed_boundaries(std::int64_t tokens, std::int64_t length, std::int64_t instruction_tokens) {
   const bool instructed = instruction_tokens > 0 && instruction_tokens < tokens;
   const std::int64_t end = instructed ? tokens - instruction_tokens + 1 : tokens;

@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/heads_view.h"
+#include "core/text/document_info.h"
 
 namespace dhsa {
 
@@ -30,6 +31,9 @@ struct AttentionMassRule {
                                                        const AttentionMassRule& rule,
                                                        const CancelToken* cancel = nullptr);
 
+// 1 at the ends of sentences and lines, 0 elsewhere: sentences have no order among them.
+[[nodiscard]] std::vector<float> sentence_scores(const DocumentInfo& document, std::int64_t tokens);
+
 struct BoundaryRule {
   std::int64_t most = 0;                // at most so many boundaries inside the document
   std::int64_t nms_distance = 8;        // accepted tokens are more than this apart; 0: no suppression
@@ -38,6 +42,13 @@ struct BoundaryRule {
 };
 // B = {0} u {j + 1} u {L}, ascending, for the highest scores (ties: lower j). NaN is no candidate. O(L log L).
 [[nodiscard]] std::vector<std::int32_t> select_boundaries(std::span<const float> scores, const BoundaryRule& rule);
+
+// The rule for sentence_scores(): all of them count, far enough apart.
+[[nodiscard]] BoundaryRule sentence_rule(std::int64_t tokens, std::int64_t nms_distance,
+                                         std::int64_t instruction_tokens);
+
+// 1 at the token before each inner edge, 0 elsewhere: scores of boundaries that have none.
+[[nodiscard]] std::vector<float> edge_scores(std::span<const std::int32_t> boundaries, std::int64_t tokens);
 
 // Chunks of `length` tokens; with m instruction tokens one boundary as above and none after it.
 [[nodiscard]] std::vector<std::int32_t> fixed_boundaries(std::int64_t tokens, std::int64_t length,

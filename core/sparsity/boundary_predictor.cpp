@@ -101,13 +101,16 @@ BoundaryPredictor::BoundaryPredictor(PredictorWeights weights)
 
 BoundaryPredictor::~BoundaryPredictor() = default;
 
+void BoundaryPredictor::check_keys(std::int64_t heads, std::int64_t dim) const {
+  if (heads * dim == weights_.channels) return;
+  throw Error(
+      fmt::format("The boundary predictor was made for keys of {} channels, the model has {} ({} heads of {}); "
+                  "use one trained for this model.",
+                  weights_.channels, heads * dim, heads, dim));
+}
+
 std::vector<float> BoundaryPredictor::logits(const HeadsView& k, const CancelToken* cancel) const {
-  if (k.heads * k.dim != weights_.channels) {
-    throw Error(
-        fmt::format("The boundary predictor was made for keys of {} channels, the model has {} ({} heads of {}); use "
-                    "one trained for this model.",
-                    weights_.channels, k.heads * k.dim, k.heads, k.dim));
-  }
+  check_keys(k.heads, k.dim);
   std::vector<float> scores(static_cast<std::size_t>(k.rows), std::numeric_limits<float>::quiet_NaN());
   const std::int64_t first = weights_.boundary_window - 1;
   const std::int64_t end = k.rows - weights_.boundary_window;

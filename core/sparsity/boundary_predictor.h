@@ -63,6 +63,9 @@ class BoundaryPredictor {
   [[nodiscard]] const std::string& fingerprint() const noexcept { return fingerprint_; }
   [[nodiscard]] std::int64_t boundary_window() const noexcept { return weights_.boundary_window; }
 
+  // Throws Error unless keys of such heads have its channels.
+  void check_keys(std::int64_t heads, std::int64_t dim) const;
+
   // Logits r_j [L] of keys k [Hkv, L, D] after RoPE, Hkv * D = channels (else Error); NaN where j < w - 1 or
   // j >= L - w. Time O(L * (C^2 + 4w^2 C)), memory O(block * C) per thread.
   [[nodiscard]] std::vector<float> logits(const HeadsView& k, const CancelToken* cancel = nullptr) const;

@@ -75,8 +75,6 @@ class SharedMasks : public Planner {
     plan.shared = true;
     return plan;
   }
-  // The device shares masks by itself.
-  [[nodiscard]] const SparsityParameters* device_parameters() const override { return planner_->device_parameters(); }
 
  private:
   std::unique_ptr<Planner> planner_;
@@ -87,7 +85,8 @@ class SharedMasks : public Planner {
 // What every planner relies on, said before it reads past the end of something.
 class Checked : public Planner {
  public:
-  explicit Checked(std::unique_ptr<Planner> planner) : planner_(std::move(planner)) {}
+  Checked(std::unique_ptr<Planner> planner, PlannerInputs inputs)
+      : planner_(std::move(planner)), inputs_(std::move(inputs)) {}
 
   Plan plan(const HeadsView& q, const HeadsView& k, const LayerInfo& layer, const CancelToken* cancel) override {
     if (q.rows < 1 || q.heads < 1 || k.heads < 1) throw Error("There is nothing to attend to: the document is empty.");
@@ -100,10 +99,11 @@ class Checked : public Planner {
     return planner_->plan(q, k, layer, cancel);
   }
   [[nodiscard]] bool reads_tensors() const override { return planner_->reads_tensors(); }
-  [[nodiscard]] const SparsityParameters* device_parameters() const override { return planner_->device_parameters(); }
+  [[nodiscard]] const PlannerInputs* inputs() const override { return &inputs_; }
 
  private:
   std::unique_ptr<Planner> planner_;
+  PlannerInputs inputs_;
 };
 
 }  // namespace
@@ -112,12 +112,15 @@ std::unique_ptr<Planner> make_planner(const SparsityParameters& asked, DocumentI
                                       std::shared_ptr<const BoundaryPredictor> predictor) {
   check_parameters(asked);
   const SparsityParameters parameters = resolved(asked, predictor != nullptr);
+  PlannerInputs inputs{parameters, document, predictor};
   std::unique_ptr<Planner> planner;
   switch (parameters.method) {
     case Method::kDense:
-      return std::make_unique<Checked>(std::make_unique<DensePlanner>());
+      planner = std::make_unique<DensePlanner>();
+      break;
     case Method::kWindowSinks:
-      return std::make_unique<Checked>(std::make_unique<WindowPlanner>(parameters));
+      planner = std::make_unique<WindowPlanner>(parameters);
+      break;
     case Method::kBlockSparse:
       planner = make_block_sparse_planner(parameters);
       break;
@@ -131,8 +134,8 @@ std::unique_ptr<Planner> make_planner(const SparsityParameters& asked, DocumentI
       planner = make_dhsa_planner(parameters, std::move(document), std::move(predictor));
       break;
   }
-  if (parameters.share_masks) planner = std::make_unique<SharedMasks>(std::move(planner));
-  return std::make_unique<Checked>(std::move(planner));
+  if (parameters.share_masks && planner->reads_tensors()) planner = std::make_unique<SharedMasks>(std::move(planner));
+  return std::make_unique<Checked>(std::move(planner), std::move(inputs));
 }
 
 }  // namespace dhsa

@@ -47,6 +47,13 @@ struct Plan {
   bool shared = false;  // taken over from an earlier layer
 };
 
+// What a planner was made of.
+struct PlannerInputs {
+  SparsityParameters parameters;
+  DocumentInfo document;
+  std::shared_ptr<const BoundaryPredictor> predictor;
+};
+
 // One planner serves one prefill: it may carry boundaries or masks from layer to layer (sharing).
 class Planner {
  public:
@@ -56,8 +63,8 @@ class Planner {
                                   const CancelToken* cancel) = 0;
   // False: the mask depends on lengths alone, and plan() looks at the shapes of q and k only.
   [[nodiscard]] virtual bool reads_tensors() const { return true; }
-  // Not null: this is DHSA in a form that a GPU can plan by itself, with these parameters.
-  [[nodiscard]] virtual const SparsityParameters* device_parameters() const { return nullptr; }
+  // Not null: a GPU may plan by itself, from these, what plan() would.
+  [[nodiscard]] virtual const PlannerInputs* inputs() const { return nullptr; }
 };
 
 // [N_c] boundaries to look for: (L / B_q) * beta, at least one.

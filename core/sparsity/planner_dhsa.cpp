@@ -22,43 +22,6 @@ struct Boundaries {
   std::vector<std::int32_t> edges;
 };
 
-// What the GPU can plan: the form below, with any value of the parameters taken over from `asked`. A parameter that is
-// named in neither list, a new one for example, keeps its default, and any other value of it falls back to the host.
-bool has_device_form(const SparsityParameters& asked) {
-  SparsityParameters form;
-  form.method = Method::kDhsa;
-  form.boundaries = BoundarySource::kKeyShift;
-  form.query_grouping = QueryGrouping::kFixed;
-  form.scores = ChunkScoring::kMean;
-  form.score_rows = 0;
-  form.candidates = 0;
-  form.selection = Selection::kBudget;
-  // Read by the device.
-  form.budget = asked.budget;
-  form.sink_tokens = asked.sink_tokens;
-  form.local_tokens = asked.local_tokens;
-  form.query_block = asked.query_block;
-  form.instruction_tokens = asked.instruction_tokens;
-  form.chunks_per_block = asked.chunks_per_block;
-  form.boundary_window = asked.boundary_window;
-  form.nms_distance = asked.nms_distance;
-  form.boundary_threshold = asked.boundary_threshold;
-  form.pooling = asked.pooling;
-  form.mask_heads = asked.mask_heads;
-  form.share_boundaries = asked.share_boundaries;
-  form.share_masks = asked.share_masks;
-  // Without effect in this form.
-  form.chunk_length = asked.chunk_length;
-  form.predictor = asked.predictor;
-  form.score_last_rows = asked.score_last_rows;
-  form.mass = asked.mass;
-  form.min_budget = asked.min_budget;
-  form.max_budget = asked.max_budget;
-  form.block_size = asked.block_size;
-  form.oracle_rows = asked.oracle_rows;
-  return form == asked;
-}
-
 class DhsaPlanner : public ParameterPlanner {
  public:
   DhsaPlanner(const SparsityParameters& parameters, DocumentInfo document,
@@ -101,10 +64,6 @@ class DhsaPlanner : public ParameterPlanner {
     return plan;
   }
 
-  [[nodiscard]] const SparsityParameters* device_parameters() const override {
-    return has_device_form(parameters_) ? &parameters_ : nullptr;
-  }
-
  private:
   using RangesOf = std::function<std::vector<KeyRange>(std::int64_t, std::int64_t)>;
 
@@ -115,22 +74,9 @@ class DhsaPlanner : public ParameterPlanner {
   // Whole chunks for one query group; `times` the budget.
   [[nodiscard]] std::vector<KeyRange> chunks(const QueryGroups& groups, std::int64_t g, const LayerInfo& layer,
                                              const ChunkScores& scores, std::int64_t head, double times) const {
-    const bool threshold = parameters_.selection == Selection::kThreshold;
-    const std::int64_t budget = threshold ? parameters_.max_budget : parameters_.budget;
-    const std::int64_t row_begin = groups.begin(g);
-    const std::int64_t row_end = groups.end(g);
-    const GroupReach reach = group_reach(row_begin, row_end, layer.window, budget);
-    if (reach.whole && !threshold) return {key_range(reach.begin, reach.end)};
-    SelectionRule selection;
-    selection.selection = parameters_.selection;
-    selection.budget = layer.window > 0 && !reach.whole ? std::min(budget, layer.window) : budget;
-    selection.budget = static_cast<std::int64_t>(static_cast<double>(selection.budget) * times);
-    selection.min_budget = parameters_.min_budget;
-    selection.mass = parameters_.mass;
-    selection.own_rows = row_end - row_begin;
-    selection.sink_tokens = parameters_.sink_tokens;
-    selection.local_tokens = parameters_.local_tokens;
-    return select_keys(boundaries_->edges, scores.row(head, g), scores.mass, reach.begin, reach.end, selection).ranges;
+    const auto [reach, rule] = chunk_choice(parameters_, groups.begin(g), groups.end(g), layer.window, times);
+    if (reach.whole) return {key_range(reach.begin, reach.end)};
+    return select_keys(boundaries_->edges, scores.row(head, g), scores.mass, reach.begin, reach.end, rule).ranges;
   }
 
   // [heads of the mask * sparse groups]: the chunks of several budgets, thinned to one budget of tokens.
@@ -140,9 +86,7 @@ class DhsaPlanner : public ParameterPlanner {
                                                                const CancelToken* cancel) const {
     const TokenRefinement refinement(q, k, layer, scores.heads, scored_rows());
     std::vector<std::vector<KeyRange>> lists(static_cast<std::size_t>(scores.heads * groups.sparse));
-    // Groups that one thread takes in order. Part of the method: of those before the first of a batch, it hears only
-    // what the last says by itself.
-    constexpr std::int64_t kBatch = 8;
+    constexpr std::int64_t kBatch = TokenRefinement::kBatch;
     const std::int64_t batches = (groups.sparse + kBatch - 1) / kBatch;
     parallel_for(
         scores.heads * batches,
@@ -208,20 +152,12 @@ class DhsaPlanner : public ParameterPlanner {
         found.scores = key_shift_scores(k, parameters_.boundary_window, cancel);
         break;
       case BoundarySource::kSentence:
-        // Sentences have no order among them, so all of them count, far enough apart.
-        found.scores.assign(static_cast<std::size_t>(tokens), 0.0F);
-        for (const std::int32_t end : document_.sentence_ends) {
-          if (end >= 0 && end < tokens) found.scores[static_cast<std::size_t>(end)] = 1.0F;
-        }
-        rule.most = tokens;
-        rule.threshold = 0.5;
+        found.scores = sentence_scores(document_, tokens);
+        rule = sentence_rule(tokens, parameters_.nms_distance, instruction);
         break;
       case BoundarySource::kFixed:
         found.edges = fixed_boundaries(tokens, parameters_.chunk_length, instruction);
-        found.scores.assign(static_cast<std::size_t>(tokens), 0.0F);
-        for (const std::int32_t edge : found.edges) {
-          if (edge > 0) found.scores[static_cast<std::size_t>(edge) - 1] = 1.0F;
-        }
+        found.scores = edge_scores(found.edges, tokens);
         return found;
     }
     found.edges = select_boundaries(found.scores, rule);
@@ -250,19 +186,8 @@ class BlockSparsePlanner : public ParameterPlanner {
     plan.mask = build_mask(
         groups, scores.heads, layer.window,
         [&](std::int64_t head, std::int64_t g) -> std::vector<KeyRange> {
-          const std::int64_t row_begin = groups.begin(g);
-          const std::int64_t row_end = groups.end(g);
-          const GroupReach reach = group_reach(row_begin, row_end, layer.window, parameters_.budget);
+          const auto [reach, selection] = chunk_choice(parameters_, groups.begin(g), groups.end(g), layer.window);
           if (reach.whole) return {key_range(reach.begin, reach.end)};
-          // Whole blocks: those of the group's own rows are forced, the rest of the budget goes to the best others.
-          const std::int64_t budget =
-              layer.window > 0 ? std::min(parameters_.budget, layer.window) : parameters_.budget;
-          const std::int64_t blocks = std::max<std::int64_t>(1, budget / block);
-          const std::int64_t own = row_begin / block;
-          const std::int64_t forced = (row_end - 1) / block - own + 1;
-          SelectionRule selection;
-          selection.own_rows = row_end - own * block;
-          selection.budget = selection.own_rows + std::max<std::int64_t>(0, blocks - forced) * block;
           return select_keys(edges, scores.row(head, g), scores.mass, reach.begin, reach.end, selection).ranges;
         },
         cancel);

@@ -6,6 +6,7 @@
 #include "core/base/parallel.h"
 
 namespace dhsa {
+
 QueryGroups query_groups(std::int64_t rows, std::int64_t block, std::int64_t instruction_tokens,
                          std::span<const std::int32_t> boundaries) {
   QueryGroups groups;
@@ -30,6 +31,35 @@ GroupReach group_reach(std::int64_t row_begin, std::int64_t row_end, std::int64_
   if (window <= 0) return {0, row_end, budget >= row_end};
   if (budget >= window) return {std::max<std::int64_t>(0, row_begin - window + 1), row_end, true};
   return {std::max<std::int64_t>(0, row_end - window), row_end, budget >= row_end};
+}
+
+GroupChoice chunk_choice(const SparsityParameters& parameters, std::int64_t row_begin, std::int64_t row_end,
+                         std::int64_t window, double times) {
+  const bool blocks = parameters.method == Method::kBlockSparse;
+  const bool threshold = !blocks && parameters.selection == Selection::kThreshold;
+  const std::int64_t budget = threshold ? parameters.max_budget : parameters.budget;
+  GroupChoice choice{group_reach(row_begin, row_end, window, budget), {}};
+  SelectionRule& rule = choice.rule;
+  const std::int64_t in_window = window > 0 && !choice.reach.whole ? std::min(budget, window) : budget;
+  if (blocks) {
+    // Whole blocks: those of the group's own rows are forced, the rest of the budget goes to the best others.
+    const std::int64_t block = parameters.block_size;
+    const std::int64_t own = row_begin / block;
+    const std::int64_t forced = (row_end - 1) / block - own + 1;
+    rule.own_rows = row_end - own * block;
+    rule.budget =
+        rule.own_rows + std::max<std::int64_t>(0, std::max<std::int64_t>(1, in_window / block) - forced) * block;
+    return choice;
+  }
+  if (threshold) choice.reach.whole = false;
+  rule.selection = parameters.selection;
+  rule.budget = static_cast<std::int64_t>(static_cast<double>(in_window) * times);
+  rule.min_budget = parameters.min_budget;
+  rule.mass = parameters.mass;
+  rule.own_rows = row_end - row_begin;
+  rule.sink_tokens = parameters.sink_tokens;
+  rule.local_tokens = parameters.local_tokens;
+  return choice;
 }
 
 KeyMask build_mask(const QueryGroups& groups, std::int64_t heads, std::int64_t window,

@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/sparsity/key_mask.h"
 #include "core/sparsity/planner.h"
+#include "core/sparsity/selection.h"
 
 namespace dhsa {
 
@@ -48,6 +49,15 @@ struct GroupReach {
 };
 [[nodiscard]] GroupReach group_reach(std::int64_t row_begin, std::int64_t row_end, std::int64_t window,
                                      std::int64_t budget);
+
+// How a group chooses among chunks, under DHSA (`times` the budget) and block sparse attention. `reach.whole`: it does
+// not, and keeps what it reaches.
+struct GroupChoice {
+  GroupReach reach;
+  SelectionRule rule;
+};
+[[nodiscard]] GroupChoice chunk_choice(const SparsityParameters& parameters, std::int64_t row_begin,
+                                       std::int64_t row_end, std::int64_t window, double times = 1);
 
 // Calls ranges_of(head, group) for every mask head and sparse group, threaded, and adds the dense instruction groups.
 [[nodiscard]] KeyMask build_mask(const QueryGroups& groups, std::int64_t heads, std::int64_t window,

@@ -8,12 +8,6 @@
 #include <limits>
 
 namespace dhsa {
-namespace {
-
-constexpr float kCarry = 0.25F;  // what the group before says counts this much: sampled rows are few
-
-}  // namespace
-
 TokenRefinement::TokenRefinement(const HeadsView& q, const HeadsView& k, const LayerInfo& layer, std::int64_t heads,
                                  const ScoredRows& rows)
     : q_(q), layer_(layer), per_mask_(q.heads / heads), per_kv_(q.heads / k.heads), rows_(rows) {

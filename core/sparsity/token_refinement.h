@@ -16,6 +16,11 @@ namespace dhsa {
 
 class TokenRefinement {
  public:
+  // Part of the method. Groups are taken in order, in batches: of those before its first a batch hears only what the
+  // last says by itself. What the group before says counts this much: sampled rows are few.
+  static constexpr std::int64_t kBatch = 8;
+  static constexpr float kCarry = 0.25F;
+
   // `heads` masks.
   TokenRefinement(const HeadsView& q, const HeadsView& k, const LayerInfo& layer, std::int64_t heads,
                   const ScoredRows& rows);
@@ -26,7 +31,7 @@ class TokenRefinement {
     explicit Pass(const TokenRefinement& owner, std::int64_t mask_head);
     // Estimates how rows [row_begin, row_end) attend to the candidates (ascending, disjoint, up to row_end): the mean
     // over sampled rows and heads of their softmax over the candidates, widened to whole tiles of kTileColumns keys,
-    // plus a quarter of what this gave for the group before.
+    // plus kCarry times what this gave for the group before.
     void estimate(std::int64_t row_begin, std::int64_t row_end, std::span<const KeyRange> candidates);
     // The `keys` candidates of [key_begin, key_end) with the highest estimates (ties: the earlier), as ascending ranges
     // appended to `ranges`.

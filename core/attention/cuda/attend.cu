@@ -6,7 +6,7 @@
 #include "core/attention/cuda/attend_cuda.h"
 #include "core/attention/cuda/attend_sm90.h"
 #include "core/attention/cuda/kept_keys.cuh"
-#include "core/attention/cuda/mma.cuh"
+#include "core/sparsity/cuda/mma.cuh"
 
 namespace dhsa::cuda {
 namespace {

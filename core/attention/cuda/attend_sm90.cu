@@ -14,7 +14,7 @@
 
 #include "core/attention/cuda/attend_sm90.h"
 #include "core/attention/cuda/kept_keys.cuh"
-#include "core/attention/cuda/mma.cuh"
+#include "core/sparsity/cuda/mma.cuh"
 #include "core/attention/cuda/wgmma.cuh"
 
 namespace dhsa::cuda {

@@ -8,29 +8,21 @@
 #include <ATen/ops/tanh.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
-#include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <deque>
 
+#include "core/model/cuda/device_internal.h"
 #include "core/model/cuda/ops_cuda.h"
-#include "core/model/on_cuda_internal.h"
 
 namespace dhsa::on_cuda {
 namespace {
 
-cuda::Stream stream() { return c10::cuda::getCurrentCUDAStream().stream(); }
-
-void check(const char* fault) {
-  if (fault != nullptr) throw Error(fmt::format("The GPU refused a step: {}.", fault));
-}
 void check(cudaError_t error) {
-  if (error != cudaSuccess) check(cudaGetErrorString(error));
+  if (error != cudaSuccess) on_cuda::check(cudaGetErrorString(error));
 }
-
-cuda::DeviceHeads heads_of(const at::Tensor& tensor) { return {tensor.data_ptr(), tensor.stride(0), tensor.stride(1)}; }
 
 at::TensorOptions on_device(at::ScalarType type) { return at::TensorOptions().dtype(type).device(at::kCUDA); }
 

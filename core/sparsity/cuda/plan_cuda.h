@@ -1,6 +1,7 @@
-// DHSA planning on CUDA, from keys and queries to key ranges without the host: key-shift boundary scores, non-maximum
-// suppression, chunk and query-group representations, chunk similarity, selection, ranges. Follows the CPU planner; a
-// boundary or a chunk may differ where scores tie within float32 rounding.
+// Planning on CUDA, from queries and keys to key ranges without the host: raw device pointers in, raw device pointers
+// out, no libtorch. Each step does what the planners of core/sparsity do on the CPU; what a group must keep and how
+// many keys it may choose is decided there, on the host (GroupKeys). Choices differ only where two scores lie within
+// the rounding of float32 sums. Functions enqueue on `stream` and return nullptr, or CUDA's words for what went wrong.
 #pragma once
 
 #include <cstddef>
@@ -10,64 +11,175 @@
 
 namespace dhsa::cuda {
 
-struct PlanShape {
+// One query group: rows [row_begin, row_end), allowed keys [key_begin, row_end).
+struct GroupKeys {
+  std::int32_t row_begin, row_end, key_begin;
+  std::int32_t sink_end;     // [key_begin, sink_end) and
+  std::int32_t local_begin;  // [local_begin, row_end) are kept whatever the scores say
+  std::int32_t choose;       // keys between them to choose; none if not positive
+  std::int32_t at_least;     // chosen by a threshold whatever their mass
+  std::int32_t whole;        // 1: all allowed keys are kept, nothing is chosen
+};
+
+// Chunks [edges[c], edges[c + 1]), c < *count <= most.
+struct DeviceChunks {
+  const std::int32_t* edges = nullptr;
+  const std::int32_t* count = nullptr;
+  int most = 0;
+};
+
+// Where a mask is written; slot s = head * groups + g has room for most_ranges ranges from s * most_ranges on.
+struct MaskBuffers {
+  std::int32_t* start = nullptr;    // [slots]
+  std::int32_t* count = nullptr;    // [slots]
+  std::int32_t* ranges = nullptr;   // [slots, most_ranges, 2]
+  std::int32_t* offsets = nullptr;  // [slots, most_ranges]
+  int most_ranges = 0;
+};
+
+// r_j = 1 - cos(mean of the w keys up to j, mean of the w keys after j); NaN where a window leaves the sequence.
+// `sums` [rows, 2] is scratch. Heads times dim must be even.
+[[nodiscard]] const char* key_shift_scores(const DeviceHeads& k, int rows, int kv_heads, int dim, int boundary_window,
+                                           float* sums, float* scores, Stream stream);
+
+struct DeviceBoundaryRule {
   int rows = 0;
+  int most = 0;  // N_c
+  int nms_distance = 0;
+  double threshold = 0;  // 0: none
+  int instruction_tokens = 0;
+};
+// Boundaries by descending score (NaN: no candidate). `state` [rows] is scratch; edges has room for most + 2.
+[[nodiscard]] const char* choose_boundaries(const DeviceBoundaryRule& rule, const float* scores, std::int8_t* state,
+                                            std::int32_t* edges, std::int32_t* count, Stream stream);
+
+// Mean of the rows of each segment over `joined` neighbouring heads, times sqrt(rows) where asked: out [heads / joined,
+// segments.most, dim].
+struct PooledRows {
+  DeviceHeads x;
+  int heads = 0;
+  int joined = 1;
+  DeviceChunks segments;
+  float* out = nullptr;
+};
+// Both in one launch.
+[[nodiscard]] const char* pool_rows(const PooledRows& keys, const PooledRows& queries, int dim, bool sqrt_mean,
+                                    Stream stream);
+
+// What chunks are reduced to so that their product with a query's features is the logit of chunk_scores.h: out [parts,
+// kv heads, chunks.most, width]. Mean: the mean key; moments: mean and variance; bands: mean of either half of the
+// rotated pairs with its keys' length given back, two parts; bounds: middle and half width of the box around the keys.
+enum class ChunkFeatures : std::int32_t { kMean, kMoments, kBands, kBounds };
+[[nodiscard]] const char* chunk_features(const DeviceHeads& k, int kv_heads, int dim, ChunkFeatures kind,
+                                         const DeviceChunks& chunks, float* out, Stream stream);
+
+// Groups [first_group, first_group + groups) of all_groups for mask heads [first_head, first_head + heads) of
+// mask_heads.
+struct GroupSpan {
+  const GroupKeys* keys = nullptr;  // [all_groups]
+  int all_groups = 0;
+  int first_group = 0;
+  int groups = 0;
+  int mask_heads = 1;
+  int first_head = 0;
+  int heads = 1;
+};
+// Rows that speak for each group.
+struct AskedRows {
+  const std::int32_t* rows = nullptr;   // ascending groups
+  const std::int32_t* start = nullptr;  // [all_groups + 1] into rows
+  int first = 0;                        // of the first row that is given
+  int count = 0;                        // of the given
+};
+
+// From logits [parts, heads, asked.count, chunks.most] (overwritten) to the estimated attention probability of one
+// token of each chunk, averaged over rows, heads and parts: scores [mask_heads, all_groups, chunks.most].
+struct MassScores {
+  GroupSpan span;
+  AskedRows asked;
+  DeviceChunks chunks;
+  float* logits = nullptr;
+  int parts = 1;
+  int heads = 0;
+  int window = 0;
+  float softcap = 0;
+  bool less_log_length = false;
+  float* scores = nullptr;
+};
+[[nodiscard]] const char* mass_scores(const MassScores& work, Stream stream);
+
+// Chunks for each group, by scores [mask_heads, all_groups, chunks.most].
+struct ChunkChoice {
+  GroupSpan span;
+  DeviceChunks chunks;
+  const float* scores = nullptr;
+  bool mass_scores = false;  // scores are probabilities of a token, else similarities
+  bool threshold = false;    // the choice ends at `mass` of the estimated attention
+  double mass = 1;
+};
+[[nodiscard]] const char* select_chunks(const ChunkChoice& choice, const MaskBuffers& out, Stream stream);
+
+// Keys are looked at in tiles of this many: TokenRefinement's are widened to the same.
+inline constexpr int kTileKeys = 16;
+// Room that a group has in scratch memory, counted from the first group of all on; all mask heads alike.
+struct GroupRoom {
+  std::int64_t first_logit;  // of [asked rows of the heads of a mask, most_tiles * kTileKeys]
+  std::int32_t first_tile, most_tiles;
+};
+// For each mask head and group of a span: the tiles that hold a key of the chosen chunks, ascending, and which of their
+// keys those are.
+struct CandidateTiles {
+  const GroupRoom* room = nullptr;  // [all_groups + 1]
+  int per_head = 0;                 // tiles of all groups of the span
+  std::int32_t* tile = nullptr;     // [heads, per_head]
+  std::uint16_t* keys = nullptr;    // [heads, per_head] one bit a key
+  std::int32_t* count = nullptr;    // [heads, groups]
+};
+[[nodiscard]] const char* candidate_tiles(const ChunkChoice& choice, const CandidateTiles& out, Stream stream);
+
+// TokenRefinement on the device, of groups that follow each other; those from first_chosen on get their keys.
+struct Refinement {
+  GroupSpan span;
+  int first_chosen = 0;
+  int batch = 0;  // TokenRefinement::kBatch and kCarry
+  float carry = 0;
+  AskedRows asked;
+  const void* queries = nullptr;  // bfloat16 [parts, heads, asked.count, dim]; parts are added up
+  int parts = 1;
+  DeviceHeads k;
+  int rows = 0;  // of k
   int heads = 0;
   int kv_heads = 0;
-  int dim = 0;
-  int mask_heads = 1;  // 1, kv_heads or heads
-  int window = 0;      // sliding window of the layer, 0: none
-  int budget = 0;      // already min(N_b, W)
-  int sink_tokens = 0;
-  int local_tokens = 0;
-  int query_block = 128;
-  int instruction_tokens = 0;
-  int chunks = 0;  // N_c, boundaries to accept
-  int boundary_window = 4;
-  int nms_distance = 8;
-  float boundary_threshold = 0.0F;  // 0: none
-  bool sqrt_mean = true;
-
-  [[nodiscard]] constexpr int planned_groups() const {
-    return (rows - instruction_tokens + query_block - 1) / query_block;
-  }
-  // Groups of the mask: planned ones, then the instruction rows in blocks of their own.
-  [[nodiscard]] constexpr int groups() const {
-    return planned_groups() + (instruction_tokens + query_block - 1) / query_block;
-  }
-  // Heads that chunks have representations for.
-  [[nodiscard]] constexpr int key_heads() const { return mask_heads < kv_heads ? mask_heads : kv_heads; }
-  [[nodiscard]] constexpr int most_chunks() const { return chunks + 2; }
+  int dim = 0;  // 64, 128 or 256
+  int window = 0;
+  float scale = 1;
+  float softcap = 0;
+  CandidateTiles tiles;
+  int most_tiles = 0;                // of a group of the span
+  int most_asked = 0;                // rows of a group of the span
+  std::int64_t logits_per_head = 0;  // of all groups of the span
+  float* logits = nullptr;           // [span.heads, logits_per_head] scratch
+  float* softmax = nullptr;          // [span.heads, span.groups, heads / mask_heads * most_asked, 2] scratch
+  float* own = nullptr;              // [span.heads, tiles.per_head * kTileKeys] scratch
+  float* estimates = nullptr;        // like own
 };
+[[nodiscard]] const char* refine_tokens(const Refinement& work, const MaskBuffers& out, Stream stream);
 
-// Where one plan is written; all device memory, sized by plan_layout().
-struct PlanBuffers {
-  float* boundary_scores = nullptr;     // [rows]
-  std::int32_t* boundaries = nullptr;   // [most_chunks + 1]
-  std::int32_t* chunk_count = nullptr;  // [1]
-  float* chunk_scores = nullptr;        // [mask_heads, planned_groups, most_chunks]
-  float* window_sums = nullptr;         // [rows, 2] scratch
-  std::int8_t* state = nullptr;         // [rows] scratch
-  float* chunk_keys = nullptr;          // [key_heads, most_chunks, dim] scratch
-  float* group_queries = nullptr;       // [mask_heads, planned_groups, dim] scratch
-  std::int32_t* start = nullptr;        // the mask: [mask_heads * groups]
-  std::int32_t* count = nullptr;        // [mask_heads * groups]
-  std::int32_t* ranges = nullptr;       // [mask_heads * groups, most_chunks + 2, 2]
-  std::int32_t* offsets = nullptr;      // [mask_heads * groups, most_chunks + 2]
+// For each slot head * span.groups + g of `out` the best keys by sums [mask_heads, span.groups, width], of keys
+// key_begin ... key_begin + width - 1.
+[[nodiscard]] const char* select_keys(const GroupSpan& span, const float* sums, int key_begin, int width,
+                                      const MaskBuffers& out, Stream stream);
+
+// Vertical-slash: columns and diagonals [mask_heads, rows] by descending attention, the first column_count and
+// diagonal_count [mask_heads] of them with any.
+struct Lines {
+  GroupSpan span;
+  const std::int64_t* columns = nullptr;
+  const std::int64_t* diagonals = nullptr;
+  const std::int64_t* column_count = nullptr;
+  const std::int64_t* diagonal_count = nullptr;
+  int rows = 0;
 };
-// Assigns the buffers inside one block of memory at `base` (256-byte aligned) and returns its size; base may be null.
-[[nodiscard]] std::size_t plan_layout(const PlanShape& shape, std::byte* base, PlanBuffers& buffers);
-// Whether this shape can be planned on the device.
-[[nodiscard]] bool plan_supports(const PlanShape& shape);
-
-// r_j = 1 - cos(mean of the w keys up to j, mean of the w keys after j); -infinity where a window leaves the sequence.
-[[nodiscard]] const char* key_shift_scores(const PlanShape& shape, const DeviceHeads& k, const PlanBuffers& buffers,
-                                           Stream stream);
-// Boundaries by descending score (-infinity: no candidate), more than nms_distance apart, at most `chunks`.
-[[nodiscard]] const char* choose_boundaries(const PlanShape& shape, const PlanBuffers& buffers, Stream stream);
-// Representations, S_c, selection and ranges, from boundaries already there.
-[[nodiscard]] const char* select_keys(const PlanShape& shape, const DeviceHeads& q, const DeviceHeads& k,
-                                      const PlanBuffers& buffers, Stream stream);
-[[nodiscard]] DeviceMask mask_of(const PlanShape& shape, const PlanBuffers& buffers);
+[[nodiscard]] const char* select_lines(const Lines& lines, const MaskBuffers& out, Stream stream);
 
 }  // namespace dhsa::cuda

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -191,44 +190,14 @@ TEST(Planners, PublishedAndBestDhsaDoNotDependOnTheNumberOfThreads) {
   set_compute_threads(0);
 }
 
-// A parameter that the device does not know, each new one too, is planned on the host once it is set.
-TEST(Planners, TheDevicePlansOnlyWhatItIsKnownToDo) {
-  const std::set<std::string> known = {
-      "budget",       "sink-tokens",        "local-tokens",      "query-block", "chunks-per-block", "boundary-window",
-      "nms-distance", "boundary-threshold", "pooling",           "mask-heads",  "share-boundaries", "share-masks",
-      "chunk-length", "predictor",          "score-last-rows",   "mass",        "min-budget",       "max-budget",
-      "block-size",   "oracle-rows",        "instruction-tokens"};
-  const SparsityParameters published;
-  EXPECT_NE(make_planner(published, {})->device_parameters(), nullptr);
-  for (const auto& option : parameter_table()) {
-    std::vector<OptionValue> others;
-    switch (option.kind) {
-      case OptionInfo::Kind::kFlag:
-        others = {true, false};
-        break;
-      case OptionInfo::Kind::kCount:
-        others = {std::get<std::int64_t>(option.get(published)) + 1};
-        break;
-      case OptionInfo::Kind::kReal:
-        others = {option.maximum / 2};
-        break;
-      case OptionInfo::Kind::kChoice:
-        others.assign(option.choices.begin(), option.choices.end());
-        break;
-      case OptionInfo::Kind::kText:
-      case OptionInfo::Kind::kFile:
-        others = {std::string("some.safetensors")};
-        break;
-    }
-    for (const OptionValue& value : others) {
-      SparsityParameters p;
-      option.set(p, value);
-      if (p == published) continue;
-      if (p.boundaries == BoundarySource::kLearned) continue;  // has no planner without a predictor
-      const bool can = known.contains(option.key) || p.boundaries == BoundarySource::kAuto;  // which is key shift here
-      EXPECT_EQ(make_planner(p, {})->device_parameters() != nullptr, can) << option.key;
-    }
-  }
+TEST(Planners, SayWhatTheyWereMadeOf) {
+  SparsityParameters asked;
+  asked.boundaries = BoundarySource::kAuto;
+  asked.budget = 777;
+  const auto planner = make_planner(asked, {50, {3, 9}});
+  ASSERT_NE(planner->inputs(), nullptr);
+  EXPECT_EQ(planner->inputs()->parameters, resolved(asked, false));
+  EXPECT_EQ(planner->inputs()->document.sentence_ends, (std::vector<std::int32_t>{3, 9}));
 }
 
 }  // namespace
