@@ -9,90 +9,17 @@
 
 #include "core/model/cuda/device_scores_internal.h"
 #include "core/sparsity/chunk_scores.h"
-#include "core/sparsity/cuda/plan_cuda.h"
+#include "core/sparsity/cuda/group_keys.h"
 #include "core/sparsity/planner_parts.h"
 #include "core/sparsity/token_refinement.h"
 
 namespace dhsa::on_cuda {
 namespace {
 
+using cuda::small;
+
 constexpr std::int64_t kScratchBytes = std::int64_t{1} << 26U;  // about what a step takes beside its results
 constexpr float kUndefined = std::numeric_limits<float>::quiet_NaN();
-
-int small(std::int64_t value) {
-  return static_cast<int>(
-      std::clamp<std::int64_t>(value, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()));
-}
-
-cuda::GroupKeys whole_group(std::int64_t row_begin, std::int64_t row_end, std::int64_t key_begin) {
-  const int begin = small(key_begin), end = small(row_end);
-  return {small(row_begin), end, begin, begin, begin, 0, 0, 1};
-}
-
-// Of the allowed keys of `reach`, `budget` are kept: those of `always`, and others by choice.
-cuda::GroupKeys choosing_group(std::int64_t row_begin, const GroupReach& reach, const AlwaysKept& always,
-                               std::int64_t budget, std::int64_t at_least = 0) {
-  const std::int64_t kept = always.sink_end - reach.begin + reach.end - always.local_begin;
-  return {small(row_begin),
-          small(reach.end),
-          small(reach.begin),
-          small(always.sink_end),
-          small(std::min(always.local_begin, row_begin)),
-          small(budget - kept),
-          small(at_least - kept),
-          0};
-}
-
-// Under DHSA and block sparse attention.
-cuda::GroupKeys chunk_group(const SparsityParameters& p, std::int64_t row_begin, std::int64_t row_end,
-                            std::int64_t window, double times = 1) {
-  const auto [reach, rule] = chunk_choice(p, row_begin, row_end, window, times);
-  const std::int64_t allowed = reach.end - reach.begin;
-  const std::int64_t budget = std::min(rule.budget, allowed);
-  if (reach.whole || (budget >= allowed && rule.selection == Selection::kBudget)) {
-    return whole_group(row_begin, row_end, reach.begin);
-  }
-  const AlwaysKept always =
-      always_kept(reach.begin, reach.end, rule.own_rows, rule.sink_tokens, rule.local_tokens, rule.budget);
-  return choosing_group(row_begin, reach, always, budget, rule.min_budget);
-}
-
-// Vertical-slash, and the tokens that refinement keeps.
-cuda::GroupKeys token_group(const SparsityParameters& p, std::int64_t row_begin, std::int64_t row_end,
-                            std::int64_t window) {
-  const GroupReach reach = group_reach(row_begin, row_end, window, p.budget);
-  if (reach.whole) return whole_group(row_begin, row_end, reach.begin);
-  return choosing_group(
-      row_begin, reach,
-      always_kept(reach.begin, reach.end, row_end - row_begin, p.sink_tokens, p.local_tokens, p.budget), p.budget);
-}
-
-// The rows keep themselves; the rest of the budget goes to earlier keys.
-cuda::GroupKeys oracle_group(const SparsityParameters& p, std::int64_t row_begin, std::int64_t row_end,
-                             std::int64_t window) {
-  const std::int64_t first = window > 0 ? std::max<std::int64_t>(0, row_begin - window + 1) : 0;
-  if ((window > 0 && p.budget >= window) || p.budget >= row_end - first) return whole_group(row_begin, row_end, first);
-  return choosing_group(row_begin, {first, row_end, false}, {first, row_begin}, p.budget);
-}
-
-// `of_group` for groups that are planned, everything for those of the instruction.
-template <class OfGroup>
-std::vector<cuda::GroupKeys> group_keys(const QueryGroups& groups, std::int64_t window, const OfGroup& of_group) {
-  std::vector<cuda::GroupKeys> keys;
-  for (std::int64_t g = 0; g < groups.count(); ++g) {
-    const std::int64_t begin = groups.begin(g), end = groups.end(g);
-    keys.push_back(g < groups.sparse
-                       ? of_group(begin, end)
-                       : whole_group(begin, end, window > 0 ? std::max<std::int64_t>(0, begin - window + 1) : 0));
-  }
-  return keys;
-}
-
-std::int64_t most_chosen(const std::vector<cuda::GroupKeys>& keys) {
-  std::int64_t most = 0;
-  for (const cuda::GroupKeys& group : keys) most = std::max<std::int64_t>(most, group.choose);
-  return most;
-}
 
 cuda::MaskBuffers buffers_of(const MaskOnDevice& mask, std::int64_t most_ranges) {
   const cuda::DeviceMask view = mask.view();
@@ -254,16 +181,12 @@ struct DevicePlanner::State {
     groups.rows = query_groups(tokens, p.method == Method::kTokenTopK ? p.oracle_rows : p.query_block,
                                p.instruction_tokens, edges);
     groups.edges = ints(groups.rows.rows);
-    groups.keys = group_keys(groups.rows, layer.window, [&](std::int64_t begin, std::int64_t end) {
-      if (p.method == Method::kTokenTopK) return oracle_group(p, begin, end, layer.window);
-      if (p.method == Method::kVerticalSlash || refined()) return token_group(p, begin, end, layer.window);
-      return chunk_group(p, begin, end, layer.window);
-    });
+    groups.keys = cuda::group_keys(p, groups.rows, layer.window, refined());
     groups.device_keys = upload(groups.keys);
     if (p.method == Method::kTokenTopK) return groups;  // its masks are put together block by block
     if (by_mass() || refined()) ask_rows(groups);
     if (refined()) find_candidates(groups);
-    const std::int64_t chosen = most_chosen(groups.keys);
+    const std::int64_t chosen = cuda::most_chosen(groups.keys);
     const bool by_piece = p.method != Method::kVerticalSlash && !refined();
     groups.most_ranges = by_piece ? chunks->most_pieces(chosen) : chosen + 2;
     groups.mask = MaskOnDevice(groups.rows.rows, mask_heads, layer.window, groups.most_ranges, q);
@@ -293,10 +216,10 @@ struct DevicePlanner::State {
       const bool asks_all = p.score_rows > 0 && end > groups.rows.rows.back() - p.score_last_rows;
       std::int64_t most_tiles = 0;
       if (groups.keys[g].whole != 0) {
-        groups.candidates.push_back(whole_group(begin, end, end));  // nobody asks
+        groups.candidates.push_back(cuda::whole_group(begin, end, end));  // nobody asks
       } else {
-        groups.candidates.push_back(asks_all ? whole_group(begin, end, reach.begin)
-                                             : chunk_group(p, begin, end, layer.window, p.candidates));
+        groups.candidates.push_back(asks_all ? cuda::whole_group(begin, end, reach.begin)
+                                             : cuda::chunk_group(p, begin, end, layer.window, p.candidates));
         const cuda::GroupKeys& from = groups.candidates.back();
         const std::int64_t all = (end + cuda::kTileKeys - 1) / cuda::kTileKeys - from.key_begin / cuda::kTileKeys;
         const std::int64_t chosen = std::max(0, from.choose);
@@ -573,10 +496,8 @@ struct DevicePlanner::State {
         ++end;
       }
       const std::int64_t width = groups.rows.end(end - 1) - key_begin;
-      std::int64_t chosen = 0;
-      for (std::int64_t i = g; i < end; ++i) {
-        chosen = std::max<std::int64_t>(chosen, groups.keys[static_cast<std::size_t>(i)].choose);
-      }
+      const std::int64_t chosen = cuda::most_chosen(
+          std::span(groups.keys).subspan(static_cast<std::size_t>(g), static_cast<std::size_t>(end - g)));
       const at::Tensor sums = sparse ? group_sums(groups, g, end, key_begin) : at::empty({0}, options(at::kFloat));
       const std::int64_t slots = mask_heads * (end - g), most = chosen + 2;
       const at::Tensor start = at::empty({slots}, options(at::kInt)), count = at::empty({slots}, options(at::kInt)),
