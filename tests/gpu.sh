@@ -26,7 +26,7 @@ for step in "${steps[@]}"; do
       ;;
     bench)
       build/gpu/bin/dhsa bench prefill --device cuda --models gemma2-2b --layers 26 --lengths 8192,16384,32768,131072 \
-        --methods dense,longbench,latency,best,window-sinks --repeats 5 --json "$out/prefill.json"
+        --methods dense,longbench,latency,best,window-sinks --repeats 3 --json "$out/prefill.json"
       build/gpu/bin/dhsa bench attention --device cuda --shapes gemma2-2b --lengths 8192,32768,131072 \
         --methods dense,longbench,latency,best,window-sinks \
         --json "$out/attention.json"

@@ -159,9 +159,10 @@ struct DevicePlanner::State {
     scored.most = rule.most + 2;
     scored.edges = at::empty({scored.most + 1}, options(at::kInt));
     scored.count = at::empty({1}, options(at::kInt));
-    const at::Tensor state = at::empty({tokens}, options(at::kByte));
+    const at::Tensor state = at::empty({tokens}, options(at::kByte)), accepted = at::empty({tokens}, options(at::kInt));
     check(cuda::choose_boundaries(rule, data<float>(scored.scores), data<std::int8_t>(state),
-                                  data<std::int32_t>(scored.edges), data<std::int32_t>(scored.count), stream()));
+                                  data<std::int32_t>(accepted), data<std::int32_t>(scored.edges),
+                                  data<std::int32_t>(scored.count), stream()));
     return scored;
   }
 
@@ -265,6 +266,11 @@ struct DevicePlanner::State {
         .view({mask_heads, count, most});
   }
 
+  [[nodiscard]] static cuda::AskedRows asked_rows(const Groups& groups, std::int64_t first, std::int64_t n) {
+    return {data<std::int32_t>(groups.device_asked), data<std::int32_t>(groups.device_asked_start), small(first),
+            small(n)};
+  }
+
   // [heads, n, dim] float32: the asked rows [first, first + n), or the groups' mean queries.
   at::Tensor asked_queries(const Groups& groups, std::int64_t first, std::int64_t n) const {
     if (p.score_rows > 0) return q.index_select(1, groups.asked_index.narrow(0, first, n)).to(at::kFloat);
@@ -315,33 +321,45 @@ struct DevicePlanner::State {
                                chunks->view(), data<float>(features), stream()));
     at::Tensor scores = at::empty({mask_heads, groups.rows.count(), most}, options(at::kFloat));
     const auto asked = [&](std::int64_t g) -> std::int64_t { return groups.asked_start[static_cast<std::size_t>(g)]; };
+    // Chunks that rows [begin, end) see: all, where the host does not know the edges.
+    const auto seen = [&](std::int64_t begin, std::int64_t end) -> std::pair<std::int64_t, std::int64_t> {
+      const std::vector<std::int32_t>& edges = chunks->known;
+      if (edges.empty()) return {0, most};
+      const std::int64_t key = layer.local() ? std::max<std::int64_t>(0, begin - layer.window + 1) : 0;
+      return {std::upper_bound(edges.begin(), edges.end(), key) - edges.begin() - 1,
+              std::lower_bound(edges.begin(), edges.end() - 1, end) - edges.begin()};
+    };
     each_run(
         0, groups.rows.count(), 1,
-        [&](std::int64_t g, std::int64_t end) { return parts * heads() * (asked(end) - asked(g)) * most * 4; },
+        // Short runs, so that little is multiplied that no row sees, and logits stay in the cache.
+        [&](std::int64_t g, std::int64_t end) { return 4 * parts * heads() * (asked(end) - asked(g)) * most * 4; },
         [&](std::int64_t g, std::int64_t end) {
           const std::int64_t n = asked(end) - asked(g);
+          const auto [first, last_seen] = seen(groups.rows.begin(g), groups.rows.end(end - 1));
+          const std::int64_t columns = last_seen - first;
           const at::Tensor queries = asked_queries(groups, asked(g), n);
-          const at::Tensor logits = at::empty({parts, k.size(0), per_kv * n, most}, options(at::kFloat));
+          const at::Tensor logits = at::empty({parts, k.size(0), per_kv * n, columns}, options(at::kFloat));
           for (int part = 0; part < parts; ++part) {
             at::Tensor out = logits.select(0, part);
             at::bmm_out(out, query_features(queries, part).reshape({k.size(0), per_kv * n, width}),
-                        features.select(0, part).transpose(1, 2));
+                        features.select(0, part).narrow(1, first, columns).transpose(1, 2));
           }
-          cuda::GroupSpan span = all_of(groups);
-          span.first_group = small(g);
-          span.groups = small(end - g);
-          check(cuda::mass_scores({span,
-                                   {data<std::int32_t>(groups.device_asked),
-                                    data<std::int32_t>(groups.device_asked_start), small(asked(g)), small(n)},
-                                   chunks->view(),
-                                   data<float>(logits),
-                                   parts,
-                                   heads(),
-                                   small(layer.window),
-                                   layer.softcap,
-                                   p.scores == ChunkScoring::kBounds,
-                                   data<float>(scores)},
-                                  stream()));
+          cuda::MassScores work;
+          work.span = all_of(groups);
+          work.span.first_group = small(g);
+          work.span.groups = small(end - g);
+          work.asked = asked_rows(groups, asked(g), n);
+          work.chunks = chunks->view();
+          work.logits = data<float>(logits);
+          work.first_chunk = small(first);
+          work.columns = small(columns);
+          work.parts = parts;
+          work.heads = heads();
+          work.window = small(layer.window);
+          work.softcap = layer.softcap;
+          work.less_log_length = p.scores == ChunkScoring::kBounds;
+          work.scores = data<float>(scores);
+          check(cuda::mass_scores(work, stream()));
         });
     return scores;
   }
@@ -375,8 +393,7 @@ struct DevicePlanner::State {
           work.batch = kBatch;
           work.carry = TokenRefinement::kCarry;
           const std::int64_t n = asked(end) - asked(g);
-          work.asked = {data<std::int32_t>(groups.device_asked), data<std::int32_t>(groups.device_asked_start),
-                        small(asked(g)), small(n)};
+          work.asked = asked_rows(groups, asked(g), n);
           const at::Tensor queries = exact_queries(groups, asked(g), n);
           work.queries = queries.data_ptr();
           work.parts = small(queries.size(0));
@@ -401,14 +418,15 @@ struct DevicePlanner::State {
                            logits = at::empty({together * work.logits_per_head}, options(at::kFloat)),
                            softmax =
                                at::empty({slots * (heads() / mask_heads) * work.most_asked * 2}, options(at::kFloat)),
-                           own = at::empty({2, tiles * cuda::kTileKeys}, options(at::kFloat));
+                           own = at::empty({tiles * cuda::kTileKeys}, options(at::kFloat)),
+                           ranks = at::empty({tiles * cuda::kTileKeys}, options(at::kInt));
           work.tiles.tile = data<std::int32_t>(tile);
           work.tiles.keys = data<std::uint16_t>(keys);
           work.tiles.count = data<std::int32_t>(counts);
           work.logits = data<float>(logits);
           work.softmax = data<float>(softmax);
           work.own = data<float>(own);
-          work.estimates = work.own + tiles * cuda::kTileKeys;
+          work.ranks = data<std::uint32_t>(ranks);
           cuda::ChunkChoice choice{work.span, chunks->view(), data<float>(scores), by_mass(), false, 1};
           choice.span.keys = data<cuda::GroupKeys>(groups.device_candidates);
           for (std::int64_t head = 0; head < mask_heads; head += together) {

@@ -6,8 +6,11 @@ namespace dhsa::cuda {
 namespace {
 
 constexpr int kScoreTokens = 32;  // tokens of one block of window_sum_kernel
+constexpr int kAhead = 8;         // of them whose keys are asked for together
 
-// For each token t: |S(t)|^2 and S(t) . S(t + w), S(t) the sum of the w joined keys that end at t.
+// For each token t: |S(t)|^2 and S(t) . S(t + w), S(t) the sum of the w joined keys that end at t. kWindow: w, whose 2
+// w keys are then kept in registers; 0: any.
+template <int kWindow>
 __global__ void __launch_bounds__(kThreads)
     window_sum_kernel(const __nv_bfloat16* k, std::int64_t head_stride, std::int64_t row_stride, int rows, int dim,
                       int channels, int w, float2* out) {
@@ -26,17 +29,7 @@ __global__ void __launch_bounds__(kThreads)
       if (!active || t < 0 || t >= rows) return make_float2(0, 0);
       return __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(column + t * row_stride));
     };
-    const auto window_sum = [&](int t) {  // summed afresh each time, so that the result does not depend on the block
-      float2 sum = make_float2(0, 0);
-      for (int i = t - w + 1; i <= t; ++i) {
-        const float2 x = key(i);
-        sum.x += x.x;
-        sum.y += x.y;
-      }
-      return sum;
-    };
-    for (int t = first; t < last; ++t) {
-      const float2 left = window_sum(t), right = window_sum(t + w);
+    const auto add_token = [&](int t, const float2& left, const float2& right) {
       float square = left.x * left.x + left.y * left.y, dot = left.x * right.x + left.y * right.y;
 #pragma unroll
       for (int lane = 16; lane > 0; lane >>= 1) {
@@ -46,6 +39,40 @@ __global__ void __launch_bounds__(kThreads)
       if ((threadIdx.x & 31) == 0) {
         total[threadIdx.x >> 5][t - first].x += square;
         total[threadIdx.x >> 5][t - first].y += dot;
+      }
+    };
+    // Sums are taken afresh each time, so that the result does not depend on the block.
+    const auto sum_of = [](int n, const auto& nth) {
+      float2 sum = make_float2(0, 0);
+#pragma unroll
+      for (int i = 0; i < n; ++i) {
+        const float2 x = nth(i);
+        sum.x += x.x;
+        sum.y += x.y;
+      }
+      return sum;
+    };
+    if constexpr (kWindow > 0) {
+      constexpr int kKeys = 2 * kWindow;  // keys t - w + 1 ... t + w of the token at hand
+      float2 keys[kKeys + kAhead];
+#pragma unroll
+      for (int i = 0; i < kKeys - 1; ++i) keys[i] = key(first - kWindow + 1 + i);
+      for (int begin = first; begin < last; begin += kAhead) {
+#pragma unroll
+        for (int i = 0; i < kAhead; ++i) keys[kKeys - 1 + i] = key(begin + kWindow + i);
+#pragma unroll
+        for (int i = 0; i < kAhead; ++i) {
+          if (begin + i >= last) break;
+          add_token(begin + i, sum_of(kWindow, [&](int n) { return keys[i + n]; }),
+                    sum_of(kWindow, [&](int n) { return keys[i + kWindow + n]; }));
+        }
+#pragma unroll
+        for (int i = 0; i < kKeys - 1; ++i) keys[i] = keys[i + kAhead];
+      }
+    } else {
+      for (int t = first; t < last; ++t) {
+        add_token(t, sum_of(w, [&](int n) { return key(t - w + 1 + n); }),
+                  sum_of(w, [&](int n) { return key(t + 1 + n); }));
       }
     }
   }
@@ -122,29 +149,39 @@ __global__ void __launch_bounds__(kThreads)
 struct AcceptedTokens {
   static constexpr bool kMass = false;
   const float* score;
-  const std::int8_t* state;
-  int rows;
-  __device__ int count() const { return rows; }
-  __device__ int begin(int i) const { return i; }
-  __device__ int end(int i) const { return i + 1; }
-  __device__ std::uint32_t rank(int i) const { return state[i] == kAccepted ? rank_of(score[i]) : 0; }
+  const std::int32_t* token;
+  int tokens;
+  __device__ int count() const { return tokens; }
+  __device__ int begin(int i) const { return token[i]; }
+  __device__ int end(int i) const { return token[i] + 1; }
+  __device__ std::uint32_t rank(int i) const { return rank_of(score[token[i]]); }
 };
 
 // The best of the accepted, as chunk edges. One block.
 __global__ void __launch_bounds__(kMostThreads)
-    edge_kernel(DeviceBoundaryRule rule, const float* score, const std::int8_t* state, std::int32_t* edges,
-                std::int32_t* count) {
+    edge_kernel(DeviceBoundaryRule rule, const float* score, const std::int8_t* state, std::int32_t* accepted,
+                std::int32_t* edges, std::int32_t* count) {
   const int tid = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
   const int fixed = fixed_token(rule);
-  const AcceptedTokens tokens{score, state, rule.rows};
   const int most = max(0, rule.most - (fixed >= 0 ? 1 : 0));
+  // In order: each thread lists a stretch of its own.
+  const int stretch = (rule.rows + threads - 1) / threads;
+  const int first = min(rule.rows, tid * stretch), last = min(rule.rows, first + stretch);
+  int mine = 0, all = 0;
+  for (int t = first; t < last; ++t) mine += state[t] == kAccepted ? 1 : 0;
+  int at = exclusive_sum(mine, all);
+  for (int t = first; t < last; ++t) {
+    if (state[t] == kAccepted) accepted[at++] = t;
+  }
+  __syncthreads();
+  const AcceptedTokens tokens{score, accepted, all};
   const Kept kept = choose(tokens, GroupKeys{0, 0, 0, 0, -1, most, 0, 0}, Goal{most, 0, 0});
   int inner = 0;
-  for (int base = 0; base < rule.rows; base += threads) {
-    const int t = base + tid;
-    const bool edge = t + 1 < rule.rows && kept.has(t);  // one at the very end is there anyway
-    const int at = exclusive_sum(edge ? 1 : 0, inner);
-    if (edge) edges[1 + at] = t + 1;
+  for (int base = 0; base < all; base += threads) {
+    const int i = base + tid;
+    const bool edge = i < all && kept.has(i) && tokens.end(i) < rule.rows;  // one at the very end is there anyway
+    const int to = exclusive_sum(edge ? 1 : 0, inner);
+    if (edge) edges[1 + to] = tokens.end(i);
   }
   if (tid != 0) return;
   edges[0] = 0;
@@ -160,24 +197,25 @@ dim3 blocks_for(int items) { return dim3(static_cast<unsigned>((items + kThreads
 const char* key_shift_scores(const DeviceHeads& k, int rows, int kv_heads, int dim, int boundary_window, float* sums,
                              float* scores, Stream stream) {
   auto* pairs = reinterpret_cast<float2*>(sums);
-  if (const char* fault =
-          launch(window_sum_kernel, dim3(static_cast<unsigned>((rows + kScoreTokens - 1) / kScoreTokens)), kThreads, 0,
-                 stream, static_cast<const __nv_bfloat16*>(k.data), k.head_stride, k.row_stride, rows, dim,
-                 kv_heads * dim, boundary_window, pairs)) {
+  if (const char* fault = launch(boundary_window == 4 ? window_sum_kernel<4> : window_sum_kernel<0>,
+                                 dim3(static_cast<unsigned>((rows + kScoreTokens - 1) / kScoreTokens)), kThreads, 0,
+                                 stream, static_cast<const __nv_bfloat16*>(k.data), k.head_stride, k.row_stride, rows,
+                                 dim, kv_heads * dim, boundary_window, pairs)) {
     return fault;
   }
   return launch(key_shift_kernel, blocks_for(rows), kThreads, 0, stream, pairs, rows, boundary_window, scores);
 }
 
 const char* choose_boundaries(const DeviceBoundaryRule& rule, const float* scores, std::int8_t* state,
-                              std::int32_t* edges, std::int32_t* count, Stream stream) {
+                              std::int32_t* accepted, std::int32_t* edges, std::int32_t* count, Stream stream) {
   const dim3 blocks = blocks_for(rule.rows);
   if (const char* fault = launch(candidate_kernel, blocks, kThreads, 0, stream, rule, scores, state)) return fault;
   if (const char* fault =
           launch_together(suppress_kernel, static_cast<int>(blocks.x), kThreads, stream, rule, scores, state)) {
     return fault;
   }
-  return launch(edge_kernel, dim3(1), kMostThreads, kept_bytes(rule.rows), stream, rule, scores, state, edges, count);
+  return launch(edge_kernel, dim3(1), kMostThreads, kept_bytes(rule.rows), stream, rule, scores, state, accepted, edges,
+                count);
 }
 
 }  // namespace dhsa::cuda

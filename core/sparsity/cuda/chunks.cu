@@ -20,18 +20,20 @@ __device__ __forceinline__ void each_row(const DeviceHeads& x, int first_head, i
   const int n = end - begin, mine = static_cast<int>(threadIdx.x) / lanes;
   const auto* column = static_cast<const __nv_bfloat16*>(x.data) + threadIdx.x % lanes * kVector;
   if (mine >= rows_together) return;
-#pragma unroll 4
-  for (int at = mine; at < n * joined; at += rows_together) {
-    const uint4 bits = *reinterpret_cast<const uint4*>(column + (first_head + at / n) * x.head_stride +
-                                                       (begin + at % n) * x.row_stride);
-    float values[kVector];
-    const std::uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
+  for (int head = first_head; head < first_head + joined; ++head) {
+    const auto* at = column + head * x.head_stride + (begin + mine) * x.row_stride;
+#pragma unroll 8
+    for (int row = mine; row < n; row += rows_together, at += rows_together * x.row_stride) {
+      const uint4 bits = *reinterpret_cast<const uint4*>(at);
+      float values[kVector];
+      const std::uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      values[2 * i] = __uint_as_float(words[i] << 16U);
-      values[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000U);
+      for (int i = 0; i < 4; ++i) {
+        values[2 * i] = __uint_as_float(words[i] << 16U);
+        values[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000U);
+      }
+      visit(values);
     }
-    visit(values);
   }
 }
 
@@ -188,48 +190,55 @@ __device__ __forceinline__ float warp_sum(float x) {
 __global__ void __launch_bounds__(kThreads) mass_kernel(MassScores work) {
   const int g = work.span.first_group + static_cast<int>(blockIdx.x);
   const int m = work.span.first_head + static_cast<int>(blockIdx.y);
-  const int tid = static_cast<int>(threadIdx.x), lane = tid & 31, warp = tid >> 5, most = work.chunks.most;
+  const int tid = static_cast<int>(threadIdx.x), lane = tid & 31, warp = tid >> 5;
   const GroupKeys group = work.span.keys[g];
   const int first = work.asked.start[g], rows = work.asked.start[g + 1] - first;
   const int per_mask = work.heads / work.span.mask_heads, all = work.parts * per_mask * rows;
   const float share = 1.0F / static_cast<float>(all);
-  const auto logits_of = [&](int at) {
-    const int part = at / (per_mask * rows), head = m * per_mask + at / rows % per_mask, row = at % rows;
-    const std::int64_t index =
-        (static_cast<std::int64_t>(part) * work.heads + head) * work.asked.count + (first + row - work.asked.first);
-    return work.logits + index * most;
+  // The group's first row of one head and part; the others follow.
+  const auto logits_of = [&](int part, int head) {
+    const std::int64_t row = (static_cast<std::int64_t>(part) * work.heads + m * per_mask + head) * work.asked.count +
+                             (first - work.asked.first);
+    return work.logits + row * work.columns - work.first_chunk;
   };
-  const int seen = chunks_before(work.chunks, group.row_end);
+  const int seen = chunks_before(work.chunks, group.row_end), from = work.first_chunk;
   for (int at = warp; at < all; at += kThreads / 32) {
-    float* z = logits_of(at);
+    float* z = logits_of(at / rows / per_mask, at / rows % per_mask) + at % rows * work.columns;
     const int row = work.asked.rows[first + at % rows];
     const int see = work.window > 0 ? max(0, row - work.window + 1) : 0;
     const int c0 = chunks_before(work.chunks, see + 1) - 1, c1 = chunks_before(work.chunks, row + 1);
     float largest = -INFINITY;
-    for (int c = lane; c < seen; c += 32) {
-      float x = z[c];
-      if (work.softcap > 0) x = work.softcap * tanhf(x / work.softcap);
-      if (work.less_log_length) x -= logf(static_cast<float>(work.chunks.edges[c + 1] - work.chunks.edges[c]));
-      if (c < c0 || c >= c1) x = -INFINITY;
+    for (int c = from + lane; c < seen; c += 32) {
+      float x = -INFINITY;
+      if (c >= c0 && c < c1) {
+        x = z[c];
+        if (work.softcap > 0) x = work.softcap * tanhf(x / work.softcap);
+        if (work.less_log_length) x -= logf(static_cast<float>(work.chunks.edges[c + 1] - work.chunks.edges[c]));
+      }
       z[c] = x;
       largest = fmaxf(largest, x);
     }
     largest = warp_max(largest);
     float total = 0;  // chunks count with their length; of the first and last only what the row may see
-    for (int c = lane; c < seen; c += 32) {
-      const float x = z[c] == -INFINITY ? 0.0F : expf(z[c] - largest);
-      z[c] = x;
+    for (int c = from + lane; c < seen; c += 32) {
       if (c < c0 || c >= c1) continue;
-      total += x * static_cast<float>(min(row + 1, work.chunks.edges[c + 1]) - max(see, work.chunks.edges[c]));
+      total += expf(z[c] - largest) *
+               static_cast<float>(min(row + 1, work.chunks.edges[c + 1]) - max(see, work.chunks.edges[c]));
     }
-    total = warp_sum(total);
-    for (int c = lane; c < seen; c += 32) z[c] *= share / fmaxf(total, 1e-30F);
+    const float by = share / fmaxf(warp_sum(total), 1e-30F);
+    for (int c = from + lane; c < seen; c += 32) z[c] = z[c] == -INFINITY ? 0.0F : expf(z[c] - largest) * by;
   }
   __syncthreads();
-  float* scores = work.scores + (static_cast<std::int64_t>(m) * work.span.all_groups + g) * most;
-  for (int c = tid; c < most; c += kThreads) {
+  float* scores = work.scores + (static_cast<std::int64_t>(m) * work.span.all_groups + g) * work.chunks.most;
+  for (int c = tid; c < work.chunks.most; c += kThreads) {
     float sum = c < seen ? 0.0F : undefined();
-    for (int at = 0; at < all && c < seen; ++at) sum += logits_of(at)[c];
+    if (c >= from && c < seen) {
+      for (int head = 0; head < work.parts * per_mask; ++head) {
+        const float* z = logits_of(head / per_mask, head % per_mask) + c;
+#pragma unroll 4
+        for (int row = 0; row < rows; ++row) sum += z[row * work.columns];
+      }
+    }
     scores[c] = sum;
   }
 }

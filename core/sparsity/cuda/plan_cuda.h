@@ -49,9 +49,11 @@ struct DeviceBoundaryRule {
   double threshold = 0;  // 0: none
   int instruction_tokens = 0;
 };
-// Boundaries by descending score (NaN: no candidate). `state` [rows] is scratch; edges has room for most + 2.
+// Boundaries by descending score (NaN: no candidate). `state` [rows] and `accepted` [rows] are scratch; edges has room
+// for most + 2.
 [[nodiscard]] const char* choose_boundaries(const DeviceBoundaryRule& rule, const float* scores, std::int8_t* state,
-                                            std::int32_t* edges, std::int32_t* count, Stream stream);
+                                            std::int32_t* accepted, std::int32_t* edges, std::int32_t* count,
+                                            Stream stream);
 
 // Mean of the rows of each segment over `joined` neighbouring heads, times sqrt(rows) where asked: out [heads / joined,
 // segments.most, dim].
@@ -92,13 +94,16 @@ struct AskedRows {
   int count = 0;                        // of the given
 };
 
-// From logits [parts, heads, asked.count, chunks.most] (overwritten) to the estimated attention probability of one
-// token of each chunk, averaged over rows, heads and parts: scores [mask_heads, all_groups, chunks.most].
+// From logits [parts, heads, asked.count, columns] (overwritten) of chunks from first_chunk on to the estimated
+// attention probability of one token of each chunk, averaged over rows, heads and parts: scores [mask_heads,
+// all_groups, chunks.most].
 struct MassScores {
   GroupSpan span;
   AskedRows asked;
   DeviceChunks chunks;
   float* logits = nullptr;
+  int first_chunk = 0;  // rows of the span see none before it,
+  int columns = 0;      // nor any after these
   int parts = 1;
   int heads = 0;
   int window = 0;
@@ -161,7 +166,7 @@ struct Refinement {
   float* logits = nullptr;           // [span.heads, logits_per_head] scratch
   float* softmax = nullptr;          // [span.heads, span.groups, heads / mask_heads * most_asked, 2] scratch
   float* own = nullptr;              // [span.heads, tiles.per_head * kTileKeys] scratch
-  float* estimates = nullptr;        // like own
+  std::uint32_t* ranks = nullptr;    // like own: of the estimates
 };
 [[nodiscard]] const char* refine_tokens(const Refinement& work, const MaskBuffers& out, Stream stream);
 

@@ -55,150 +55,170 @@ template <int D>
 __global__ void __launch_bounds__(kThreads) logit_kernel(Refinement work) {
   constexpr int kSteps = D / 32;
   const Slot slot = slot_of_block(work);
-  const int lane = static_cast<int>(threadIdx.x) & 31;
-  const int at = static_cast<int>(blockIdx.y) * kWarps + (static_cast<int>(threadIdx.x) >> 5);
-  if (at >= slot.tiles) return;
-  const int m = slot.m, tile = work.tiles.tile[slot.tile + at];
+  const int m = slot.m, lane = static_cast<int>(threadIdx.x) & 31, step = static_cast<int>(gridDim.y) * kWarps;
   const int per_mask = work.heads / work.span.mask_heads, per_kv = work.heads / work.kv_heads;
   const int heads_together = min(per_kv, per_mask);
   const auto* keys = static_cast<const __nv_bfloat16*>(work.k.data) + (lane & 3) * 8;
   const auto* queries = static_cast<const __nv_bfloat16*>(work.queries) + (lane & 3) * 8;
-  const int key = tile * kTileKeys + (lane >> 2);
-  for (int head = m * per_mask; head < (m + 1) * per_mask; head += heads_together) {
-    const auto* of_head = keys + head / per_kv * work.k.head_stride;
-    uint4 low[kSteps], high[kSteps];
+  for (int at = static_cast<int>(blockIdx.y) * kWarps + (static_cast<int>(threadIdx.x) >> 5); at < slot.tiles;
+       at += step) {
+    const int tile = work.tiles.tile[slot.tile + at], key = tile * kTileKeys + (lane >> 2);
+    for (int head = m * per_mask; head < (m + 1) * per_mask; head += heads_together) {
+      const auto* of_head = keys + head / per_kv * work.k.head_stride;
+      uint4 low[kSteps], high[kSteps];
 #pragma unroll
-    for (int s = 0; s < kSteps; ++s) {
-      low[s] = *reinterpret_cast<const uint4*>(of_head + min(key, work.rows - 1) * work.k.row_stride + s * 32);
-      high[s] = *reinterpret_cast<const uint4*>(of_head + min(key + 8, work.rows - 1) * work.k.row_stride + s * 32);
-    }
-    const int count = heads_together * slot.rows;
-    for (int base = 0; base < count; base += kTogether) {
-      const int mine = min(base + (lane >> 2), count - 1);
-      const std::int64_t row =
-          wide(head + mine / slot.rows) * work.asked.count + slot.first - work.asked.first + mine % slot.rows;
-      float c[4] = {};
-      for (int part = 0; part < work.parts; ++part) {
-        const auto* query = queries + (wide(part) * work.heads * work.asked.count + row) * D;
-#pragma unroll
-        for (int s = 0; s < kSteps; ++s) {
-          const uint4 b = *reinterpret_cast<const uint4*>(query + s * 32);
-          const std::uint32_t first[4] = {low[s].x, high[s].x, low[s].y, high[s].y};
-          multiply_add(c, first, b.x, b.y);
-          const std::uint32_t second[4] = {low[s].z, high[s].z, low[s].w, high[s].w};
-          multiply_add(c, second, b.z, b.w);
-        }
+      for (int s = 0; s < kSteps; ++s) {
+        low[s] = *reinterpret_cast<const uint4*>(of_head + min(key, work.rows - 1) * work.k.row_stride + s * 32);
+        high[s] = *reinterpret_cast<const uint4*>(of_head + min(key + 8, work.rows - 1) * work.k.row_stride + s * 32);
       }
+      const int count = heads_together * slot.rows;
+      for (int base = 0; base < count; base += kTogether) {
+        const int mine = min(base + (lane >> 2), count - 1);
+        const std::int64_t row =
+            wide(head + mine / slot.rows) * work.asked.count + slot.first - work.asked.first + mine % slot.rows;
+        float c[4] = {};
+        for (int part = 0; part < work.parts; ++part) {
+          const auto* query = queries + (wide(part) * work.heads * work.asked.count + row) * D;
 #pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        const int index = base + (lane & 3) * 2 + (e & 1), of_tile = (lane >> 2) + (e >> 1) * 8;
-        if (index >= count) continue;
-        const int row_seen = work.asked.rows[slot.first + index % slot.rows], j = tile * kTileKeys + of_tile;
-        float z = c[e] * work.scale;
-        if (work.softcap > 0) z = work.softcap * tanhf(z / work.softcap);
-        if (j > row_seen || (work.window > 0 && j <= row_seen - work.window)) z = -INFINITY;
-        slot.logits(work, (head - m * per_mask) * slot.rows + index)[at * kTileKeys + of_tile] = z;
+          for (int s = 0; s < kSteps; ++s) {
+            const uint4 b = *reinterpret_cast<const uint4*>(query + s * 32);
+            const std::uint32_t first[4] = {low[s].x, high[s].x, low[s].y, high[s].y};
+            multiply_add(c, first, b.x, b.y);
+            const std::uint32_t second[4] = {low[s].z, high[s].z, low[s].w, high[s].w};
+            multiply_add(c, second, b.z, b.w);
+          }
+        }
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+          const int index = base + (lane & 3) * 2 + (e & 1), of_tile = (lane >> 2) + (e >> 1) * 8;
+          if (index >= count) continue;
+          const int row_seen = work.asked.rows[slot.first + index % slot.rows], j = tile * kTileKeys + of_tile;
+          float z = c[e] * work.scale;
+          if (work.softcap > 0) z = work.softcap * tanhf(z / work.softcap);
+          if (j > row_seen || (work.window > 0 && j <= row_seen - work.window)) z = -INFINITY;
+          slot.logits(work, (head - m * per_mask) * slot.rows + index)[at * kTileKeys + of_tile] = z;
+        }
       }
     }
   }
 }
 
-// Of one asked row: the largest logit, and its share of the estimate over the sum of exponentials.
+// Of each asked row, a warp one after the other: the largest logit, and its share of the estimate over the sum of
+// exponentials.
 __global__ void __launch_bounds__(kThreads) softmax_kernel(Refinement work) {
-  __shared__ float of_warp[kWarps];
   const Slot slot = slot_of_block(work);
-  const int row = static_cast<int>(blockIdx.y);
-  if (row >= slot.all) return;
-  const float* z = slot.logits(work, row);
-  const int n = slot.tiles * kTileKeys, tid = static_cast<int>(threadIdx.x);
-  const auto over_block = [&](float x, bool sum) {
-#pragma unroll
-    for (int lane = 16; lane > 0; lane >>= 1) {
-      const float other = __shfl_xor_sync(0xffffffffU, x, lane);
-      x = sum ? x + other : fmaxf(x, other);
+  const int n = slot.tiles * kTileKeys, lane = static_cast<int>(threadIdx.x) & 31;
+  for (int row = static_cast<int>(blockIdx.y) * kWarps + (static_cast<int>(threadIdx.x) >> 5); row < slot.all;
+       row += static_cast<int>(gridDim.y) * kWarps) {
+    const auto* z = reinterpret_cast<const float4*>(slot.logits(work, row));
+    float largest = -INFINITY, sum = 0;
+#pragma unroll 4
+    for (int i = lane; i < n / 4; i += 32) {
+      const float4 x = z[i];
+      largest = fmaxf(fmaxf(fmaxf(largest, x.x), fmaxf(x.y, x.z)), x.w);
     }
-    __syncthreads();
-    if ((tid & 31) == 0) of_warp[tid >> 5] = x;
-    __syncthreads();
-    x = of_warp[0];
-    for (int w = 1; w < kWarps; ++w) x = sum ? x + of_warp[w] : fmaxf(x, of_warp[w]);
-    return x;
-  };
-  float largest = -INFINITY;
-  for (int i = tid; i < n; i += kThreads) largest = fmaxf(largest, z[i]);
-  largest = over_block(largest, false);
-  float sum = 0;
-  for (int i = tid; i < n && largest > -INFINITY; i += kThreads) sum += expf(z[i] - largest);
-  sum = over_block(sum, true);
-  if (tid != 0) return;
-  slot.softmax(work, row)[0] = largest;
-  slot.softmax(work, row)[1] = largest > -INFINITY ? 1.0F / (static_cast<float>(slot.all) * sum) : 0.0F;
+#pragma unroll
+    for (int other = 16; other > 0; other >>= 1) largest = fmaxf(largest, __shfl_xor_sync(0xffffffffU, largest, other));
+    if (largest > -INFINITY) {
+#pragma unroll 4
+      for (int i = lane; i < n / 4; i += 32) {
+        const float4 x = z[i];
+        sum += expf(x.x - largest) + expf(x.y - largest) + expf(x.z - largest) + expf(x.w - largest);
+      }
+    }
+#pragma unroll
+    for (int other = 16; other > 0; other >>= 1) sum += __shfl_xor_sync(0xffffffffU, sum, other);
+    if (lane != 0) continue;
+    slot.softmax(work, row)[0] = largest;
+    slot.softmax(work, row)[1] = largest > -INFINITY ? 1.0F / (static_cast<float>(slot.all) * sum) : 0.0F;
+  }
 }
 
 // The mean of the asked rows' probabilities.
 __global__ void __launch_bounds__(kThreads) own_kernel(Refinement work) {
   const Slot slot = slot_of_block(work);
-  const int i = static_cast<int>(blockIdx.y) * kThreads + static_cast<int>(threadIdx.x);
-  if (i >= slot.tiles * kTileKeys) return;
-  float sum = 0;
-  for (int row = 0; row < slot.all; ++row) {
-    const float* softmax = slot.softmax(work, row);
-    if (softmax[1] != 0.0F) sum += expf(slot.logits(work, row)[i] - softmax[0]) * softmax[1];
+  for (int i = static_cast<int>(blockIdx.y) * kThreads + static_cast<int>(threadIdx.x); i < slot.tiles * kTileKeys;
+       i += static_cast<int>(gridDim.y) * kThreads) {
+    float sum = 0;
+#pragma unroll 8
+    for (int row = 0; row < slot.all; ++row) {
+      const float* softmax = slot.softmax(work, row);
+      if (softmax[1] != 0.0F) sum += expf(slot.logits(work, row)[i] - softmax[0]) * softmax[1];
+    }
+    slot.own(work)[i] = sum;
   }
-  slot.own(work)[i] = sum;
 }
 
 struct CandidateKeys {
   static constexpr bool kMass = false;
   const std::int32_t* tile;
-  const std::uint16_t* keys;
-  const float* estimates;
+  const std::uint32_t* ranks;
   int tiles;
-  GroupKeys group;
   __device__ int count() const { return tiles * kTileKeys; }
   __device__ int begin(int i) const { return tile[i / kTileKeys] * kTileKeys + i % kTileKeys; }
   __device__ int end(int i) const { return begin(i) + 1; }
-  __device__ std::uint32_t rank(int i) const {
-    const int key = begin(i);
-    const bool candidate =
-        (keys[i / kTileKeys] >> (i % kTileKeys) & 1) != 0 && key >= group.sink_end && key < group.local_begin;
-    const float estimate = estimates[i];  // NaN where queries or keys were not finite
-    return candidate ? rank_of(estimate > 0.0F ? estimate : 0.0F) : 0;
-  }
+  __device__ std::uint32_t rank(int i) const { return ranks[i]; }
 };
 
-// Adds what the groups before say, each a quarter of the next, where they looked too; then takes the best.
-__global__ void __launch_bounds__(kThreads) refine_kernel(Refinement work, MaskBuffers out) {
+// Adds what the groups before say, each a part of the next, where they looked too; then takes the best.
+constexpr int kRefineThreads = 512;
+constexpr int kMostBefore = 8;  // groups that are heard: a batch
+__global__ void __launch_bounds__(kRefineThreads) refine_kernel(Refinement work, MaskBuffers out) {
+  struct Before {
+    const std::int32_t* tile;
+    const float* own;
+    int tiles;
+  };
+  __shared__ Before before[kMostBefore];
   const int head = static_cast<int>(blockIdx.y), g = work.first_chosen + static_cast<int>(blockIdx.x);
-  const Slot slot(work, head, g);
+  const int tid = static_cast<int>(threadIdx.x);
   const GroupKeys group = work.span.keys[g];
-  const int out_slot = slot.m * work.span.all_groups + g;
+  const int out_slot = (work.span.first_head + head) * work.span.all_groups + g;
   if (group.whole != 0) return write_whole(group, out, out_slot);
+  const Slot slot(work, head, g);
+  const int count = min(kMostBefore, g - max(work.span.first_group, g / work.batch * work.batch - 1));
+  if (tid < count) {
+    const Slot other(work, head, g - 1 - tid);
+    before[tid] = {work.tiles.tile + other.tile, other.own(work), other.tiles};
+  }
+  __syncthreads();
   const std::int32_t* tiles = work.tiles.tile + slot.tile;
-  float* estimates = work.estimates + slot.tile * kTileKeys;
-  const int first = max(work.span.first_group, g / work.batch * work.batch - 1);
-  for (int i = static_cast<int>(threadIdx.x); i < slot.tiles * kTileKeys; i += kThreads) {
-    const int tile = tiles[i / kTileKeys];
-    float estimate = slot.own(work)[i], by = work.carry;
-    for (int before = g - 1; before >= first; --before, by *= work.carry) {
-      const Slot other(work, head, before);
-      const std::int32_t* list = work.tiles.tile + other.tile;
+  const std::uint16_t* keys = work.tiles.keys + slot.tile;
+  std::uint32_t* ranks = work.ranks + slot.tile * kTileKeys;
+  constexpr int kQuarter = 4;  // keys that a thread works on
+  for (int i = tid; i < slot.tiles * (kTileKeys / kQuarter); i += kRefineThreads) {
+    const int at = i / (kTileKeys / kQuarter), tile = tiles[at], quarter = i % (kTileKeys / kQuarter);
+    float4 estimate = reinterpret_cast<const float4*>(slot.own(work))[i];
+    float by = work.carry;
+    for (int b = 0; b < count; ++b, by *= work.carry) {
+      const Before& other = before[b];
       int low = 0, high = other.tiles;  // the first that is not below
       while (low < high) {
         const int middle = (low + high) >> 1;
-        if (list[middle] < tile) {
+        if (other.tile[middle] < tile) {
           low = middle + 1;
         } else {
           high = middle;
         }
       }
-      if (low >= other.tiles || list[low] != tile) break;
-      estimate += by * other.own(work)[low * kTileKeys + i % kTileKeys];
+      if (low >= other.tiles || other.tile[low] != tile) break;
+      const float4 more = reinterpret_cast<const float4*>(other.own)[low * (kTileKeys / kQuarter) + quarter];
+      estimate.x += by * more.x;
+      estimate.y += by * more.y;
+      estimate.z += by * more.z;
+      estimate.w += by * more.w;
     }
-    estimates[i] = estimate;
+    const float of_key[kQuarter] = {estimate.x, estimate.y, estimate.z, estimate.w};
+#pragma unroll
+    for (int n = 0; n < kQuarter; ++n) {
+      const int bit = quarter * kQuarter + n, key = tile * kTileKeys + bit;
+      const bool candidate = (keys[at] >> bit & 1) != 0 && key >= group.sink_end && key < group.local_begin;
+      // NaN where queries or keys were not finite.
+      ranks[at * kTileKeys + bit] = candidate ? rank_of(of_key[n] > 0.0F ? of_key[n] : 0.0F) : 0;
+    }
   }
   __syncthreads();
-  const CandidateKeys items{tiles, work.tiles.keys + slot.tile, estimates, slot.tiles, group};
+  const CandidateKeys items{tiles, ranks, slot.tiles};
   write_ranges(items, group, choose(items, group, Goal{group.choose, 0, 0}), out, out_slot);
 }
 
@@ -369,23 +389,26 @@ const char* logits(const Refinement& work, dim3 grid, Stream stream) {
 }  // namespace
 
 const char* refine_tokens(const Refinement& work, const MaskBuffers& out, Stream stream) {
-  const auto slots = static_cast<unsigned>(work.span.heads * work.span.groups);
-  const auto rows = static_cast<unsigned>(work.heads / work.span.mask_heads * work.most_asked);
-  const dim3 by_tile(slots, static_cast<unsigned>((work.most_tiles + kWarps - 1) / kWarps));
-  const int width = work.most_tiles * kTileKeys;
+  if (work.batch > kMostBefore) return "batches of groups are too long";
+  const int groups = work.span.groups, rows = work.heads / work.span.mask_heads * work.most_asked;
+  // As many blocks as a usual group has work for: the few that look at every key take more rounds, where one block for
+  // each of their steps would be idle for all others.
+  const int tiles = work.tiles.per_head / groups + 1;
+  const auto grid = [&](int all, int of_block) {
+    return dim3(static_cast<unsigned>(work.span.heads * groups),
+                static_cast<unsigned>((all + of_block - 1) / of_block));
+  };
+  const dim3 by_tile = grid(tiles, kWarps);
   const char* fault = work.dim == 64    ? logits<64>(work, by_tile, stream)
                       : work.dim == 128 ? logits<128>(work, by_tile, stream)
                       : work.dim == 256 ? logits<256>(work, by_tile, stream)
                                         : "head dimension is not 64, 128 or 256";
-  if (fault == nullptr) fault = launch(softmax_kernel, dim3(slots, rows), kThreads, 0, stream, work);
-  if (fault == nullptr) {
-    const dim3 by_key(slots, static_cast<unsigned>((width + kThreads - 1) / kThreads));
-    fault = launch(own_kernel, by_key, kThreads, 0, stream, work);
-  }
+  if (fault == nullptr) fault = launch(softmax_kernel, grid(rows, kWarps), kThreads, 0, stream, work);
+  if (fault == nullptr) fault = launch(own_kernel, grid(tiles * kTileKeys, kThreads), kThreads, 0, stream, work);
   if (fault != nullptr) return fault;
-  const int chosen = work.span.first_group + work.span.groups - work.first_chosen;
-  return launch(refine_kernel, dim3(static_cast<unsigned>(chosen), static_cast<unsigned>(work.span.heads)), kThreads,
-                kept_bytes(width), stream, work, out);
+  const int chosen = work.span.first_group + groups - work.first_chosen;
+  return launch(refine_kernel, dim3(static_cast<unsigned>(chosen), static_cast<unsigned>(work.span.heads)),
+                kRefineThreads, kept_bytes(work.most_tiles * kTileKeys), stream, work, out);
 }
 
 const char* select_keys(const GroupSpan& span, const float* sums, int key_begin, int width, const MaskBuffers& out,
