@@ -20,6 +20,8 @@ constexpr std::string_view kMagic = "GGUF";
 constexpr std::uint64_t kAlignment = 32;  // where general.alignment does not say another
 constexpr std::uint64_t kMostAlignment = std::uint64_t{1} << 20U;
 constexpr std::uint32_t kMostDimensions = 4;
+// Entries of a list, and of the header itself: a file may claim any number, and be all holes.
+constexpr std::uint64_t kMostEntries = std::uint64_t{1} << 22U;
 
 // Types of metadata, by the format's numbers.
 enum ValueType : std::uint32_t { kU8, kI8, kU16, kI16, kU32, kI32, kF32, kBool, kString, kList, kU64, kI64, kF64 };
@@ -92,6 +94,12 @@ class Reader {
   }
   [[nodiscard]] std::size_t at() const { return at_; }
 
+  void check_count(const std::string& what, std::uint64_t count) const {
+    if (count > kMostEntries) {
+      refuse(fmt::format("{} has {} entries, and {} are read at most", what, count, kMostEntries));
+    }
+  }
+
   GgufHeader::Value value(const std::string& key) {
     GgufHeader::Value value;
     value.type = number<std::uint32_t>();
@@ -99,10 +107,10 @@ class Reader {
       value.list = true;
       value.type = number<std::uint32_t>();
       value.count = number<std::uint64_t>();
+      check_count(brief_name(key), value.count);
     }
     const std::size_t begin = at_;
     if (const std::uint64_t each = bytes_of(value.type); each > 0) {
-      if (value.count > all_.size() / each) take(all_.size());  // too many: the product might overflow
       take(value.count * each);
     } else if (value.type == kString) {
       for (std::uint64_t i = 0; i < value.count; ++i) (void)text();
@@ -249,6 +257,8 @@ GgufHeader parse_gguf_header(std::span<const std::byte> file, const std::string&
   }
   const auto tensors = reader.number<std::uint64_t>();
   const auto values = reader.number<std::uint64_t>();
+  reader.check_count("its list of tensors", tensors);
+  reader.check_count("its metadata", values);
   GgufHeader header;
   for (std::uint64_t i = 0; i < values; ++i) {
     const std::string key(reader.text());
@@ -281,6 +291,7 @@ bool is_gguf(const std::filesystem::path& path) {
 std::shared_ptr<const GgufFile> GgufFile::open(const std::filesystem::path& path) {
   const std::shared_ptr<GgufFile> file(new GgufFile(path));
   GgufHeader header = parse_gguf_header(file->file_.bytes(), path.string());
+  file->check();
   file->metadata_ = std::move(header.metadata);
   file->tensors_ = std::move(header.tensors);
   file->data_at_ = header.data_at;

@@ -28,8 +28,8 @@ using nlohmann::json;
 static_assert(std::endian::native == std::endian::little, "the format is little-endian and so is this reader");
 
 constexpr std::uint64_t kLengthBytes = 8;
-constexpr std::uint64_t kMostHeader = 100'000'000;
-constexpr std::size_t kMostIndex = std::size_t{64} << 20U;
+constexpr std::uint64_t kMostHeader = kMostModelJson;  // the format allows 100 MB, which take gigabytes to read
+constexpr std::size_t kMostFiles = 512;                // of one model; the published ones have 30 at most
 constexpr const char* kMetadata = "__metadata__";
 
 // Bits of one element; 0 for a type that the format does not know.
@@ -133,8 +133,8 @@ void parse_safetensors_header(std::span<const std::byte> head, std::uint64_t fil
   const auto length = load<std::uint64_t>(head, 0);
   if (length > kMostHeader) {
     throw Error(
-        fmt::format("{}: says that its header has {} bytes, the format "
-                    "allows {}; this is no safetensors file (perhaps a saved web page): download it again.",
+        fmt::format("{}: says that its header has {} bytes, and {} are read at most; this is no safetensors file of a "
+                    "model (perhaps a saved web page): download it again.",
                     where, length, kMostHeader));
   }
   if (length > file_size - kLengthBytes || length > head.size() - kLengthBytes) {
@@ -236,6 +236,7 @@ std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const fs::path& pat
   const std::shared_ptr<SafetensorsFile> file(new SafetensorsFile(path));
   const std::span<const std::byte> all = file->file_.bytes();
   parse_safetensors_header(all, all.size(), path.string(), file->tensors_, file->metadata_, file->data_at_);
+  file->check();
   return file;
 }
 
@@ -254,6 +255,7 @@ std::vector<float> SafetensorsFile::floats(const std::string& name) const {
   } else {
     refuse(path_.string(), name, fmt::format("is of type {}; F32, BF16 or F16 is expected", tensor.dtype));
   }
+  check();
   return values;
 }
 
@@ -274,6 +276,7 @@ std::vector<std::int32_t> SafetensorsFile::int32s(const std::string& name) const
   } else {
     refuse(path_.string(), name, fmt::format("is of type {}; I32 or I64 is expected", tensor.dtype));
   }
+  check();
   return values;
 }
 
@@ -312,6 +315,10 @@ std::vector<fs::path> whole_set(const fs::path& folder, std::string& missing) {
   return {};
 }
 
+[[noreturn]] void refuse_files(const fs::path& path) {
+  throw Error(fmt::format("{}: the model is in more than {} files; save it in fewer.", path.string(), kMostFiles));
+}
+
 }  // namespace
 
 void TensorFolder::add(const std::shared_ptr<const TensorFile>& file) {
@@ -321,9 +328,10 @@ void TensorFolder::add(const std::shared_ptr<const TensorFile>& file) {
 void TensorFolder::add_by_index(const fs::path& index) {
   std::error_code failed;
   std::map<std::string, std::shared_ptr<const TensorFile>> shards;
-  for (const auto& [name, shard] : parse_safetensors_index(read_model_file(index, kMostIndex), index.string())) {
+  for (const auto& [name, shard] : parse_safetensors_index(read_model_file(index, kMostModelJson), index.string())) {
     auto& file = shards[shard];
     if (!file) {
+      if (shards.size() > kMostFiles) refuse_files(index);
       if (!fs::exists(folder_ / shard, failed)) {
         throw Error(fmt::format("{}: names the shard {}, which is not in the folder; fetch it.", index.string(),
                                 brief_name(shard)));
@@ -380,6 +388,7 @@ TensorFolder TensorFolder::open(const fs::path& folder) {
                                               folder.string())
                                 : fmt::format("{}: the shard {} is missing; fetch it.", folder.string(), missing));
   }
+  if (set.size() > kMostFiles) refuse_files(folder);
   for (const fs::path& shard : set) tensors.add(SafetensorsFile::open(shard));
   return tensors;
 }

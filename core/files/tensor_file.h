@@ -9,20 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "core/files/mapped_file.h"
+
 namespace dhsa {
-
-// A whole file in memory, read-only. Throws Error where it cannot be read, is no file or a Git-LFS pointer.
-class MappedFile {
- public:
-  explicit MappedFile(const std::filesystem::path& path);
-  ~MappedFile();
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
-  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
-
- private:
-  std::span<const std::byte> bytes_;
-};
 
 struct TensorInfo {
   std::string dtype;  // "F32", "BF16", "F16", "I32", ... as the file says; "Q8_0" in GGUF files only
@@ -43,7 +32,9 @@ class TensorFile {
   [[nodiscard]] const std::map<std::string, TensorInfo>& tensors() const noexcept { return tensors_; }
   [[nodiscard]] bool contains(const std::string& name) const { return tensors_.contains(name); }
   [[nodiscard]] const TensorInfo& info(const std::string& name) const;            // throws Error if absent
-  [[nodiscard]] std::span<const std::byte> bytes(const std::string& name) const;  // mapped
+  [[nodiscard]] std::span<const std::byte> bytes(const std::string& name) const;  // mapped: see check()
+  // To be called once what was needed of bytes() is copied: MappedFile::check().
+  void check() const { file_.check(); }
 
  protected:
   explicit TensorFile(const std::filesystem::path& path) : path_(path), file_(path) {}

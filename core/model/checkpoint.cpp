@@ -178,6 +178,7 @@ void Checkpoint::check(const Wanted& wanted, const Gemma2Config& config) const {
 }
 
 bool Checkpoint::head_is_embedding() const {
+  // Zeros in both where the file was cut off: whoever loads them says so.
   const auto head = file_of(kHead).bytes(full_name(kHead));
   const auto embedding = file_of(kEmbedding).bytes(full_name(kEmbedding));
   const StoredType types[] = {stored_type(info(kHead).dtype), stored_type(info(kEmbedding).dtype)};

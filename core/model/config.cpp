@@ -17,15 +17,14 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMostConfig = std::size_t{4} << 20U;
 constexpr const char* kActivation = "gelu_pytorch_tanh";
 constexpr const char* kSliding = "sliding_attention";
 constexpr const char* kFull = "full_attention";
 
 // Far above every Gemma 2, and low enough that no product of two of them
 // overflows.
-constexpr std::int64_t kMostVocabulary = std::int64_t{1} << 24U;
-constexpr std::int64_t kMostWidth = std::int64_t{1} << 20U;
+constexpr std::int64_t kMostVocabulary = std::int64_t{1} << 20U;
+constexpr std::int64_t kMostWidth = std::int64_t{1} << 17U;
 constexpr std::int64_t kMostLayers = 1024;
 constexpr std::int64_t kMostHeads = 1024;
 constexpr std::int64_t kMostHeadDim = 512;
@@ -276,7 +275,7 @@ Gemma2Config parse_config(const std::string& text, const std::string& where) {
 }
 
 Gemma2Config read_config(const std::filesystem::path& config_json) {
-  return parse_config(read_model_file(config_json, kMostConfig), config_json.string());
+  return parse_config(read_model_file(config_json, kMostModelJson), config_json.string());
 }
 
 void add_stop_token(Gemma2Config& config, std::int64_t token) {

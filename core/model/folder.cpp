@@ -25,9 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr std::size_t kMostJson = std::size_t{16} << 20U;
-constexpr std::size_t kMostTokenizer = std::size_t{256} << 20U;
-
 bool there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
@@ -76,7 +73,7 @@ std::optional<std::string> dangling_link(const fs::path& folder) {
 }
 
 std::string base_of_adapter(const fs::path& config) {
-  const json file = parse_strict_json(read_model_file(config, kMostJson), config.string());
+  const json file = parse_strict_json(read_model_file(config, kMostModelJson), config.string());
   const json base = file.is_object() ? file.value("base_model_name_or_path", json()) : json();
   return base.is_string() ? " " + brief_name(base.get<std::string>()) : std::string();
 }
@@ -177,7 +174,7 @@ std::vector<SentencePieceFile::Piece> pieces_of(const fs::path& folder) {
   if (is_gguf(folder)) return gguf_pieces(*GgufFile::open(folder));
   if (!there(folder / "tokenizer.model") && !there(folder / "tokenizer.json")) return {};
   const fs::path file = tokenizer_file(folder);
-  const std::string bytes = read_model_file(file, kMostTokenizer);
+  const std::string bytes = read_model_file(file, kMostTokenizerBytes);
   return file.extension() == ".json" ? tokenizer_json_pieces(bytes) : parse_sentencepiece_file(bytes).pieces;
 }
 
@@ -227,7 +224,7 @@ Gemma2Config read_model_config(const fs::path& folder) {
   const bool gguf = is_gguf(folder);
   Gemma2Config config = gguf ? gguf_config(*GgufFile::open(folder)) : read_config(folder / "config.json");
   if (const fs::path generation = folder / "generation_config.json"; there(generation)) {
-    add_generation_config(read_model_file(generation, kMostJson), generation.string(), config);
+    add_generation_config(read_model_file(generation, kMostModelJson), generation.string(), config);
   }
   const TokenizerConfig tokens = read_tokenizer_config(folder);
   for (const std::string& name : {tokens.end_token, std::string(kTurnEnd)}) {

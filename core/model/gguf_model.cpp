@@ -97,6 +97,7 @@ Gemma2Config gguf_config(const GgufFile& file) {
     if (const auto id = file.integer(fmt::format("tokenizer.ggml.{}_token_id", end))) ends.push_back(*id);
   }
   if (!ends.empty()) config["eos_token_id"] = std::move(ends);
+  file.check();
   return parse_config(config.dump(), file.path().string());
 }
 

@@ -225,6 +225,7 @@ class Loader {
           if (bad != nullptr) damaged = bad;
         },
         cancel_);
+    for (const std::string& name : names) folder_.file_of(name).check();
     if (damaged != nullptr) refuse_values(*damaged);
     for (const std::string& name : names) release_pages(folder_.file_of(name).bytes(folder_.full_name(name)));
     return tensor;
@@ -295,6 +296,7 @@ class Loader {
           }
         },
         cancel_);
+    file.check();
     if (!finite) refuse_values(name);
     release_pages(from);
   }

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <array>
 #include <bit>
 #include <cstring>
@@ -88,6 +90,14 @@ void append_bytes(std::string& to, unsigned field, std::string_view bytes) {
 
 }  // namespace
 
+void check_piece(std::size_t before, std::string_view text) {
+  if (before >= kMostPieces) throw std::invalid_argument(fmt::format("it has more than {} pieces", kMostPieces));
+  if (text.size() > kLongestPiece) {
+    throw std::invalid_argument(
+        fmt::format("piece {} has {} bytes, and {} are the most", before, text.size(), kLongestPiece));
+  }
+}
+
 // Field numbers of sentencepiece_model.proto: ModelProto {1 pieces, 3 normalizer_spec}, SentencePiece {1 piece, 3
 // type}, NormalizerSpec {2 precompiled_charsmap, 3 add_dummy_prefix, 4 remove_extra_whitespaces, 5 escape_whitespaces}.
 SentencePieceFile parse_sentencepiece_file(std::string_view bytes) {
@@ -101,7 +111,7 @@ SentencePieceFile parse_sentencepiece_file(std::string_view bytes) {
     if (model.number == 1) {
       SentencePieceFile::Piece piece;
       for (Fields field(bytes, model.offset, model.offset + model.size); field.next();) {
-        if (field.number == 1) piece.text = std::string(field.bytes());
+        if (field.number == 1) piece.text = field.bytes();
         if (field.number == 2 && field.size == sizeof(float)) {
           std::memcpy(&piece.score, bytes.data() + field.offset, sizeof(float));
         }
@@ -111,6 +121,7 @@ SentencePieceFile parse_sentencepiece_file(std::string_view bytes) {
           piece.type_offset = field.offset;
         }
       }
+      check_piece(file.pieces.size(), piece.text);
       file.pieces.push_back(std::move(piece));
     } else if (model.number == 3) {
       for (Fields field(bytes, model.offset, model.offset + model.size); field.next();) {

@@ -24,6 +24,13 @@ class SentencePiece {
   [[nodiscard]] virtual std::string request(char operation, std::string_view in) const = 0;
 };
 
+// The most that is read of a tokenizer. Gemma 2's has 256,000 pieces, in 4 to 34 MB.
+inline constexpr std::size_t kMostTokenizerBytes = std::size_t{64} << 20U;
+inline constexpr std::size_t kMostPieces = std::size_t{1} << 20U;
+inline constexpr std::size_t kLongestPiece = 512;  // bytes
+// Throws std::invalid_argument where `text` is too long for a piece, or one too many behind `before` others.
+void check_piece(std::size_t before, std::string_view text);
+
 enum class PieceType : std::uint8_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
 
 // The parts of a ModelProto that are needed here.

@@ -22,14 +22,12 @@ namespace {
 namespace fs = std::filesystem;
 using Piece = SentencePieceFile::Piece;
 
-constexpr std::size_t kMostTokenizer = std::size_t{256} << 20U;
 constexpr std::string_view kSpaceMark = "\u2581";
 
 // libsentencepiece needs some 250 bytes of memory for each byte of a text without spaces: parts of this size are small
 // enough for that, and to be cancelled in time.
 constexpr std::size_t kPartBytes = std::size_t{1} << 17U;
-constexpr std::size_t kOverlap = std::size_t{1} << 10U;
-constexpr std::size_t kLongestPiece = kOverlap / 2;
+constexpr std::size_t kOverlap = 2 * kLongestPiece;
 
 // Pieces with a role of their own in a Gemma vocabulary. The files mark some of them as "user defined", which would let
 // a text that merely mentions one produce it.
@@ -62,7 +60,6 @@ class GemmaTokenizer final : public Tokenizer {
     SentencePieceFile file = parse_sentencepiece_file(model);
     pieces_ = std::move(file.pieces);
     bool byte_pieces = false;
-    std::size_t longest = 0;
     for (std::size_t id = 0; id < pieces_.size(); ++id) {
       Piece& piece = pieces_[id];
       if (piece.type == PieceType::kUserDefined && is_special(piece.text)) {
@@ -70,14 +67,12 @@ class GemmaTokenizer final : public Tokenizer {
         model[piece.type_offset] = static_cast<char>(PieceType::kControl);
       }
       byte_pieces = byte_pieces || piece.type == PieceType::kByte;
-      longest = std::max(longest, piece.text.size());
       if (piece.type == PieceType::kUserDefined) note_mark_run(piece.text, static_cast<std::int32_t>(id));
       words_stand_alone_ = words_stand_alone_ && !holds_space_behind_word(piece.text);
     }
     own_pieces_ = size();
     for (const Piece& piece : added) {
       append_piece(model, piece);
-      longest = std::max(longest, piece.text.size());
       words_stand_alone_ = words_stand_alone_ && !holds_space_behind_word(piece.text);
       pieces_.push_back(piece);
     }
@@ -86,7 +81,7 @@ class GemmaTokenizer final : public Tokenizer {
       throw std::invalid_argument("it has no <bos> piece");
     }
     bos_ = *found;
-    may_part_ = file.plain_normalizer && byte_pieces && longest <= kLongestPiece;
+    may_part_ = file.plain_normalizer && byte_pieces;
     words_stand_alone_ = words_stand_alone_ && may_part_;
     library_ = SentencePiece::load(model);
   }
@@ -335,7 +330,7 @@ std::string model_of_gguf(const fs::path& file) { return write_sentencepiece_fil
 std::shared_ptr<const Tokenizer> load_with(const fs::path& file, const TokenizerConfig& config,
                                            std::int64_t vocabulary) {
   const bool in_gguf = is_gguf(file);
-  const std::string bytes = in_gguf ? std::string() : read_model_file(file, kMostTokenizer);
+  const std::string bytes = in_gguf ? std::string() : read_model_file(file, kMostTokenizerBytes);
   const bool is_json = file.extension() == ".json";
   try {
     const std::string model = in_gguf   ? model_of_gguf(file)
@@ -376,7 +371,7 @@ fs::path tokenizer_file(const fs::path& folder) {
 }
 
 std::string tokenizer_bytes(const fs::path& folder) {
-  return is_gguf(folder) ? model_of_gguf(folder) : read_model_file(tokenizer_file(folder), kMostTokenizer);
+  return is_gguf(folder) ? model_of_gguf(folder) : read_model_file(tokenizer_file(folder), kMostTokenizerBytes);
 }
 
 std::vector<std::string> shown_pieces(const Tokenizer& tokenizer, std::span<const std::int32_t> ids) {

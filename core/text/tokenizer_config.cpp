@@ -17,13 +17,11 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr std::size_t kMostConfig = std::size_t{64} << 20U;
-
 // Null where there is no such file.
 json read_optional(const fs::path& path) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return nullptr;
-  return parse_strict_json(read_model_file(path, kMostConfig), path.string());
+  return parse_strict_json(read_model_file(path, kMostModelJson), path.string());
 }
 
 // A token is written as its text or as an object with the text in it.
@@ -73,7 +71,7 @@ TokenizerConfig read_tokenizer_config(const fs::path& folder) {
   std::error_code ignored;
   const fs::path own = folder / "chat_template.jinja";
   if (fs::exists(own, ignored) && !fs::is_empty(own, ignored)) {
-    config.chat_template = read_model_file(own, kMostConfig);
+    config.chat_template = read_model_file(own, kMostModelJson);
   } else if (const json file = read_optional(folder / "chat_template.json"); file.is_object()) {
     config.chat_template = template_text(file.value("chat_template", json()));
   }
@@ -90,6 +88,7 @@ std::vector<SentencePieceFile::Piece> added_pieces(const TokenizerConfig& config
   const auto next = [&] { return static_cast<std::int64_t>(pieces.size() + added.size()); };
   for (const auto& [id, token] : config.added) {
     if (id < next() || id >= vocabulary || !known.insert(token.text).second) continue;
+    check_piece(static_cast<std::size_t>(id), token.text);
     while (next() < id) added.push_back({fmt::format("<{}>", next()), 0, PieceType::kUnused, 0});
     added.push_back({token.text, 0, token.special ? PieceType::kControl : PieceType::kUserDefined, 0});
   }

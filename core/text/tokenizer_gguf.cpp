@@ -85,6 +85,7 @@ std::vector<Piece> gguf_pieces(const GgufFile& file) {
     if (types[id] < 1 || types[id] > static_cast<std::int64_t>(PieceType::kByte) || texts[id].empty()) {
       refuse(fmt::format("token {} is of type {} and has {} bytes", id, types[id], texts[id].size()));
     }
+    check_piece(id, texts[id]);
     if (std::string copy = texts[id]; replace_invalid_utf8(copy) > 0) refuse(fmt::format("token {} is no UTF-8", id));
     const auto type = static_cast<PieceType>(types[id]);
     pieces.push_back({type == PieceType::kUserDefined ? with_space_marks(texts[id]) : texts[id], scores[id], type, 0});
@@ -94,6 +95,7 @@ std::vector<Piece> gguf_pieces(const GgufFile& file) {
     pieces.pop_back();
   }
   restore_user_defined(pieces);
+  file.check();
   return pieces;
 }
 

@@ -18,8 +18,7 @@ using nlohmann::json;
 using Piece = SentencePieceFile::Piece;
 
 constexpr std::size_t kMostDepth = 32;
-constexpr std::size_t kMostPieces = std::size_t{1} << 22U;
-constexpr std::size_t kMostMerges = std::size_t{1} << 24U;
+constexpr std::size_t kMostMerges = 4 * kMostPieces;
 constexpr std::string_view kSpaceMark = "\u2581";
 
 [[noreturn]] void refuse(const std::string& reason) { throw std::invalid_argument(reason); }
@@ -36,7 +35,7 @@ class Reader : public nlohmann::json_sax<json> {
   std::vector<std::pair<std::string, std::int64_t>> vocabulary;
   std::vector<std::pair<std::string, std::string>> merges;
   std::vector<AddedToken> added;
-  std::map<std::string, std::string> scalars;  // all else, by path: "normalizer.type" -> "Replace"
+  std::map<std::string, std::string> scalars;  // other short ones, by path: "normalizer.type" -> "Replace"
 
   bool null() override { return scalar("null"); }
   bool boolean(bool value) override {
@@ -48,7 +47,7 @@ class Reader : public nlohmann::json_sax<json> {
     const auto id = static_cast<std::int64_t>(std::min<number_unsigned_t>(value, kMostPieces));
     if (in_added() && path_.back() == "id") added.back().id = id;
     if (path_.size() == 3 && path_[0] == "model" && path_[1] == "vocab") {
-      if (vocabulary.size() == kMostPieces) refuse("its vocabulary has no end");
+      check_piece(vocabulary.size(), path_.back());
       vocabulary.emplace_back(path_.back(), id);
       return true;
     }
@@ -101,7 +100,10 @@ class Reader : public nlohmann::json_sax<json> {
     if (path_.size() == kMostDepth) refuse("it is nested too deep");
     path_.emplace_back();
     half_ = 0;
-    if (in_added()) added.emplace_back();
+    if (in_added()) {
+      check_piece(added.size(), {});
+      added.emplace_back();
+    }
     return true;
   }
   bool close() {
@@ -109,8 +111,10 @@ class Reader : public nlohmann::json_sax<json> {
     return true;
   }
   bool scalar(const std::string& value) {
+    if (in_added() || in_merges() || path_.size() > 3) return true;
     if (scalars.size() > kMostPieces) refuse("it holds more than a tokenizer");
-    if (in_added() || in_merges()) return true;
+    const auto too_long = [](const std::string& text) { return text.size() > kLongestPiece; };
+    if (too_long(value) || std::any_of(path_.begin(), path_.end(), too_long)) return true;
     scalars[fmt::format("{}", fmt::join(path_, "."))] = value;
     return true;
   }
@@ -162,6 +166,7 @@ std::vector<Piece> pieces_by_id(const Reader& file) {
     Piece& piece = place(token.id);
     if (!piece.text.empty() && piece.text != token.text) refuse(fmt::format("id {} has two names", token.id));
     if (token.text.empty()) refuse(fmt::format("the added token {} has no text", token.id));
+    check_piece(0, token.text);
     piece.text = token.text;
     piece.type = token.special ? PieceType::kControl : PieceType::kUserDefined;
     if (token.text == file.scalar_at("model.unk_token", "<unk>")) piece.type = PieceType::kUnknown;

@@ -1,8 +1,23 @@
 // What a model folder may be and what is refused, by name and in one sentence.
+#include <dlfcn.h>
+#include <sys/mman.h>
+
 #include <set>
+#include <utility>
 
 #include "core/base/parallel.h"
 #include "tests/core/model/model_helpers.h"
+
+namespace {
+std::function<void()> once_loaded;  // called when the first tensor has been copied
+}
+
+// In place of the C library's: the loader tells the system that it is done with a tensor's pages.
+extern "C" int madvise(void* begin, size_t bytes, int advice) noexcept {
+  static const auto next = reinterpret_cast<decltype(&madvise)>(dlsym(RTLD_NEXT, "madvise"));
+  if (advice == MADV_DONTNEED && once_loaded) std::exchange(once_loaded, nullptr)();
+  return next(begin, bytes, advice);
+}
 
 namespace dhsa::test {
 namespace {
@@ -98,6 +113,20 @@ TEST(Weights, TruncatedAndMissingFiles) {
   std::filesystem::copy(kDemo, sharded.path(), std::filesystem::copy_options::recursive);
   std::filesystem::remove(sharded.path() / "model-00002-of-00002.safetensors");
   expect_parts(error_of([&] { (void)Gemma2::load(sharded.path()); }), {"model-00002-of-00002.safetensors"});
+}
+
+TEST(Weights, AFileThatIsCutOffWhileItIsLoadedIsAnError) {
+  for (const std::uintmax_t left : {std::uintmax_t{4096}, std::uintmax_t{5} << 20U}) {
+    TempFolder folder;
+    std::filesystem::copy(kDemo, folder.path());
+    once_loaded = [&] {
+      for (const char* shard : {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}) {
+        std::filesystem::resize_file(folder.path() / shard, left);
+      }
+    };
+    expect_parts(error_of([&] { (void)Gemma2::load(folder.path()); }), {"model-0000", "cut off or written to"});
+    EXPECT_FALSE(once_loaded);
+  }
 }
 
 TEST(Weights, PrefixIsOptionalAndTheTiedHeadIgnored) {
