@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 // Deeper than any of our formats goes, and shallow enough for what recurses over a value.
-constexpr int kMostDepth = 64;
+constexpr std::size_t kMostDepth = 64;
 constexpr std::size_t kMostShown = 60;
 
 std::string place(std::string_view text, std::size_t byte) {
@@ -31,6 +31,49 @@ std::string shortened(const json& text) {
   return shown;
 }
 
+// Knows every name of the objects that are open. A callback of the parser could do the same, but is slow by the square
+// of a list's length.
+class Checker : public nlohmann::json_sax<json> {
+ public:
+  explicit Checker(const std::string& where) : where_(where) {}
+
+  bool null() override { return true; }
+  bool boolean(bool /*value*/) override { return true; }
+  bool number_integer(number_integer_t /*value*/) override { return true; }
+  bool number_unsigned(number_unsigned_t /*value*/) override { return true; }
+  bool number_float(number_float_t /*value*/, const string_t& /*text*/) override { return true; }
+  bool string(string_t& /*value*/) override { return true; }
+  bool binary(binary_t& /*value*/) override { return true; }
+  bool start_object(std::size_t /*elements*/) override { return open(); }
+  bool key(string_t& name) override {
+    if (!names_.back().insert(name).second) {
+      throw Error(fmt::format("{}: the name {} is given twice.", where_, brief_name(name)));
+    }
+    return true;
+  }
+  bool end_object() override { return close(); }
+  bool start_array(std::size_t /*elements*/) override { return open(); }
+  bool end_array() override { return close(); }
+  // Whoever parses it next meets the same fault.
+  bool parse_error(std::size_t /*position*/, const std::string& /*token*/, const json::exception& /*error*/) override {
+    return false;
+  }
+
+ private:
+  bool open() {
+    if (names_.size() > kMostDepth) throw Error(fmt::format("{}: nested more than {} deep.", where_, kMostDepth));
+    names_.emplace_back();
+    return true;
+  }
+  bool close() {
+    names_.pop_back();
+    return true;
+  }
+
+  const std::string& where_;
+  std::vector<std::set<std::string>> names_;  // of each that is open; none of a list
+};
+
 }  // namespace
 
 json parse_strict_json(std::string_view text, const std::string& where) {
@@ -41,28 +84,10 @@ json parse_strict_json(std::string_view text, const std::string& where) {
   if (text.starts_with("\xEF\xBB\xBF")) {
     throw Error(fmt::format("{}: not valid JSON: it begins with a byte order mark; save it as plain UTF-8.", where));
   }
-  std::vector<std::set<std::string>> names;  // of the objects that are open
-  const auto watch = [&](int depth, json::parse_event_t event, json& parsed) {
-    if (depth > kMostDepth) throw Error(fmt::format("{}: nested more than {} deep.", where, kMostDepth));
-    switch (event) {
-      case json::parse_event_t::object_start:
-        names.emplace_back();
-        break;
-      case json::parse_event_t::object_end:
-        names.pop_back();
-        break;
-      case json::parse_event_t::key:
-        if (!names.back().insert(parsed.get<std::string>()).second) {
-          throw Error(fmt::format("{}: the name {} is given twice.", where, brief(parsed)));
-        }
-        break;
-      default:
-        break;
-    }
-    return true;
-  };
+  Checker checker(where);
+  (void)json::sax_parse(text.begin(), text.end(), &checker);
   try {
-    return json::parse(text.begin(), text.end(), watch);
+    return json::parse(text.begin(), text.end());
   } catch (const json::parse_error& error) {
     throw Error(fmt::format("{}: not valid JSON at {}.", where, place(text, error.byte)));
   } catch (const json::exception&) {

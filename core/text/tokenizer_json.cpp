@@ -55,7 +55,10 @@ class Reader : public nlohmann::json_sax<json> {
   }
   bool number_float(number_float_t /*value*/, const string_t& text) override { return scalar(text); }
   bool string(string_t& value) override {
-    if (in_added() && path_.back() == "content") added.back().text = value;
+    if (in_added() && path_.back() == "content") {
+      check_piece(0, value);
+      added.back().text = value;
+    }
     if (!in_merges()) return scalar(value);
     if (merges.size() == kMostMerges) refuse("its merges have no end");
     if (path_.size() == 4) {  // newer files: a list of two
@@ -166,7 +169,6 @@ std::vector<Piece> pieces_by_id(const Reader& file) {
     Piece& piece = place(token.id);
     if (!piece.text.empty() && piece.text != token.text) refuse(fmt::format("id {} has two names", token.id));
     if (token.text.empty()) refuse(fmt::format("the added token {} has no text", token.id));
-    check_piece(0, token.text);
     piece.text = token.text;
     piece.type = token.special ? PieceType::kControl : PieceType::kUserDefined;
     if (token.text == file.scalar_at("model.unk_token", "<unk>")) piece.type = PieceType::kUnknown;
