@@ -114,7 +114,8 @@ void switch_method(SparsityParameters& parameters, Method method) {
 std::pair<std::string, std::string> assignment(const std::string& text, const std::string& where) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
-    throw Error(fmt::format("{}: \"{}\" has no value; write parameter=value, as in budget=512.", where, excerpt(text)));
+    throw Error(fmt::format("{}: \"{}\" has no value; write parameter=value, as in budget=512.", excerpt(where),
+                            excerpt(text)));
   }
   return {text.substr(0, equals), text.substr(equals + 1)};
 }

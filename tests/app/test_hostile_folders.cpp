@@ -43,7 +43,8 @@ class HostileFolder : public testing::Test {
 TEST_F(HostileFolder, PipesAndDevicesNamedAsFilesAreNotReadFrom) {
   for (const char* name :
        {"config.json", "tokenizer.model", "generation_config.json", "tokenizer_config.json", "added_tokens.json",
-        "chat_template.jinja", "chat_template.json", "predictor.safetensors", "model-00001-of-00002.safetensors"}) {
+        "chat_template.jinja", "chat_template.json", "model-00001-of-00002.safetensors"}) {
+    SCOPED_TRACE(name);
     const fs::path kept = folder_.path("kept");
     const bool was_there = fs::exists(model_ / name);
     if (was_there) fs::rename(model_ / name, kept);
