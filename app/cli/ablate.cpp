@@ -175,7 +175,7 @@ int ablate(const AblateChoice& options) {
   AblationResults results;
   options.flags.settings.put(ablation_options(), results.settings);
   results.variants = variants_of(options);
-  options.flags.files.check(options.flags.output.json);
+  const auto held = options.flags.files.hold(options.flags.output.json);
 
   ExperimentSteps<AblationResults, std::vector<AblationSample>> steps;
   steps.longest = results.settings.tokens;

@@ -116,17 +116,21 @@ std::string report(const LongBenchResults& results) {
          "\n";
 }
 
-// Takes over what the folder holds, or begins it.
-void open_folder(const LongBenchChoice& options, LongBenchResults& results) {
+// Takes over what the folder holds, or begins it; it is this program's as long as the result lives.
+FileLock open_folder(const LongBenchChoice& options, LongBenchResults& results) {
   if (options.out.empty()) {
     if (options.resume) throw Error("--resume goes on from the folder that --out names; name one.");
-    return;
+    return {};
   }
   const fs::path folder = options.out;
   if (fs::exists(folder / "results.json") && !options.resume) {
     throw Error(fmt::format("{} holds results; add --resume to go on with them, or name another folder.", options.out));
   }
+  std::error_code ignored;  // who writes there says what is wrong
+  fs::create_directories(folder, ignored);
+  FileLock held(folder / "results.json");
   begin_longbench_folder(folder, results);
+  return held;
 }
 
 int longbench(const LongBenchChoice& options) {
@@ -148,7 +152,7 @@ int longbench(const LongBenchChoice& options) {
   results.model = describe(loaded);
   results.fingerprint = identity_of(*loaded.model, predictor.get());
   check_context(settings.max_length, loaded, options.allow_long);
-  open_folder(options, results);
+  const FileLock held = open_folder(options, results);
   progress.clear();
   if (settings.chat && !turn_markers(*loaded.tokenizer)) {
     say("dhsa: This model knows no turns of a chat; its prompts stand alone.\n");

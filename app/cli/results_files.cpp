@@ -87,22 +87,25 @@ void ResultsFiles::add_to(CLI::App& app) {
       ->group("Output");
 }
 
-void ResultsFiles::check(const std::string& json) const {
+std::vector<FileLock> ResultsFiles::hold(const std::string& json) const {
   if (resume_ && json.empty()) throw Error("--resume goes on from the file that --json names; name one.");
   if (!json.empty() && !csv_.empty() &&
       std::filesystem::weakly_canonical(json) == std::filesystem::weakly_canonical(csv_)) {
     throw Error(fmt::format("--json and --csv both name {}; name two files.", json));
   }
+  std::vector<FileLock> held;
   for (const std::string& path : {json, csv_}) {
     if (path.empty()) continue;
     if (resume_) remove_leftovers(std::filesystem::absolute(path).parent_path());
     if (std::filesystem::is_directory(path)) throw Error(fmt::format("{} is a folder; name a file.", path));
     const AtomicFile probe(path);  // leaves nothing
+    held.emplace_back(path);
   }
   if (!resume_ && !json.empty() && std::filesystem::exists(json) && unfinished(json)) {
     throw Error(
         fmt::format("{} holds unfinished results; add --resume to go on with them, or name another file.", json));
   }
+  return held;
 }
 
 std::optional<std::string> ResultsFiles::earlier(const std::string& json) const {

@@ -11,6 +11,7 @@
 
 #include "app/cli/common.h"
 #include "core/experiments/experiment.h"
+#include "core/files/file_lock.h"
 #include "core/text/haystack.h"
 
 namespace dhsa::cli {
@@ -23,8 +24,9 @@ namespace dhsa::cli {
 class ResultsFiles {
  public:
   void add_to(CLI::App& app);  // --csv, --resume; --json belongs to OutputOptions
-  // Refuses, before the work, what could not be written after it, and to write over unfinished results.
-  void check(const std::string& json) const;
+  // Refuses, before the work, what could not be written after it, what another program is writing, and to write over
+  // unfinished results. The files are this program's alone as long as the result lives.
+  [[nodiscard]] std::vector<FileLock> hold(const std::string& json) const;
   // Text of the file to go on from; none without --resume, or where there is no such file yet.
   [[nodiscard]] std::optional<std::string> earlier(const std::string& json) const;
   void write(const std::string& json, nlohmann::json results, const std::string& csv) const;
@@ -139,7 +141,7 @@ int run_over_lengths(const LengthsChoice& choice, const OptionTable<decltype(Res
   results.methods = choice.parameters.choices(choice.methods);
   check_settings(results.settings);
   choice.parameters.say_unread(steps.points ? steps.points(results) : results.methods);
-  choice.flags.files.check(choice.flags.output.json);
+  const auto held = choice.flags.files.hold(choice.flags.output.json);
   results.settings.haystack = choice.read_haystack();
   steps.longest = results.settings.lengths.back();
   steps.methods = [](const Results& asked) { return asked.methods; };

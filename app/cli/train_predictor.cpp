@@ -6,6 +6,7 @@
 
 #include "app/cli/common.h"
 #include "app/cli/table.h"
+#include "core/files/file_lock.h"
 #include "core/sparsity/boundary_predictor.h"
 #include "core/training/train_predictor.h"
 
@@ -72,6 +73,7 @@ int train(const TrainingChoice& options) {
         fmt::format("There is no checkpoint {} to go on from; train without --resume.", how.checkpoint.string()));
   }
   const AtomicFile writable(options.out);  // a path that cannot be written is refused before the work
+  const FileLock held[] = {FileLock(options.out), FileLock(how.checkpoint)};
   JsonFile json(options.output.json);
   ProgressLine progress(options.output.style());
   const OpenModel loaded = load_model(options.model, progress);
