@@ -36,9 +36,9 @@ for step in "${steps[@]}"; do
       ;;
     sanitize)  # bad addresses and races in shared memory, on few and small cases
       for tool in memcheck racecheck; do
-        compute-sanitizer --tool "$tool" --error-exitcode 1 build/gpu/bin/attend_kernels 40 0
         compute-sanitizer --tool "$tool" --error-exitcode 1 build/gpu/bin/test_cuda \
           --gtest_filter='CudaPlanning.EachStepOnAShortText'
+        compute-sanitizer --tool "$tool" --error-exitcode 1 build/gpu/bin/attend_kernels 40 0
       done
       ;;
     *) echo "tests/gpu.sh: unknown step '$step'" >&2; exit 2 ;;

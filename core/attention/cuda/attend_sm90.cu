@@ -14,8 +14,8 @@
 
 #include "core/attention/cuda/attend_sm90.h"
 #include "core/attention/cuda/kept_keys.cuh"
-#include "core/sparsity/cuda/mma.cuh"
 #include "core/attention/cuda/wgmma.cuh"
+#include "core/sparsity/cuda/mma.cuh"
 
 namespace dhsa::cuda {
 namespace {
