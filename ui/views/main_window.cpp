@@ -614,11 +614,12 @@ void MainWindow::apply(const SessionFile& session) {
 void MainWindow::fitScreen() {
   if (isMaximized() || isFullScreen()) return;
   const QRect room = screen()->availableGeometry();
-  const QSize most = room.size() - kFrame;
-  if (width() <= most.width() && height() <= most.height() && room.contains(frameGeometry())) return;
+  const QSize frame = frameGeometry().size() - size();  // none yet before it is shown
+  const QSize most = room.size() - frame;
+  if (width() <= most.width() && height() <= most.height()) return;
   resize(size().boundedTo(most));
-  move(std::clamp(x(), room.left(), room.right() + 1 - width() - kFrame.width()),
-       std::clamp(y(), room.top(), room.bottom() + 1 - height() - kFrame.height()));
+  move(std::clamp(x(), room.left(), std::max(room.left(), room.right() + 1 - width() - frame.width())),
+       std::clamp(y(), room.top(), std::max(room.top(), room.bottom() + 1 - height() - frame.height())));
 }
 
 // A window that is shown and told the geometry of a maximised one keeps the contents' old size within the new frame: it
@@ -634,8 +635,9 @@ void MainWindow::restoreWindow(const QByteArray& geometry, const QByteArray& sta
     showMaximized();
   } else if (known) {
     if (isMaximized() || isFullScreen()) showNormal();
+    const QSize before = size();
     restoreGeometry(geometry);
-    fitScreen();
+    if (size() != before) fitScreen();
   }
   if (!state.isEmpty()) restoreState(state, kLayoutVersion);
 }
