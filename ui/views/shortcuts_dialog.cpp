@@ -67,8 +67,8 @@ ShortcutsDialog::ShortcutsDialog(QWidget* parent) : QDialog(parent) {
     width += tree->columnWidth(column);
   }
   connect(find, &QLineEdit::textChanged, tree, [tree](const QString& text) {
-    for (int group = 0; group < tree->topLevelItemCount(); ++group) {
-      QTreeWidgetItem* top = tree->topLevelItem(group);
+    for (int at = 0; at < tree->topLevelItemCount(); ++at) {
+      QTreeWidgetItem* top = tree->topLevelItem(at);
       bool any = false;
       for (int row = 0; row < top->childCount(); ++row) {
         const QTreeWidgetItem* item = top->child(row);
