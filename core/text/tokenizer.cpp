@@ -88,8 +88,11 @@ class GemmaTokenizer final : public Tokenizer {
 
   [[nodiscard]] Encoding encode(std::string_view text, const EncodeOptions& options) const override {
     const std::size_t step = may_part_ ? kPartBytes : std::max<std::size_t>(text.size(), 1);
-    const std::size_t together = options.most > 0 ? 2 : 4;  // parts for each thread
-    const auto wave = together * static_cast<std::size_t>(compute_threads());
+    // Some parts for each thread, and not many more than what is asked for takes at some bytes a token.
+    constexpr std::size_t kBytesOfToken = 8;
+    const auto threads = static_cast<std::size_t>(compute_threads());
+    const std::size_t asked = static_cast<std::size_t>(std::max<std::int64_t>(0, options.most)) * kBytesOfToken;
+    const std::size_t wave = options.most > 0 ? std::min(2 * threads, asked / step + 1) : 4 * threads;
     struct Part {
       std::size_t begin, end;
       Tokens tokens;
