@@ -174,8 +174,4 @@ void attend(const HeadsView& q, const HeadsView& k, const HeadsView& v, const Ke
   attend_with(best_cpu_kernel(q.type), q, k, v, mask, rule, out, cancel);
 }
 
-std::int64_t attend_scratch_bytes(CpuKernel kernel, std::int64_t dim, int threads) {
-  return cpu::kernel_table(kernel).scratch_bytes(static_cast<int>(dim)) * threads;
-}
-
 }  // namespace dhsa

@@ -32,8 +32,6 @@ void attend(const HeadsView& q, const HeadsView& k, const HeadsView& v, const Ke
 // The same with a kernel named, for tests and benchmarks.
 void attend_with(CpuKernel kernel, const HeadsView& q, const HeadsView& k, const HeadsView& v, const KeyMask& mask,
                  const ScoreRule& rule, const MutableHeadsView& out, const CancelToken* cancel = nullptr);
-// Bytes of scratch that attend_with takes over all threads, excluding inputs and output.
-[[nodiscard]] std::int64_t attend_scratch_bytes(CpuKernel kernel, std::int64_t dim, int threads);
 
 // The slow twin: plain loops in double precision, one row at a time. What every kernel is checked against.
 void attend_reference(const HeadsView& q, const HeadsView& k, const HeadsView& v, const KeyMask& mask,

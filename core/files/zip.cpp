@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <optional>
-#include <set>
 
 #include "core/base/error.h"
 #include "core/files/strict_json.h"
@@ -18,16 +16,11 @@ constexpr std::uint32_t kCentral = 0x02014b50;
 constexpr std::uint32_t kEnd = 0x06054b50;
 constexpr std::uint32_t kEnd64 = 0x06064b50;
 constexpr std::uint32_t kEnd64Locator = 0x07064b50;
-constexpr std::size_t kLocalBytes = 30;
-constexpr std::size_t kCentralBytes = 46;
-constexpr std::size_t kEndBytes = 22;
 constexpr std::size_t kEnd64Bytes = 56;
-constexpr std::size_t kLocatorBytes = 20;
 constexpr std::uint32_t kSaturated32 = 0xFFFFFFFFU;
 constexpr std::uint16_t kSaturated16 = 0xFFFFU;
 constexpr std::uint16_t kZip64Extra = 1;
 constexpr std::uint16_t kUtf8Name = 1U << 11U;
-constexpr std::uint16_t kEncrypted = 1U;
 constexpr std::uint16_t kFirstDay = 0x21;  // 1980-01-01, so that equal arrays make equal files
 
 std::uint32_t crc32(std::uint32_t before, std::span<const std::byte> bytes) {
@@ -70,93 +63,6 @@ class Record {
   }
   std::string bytes_;
 };
-
-// Fields at byte offsets that a damaged file may have wrong.
-class Bytes {
- public:
-  Bytes(std::span<const std::byte> bytes, const std::string& where) : bytes_(bytes), where_(where) {}
-
-  [[noreturn]] void refuse(const std::string& fault) const { throw Error(fmt::format("{}: {}.", where_, fault)); }
-
-  [[nodiscard]] std::span<const std::byte> range(std::uint64_t at, std::uint64_t size) const {
-    if (at > bytes_.size() || size > bytes_.size() - at) refuse("is no whole zip file; it is cut off or damaged");
-    return bytes_.subspan(at, size);
-  }
-  template <class T>
-  [[nodiscard]] T at(std::uint64_t offset) const {
-    T value;
-    std::memcpy(&value, range(offset, sizeof(T)).data(), sizeof(T));
-    return value;
-  }
-  [[nodiscard]] std::string text(std::uint64_t offset, std::uint64_t size) const {
-    const auto part = range(offset, size);
-    return {reinterpret_cast<const char*>(part.data()), part.size()};
-  }
-  [[nodiscard]] std::size_t size() const { return bytes_.size(); }
-
- private:
-  std::span<const std::byte> bytes_;
-  const std::string& where_;
-};
-
-struct Directory {
-  std::uint64_t entries = 0;
-  std::uint64_t bytes = 0;
-  std::uint64_t at = 0;
-};
-
-Directory find_directory(const Bytes& file) {
-  // The end record is followed by nothing but its comment.
-  std::optional<std::uint64_t> end;
-  for (std::size_t back = kEndBytes; back <= file.size() && back <= kEndBytes + kSaturated16; ++back) {
-    const std::uint64_t at = file.size() - back;
-    if (file.at<std::uint32_t>(at) == kEnd && file.at<std::uint16_t>(at + 20) == back - kEndBytes) {
-      end = at;
-      break;
-    }
-  }
-  if (!end) file.refuse("is no whole zip file; it is cut off or of another kind");
-  Directory directory{file.at<std::uint16_t>(*end + 10), file.at<std::uint32_t>(*end + 12),
-                      file.at<std::uint32_t>(*end + 16)};
-  const bool wide =
-      directory.entries == kSaturated16 || directory.bytes == kSaturated32 || directory.at == kSaturated32;
-  if (wide && *end >= kLocatorBytes && file.at<std::uint32_t>(*end - kLocatorBytes) == kEnd64Locator) {
-    const auto at = file.at<std::uint64_t>(*end - kLocatorBytes + 8);
-    (void)file.range(at, kEnd64Bytes);
-    if (file.at<std::uint32_t>(at) != kEnd64) file.refuse("has a damaged ZIP64 end record");
-    directory = {file.at<std::uint64_t>(at + 32), file.at<std::uint64_t>(at + 40), file.at<std::uint64_t>(at + 48)};
-  }
-  (void)file.range(directory.at, directory.bytes);
-  return directory;
-}
-
-struct Central {
-  std::uint64_t packed = 0;
-  std::uint64_t size = 0;
-  std::uint64_t local_at = 0;
-};
-
-// Replaces the saturated ones of an entry's three fields by those of its ZIP64 extra field.
-void read_zip64_extra(const Bytes& file, std::uint64_t at, std::uint64_t size, Central& entry) {
-  const std::uint64_t end = at + size;
-  while (end - at >= 4) {
-    const auto kind = file.at<std::uint16_t>(at);
-    const std::uint64_t length = file.at<std::uint16_t>(at + 2);
-    at += 4;
-    if (length > end - at) file.refuse("has a damaged extra field");
-    if (kind == kZip64Extra) {
-      const std::uint64_t stop = at + length;
-      for (std::uint64_t* field : {&entry.size, &entry.packed, &entry.local_at}) {
-        if (*field != kSaturated32) continue;
-        if (stop - at < 8) file.refuse("has a damaged ZIP64 field");
-        *field = file.at<std::uint64_t>(at);
-        at += 8;
-      }
-      return;
-    }
-    at += length;
-  }
-}
 
 }  // namespace
 
@@ -215,53 +121,6 @@ void write_stored_zip(AtomicFile& file, const std::vector<ZipEntry>& entries, st
   end.u32(directory_bytes >= zip64_from ? kSaturated32 : directory_bytes).u32(at >= zip64_from ? kSaturated32 : at);
   end.u16(0);
   file.write(end.bytes());
-}
-
-std::vector<std::pair<std::string, std::span<const std::byte>>> read_stored_zip(std::span<const std::byte> bytes,
-                                                                                const std::string& where) {
-  const Bytes file(bytes, where);
-  const Directory directory = find_directory(file);
-  std::vector<std::pair<std::string, std::span<const std::byte>>> found;
-  std::uint64_t at = directory.at;
-  std::uint64_t total = 0;
-  std::set<std::string> names;
-  for (std::uint64_t i = 0; i < directory.entries; ++i) {
-    (void)file.range(at, kCentralBytes);
-    if (file.at<std::uint32_t>(at) != kCentral) file.refuse("has a damaged directory");
-    const auto flags = file.at<std::uint16_t>(at + 8);
-    const auto method = file.at<std::uint16_t>(at + 10);
-    const auto crc = file.at<std::uint32_t>(at + 16);
-    Central entry{file.at<std::uint32_t>(at + 20), file.at<std::uint32_t>(at + 24), file.at<std::uint32_t>(at + 42)};
-    const std::uint64_t name_bytes = file.at<std::uint16_t>(at + 28);
-    const std::uint64_t extra_bytes = file.at<std::uint16_t>(at + 30);
-    const std::uint64_t comment_bytes = file.at<std::uint16_t>(at + 32);
-    std::string name = file.text(at + kCentralBytes, name_bytes);
-    const std::string shown = brief_name(name);
-    (void)file.range(at + kCentralBytes + name_bytes, extra_bytes);
-    read_zip64_extra(file, at + kCentralBytes + name_bytes, extra_bytes, entry);
-    at += kCentralBytes + name_bytes + extra_bytes + comment_bytes;
-
-    if ((flags & kEncrypted) != 0) file.refuse(fmt::format("its entry {} is encrypted", shown));
-    if (method != 0) {
-      file.refuse(fmt::format("its entry {} is compressed; save it uncompressed, with numpy.savez", shown));
-    }
-    if (entry.packed != entry.size) file.refuse(fmt::format("its entry {} has two sizes", shown));
-    (void)file.range(entry.local_at, kLocalBytes);
-    if (file.at<std::uint32_t>(entry.local_at) != kLocal) {
-      file.refuse(fmt::format("its entry {} is not where its directory says", shown));
-    }
-    // The extra field beside the data may differ in length from the directory's.
-    const std::uint64_t data_at = entry.local_at + kLocalBytes + file.at<std::uint16_t>(entry.local_at + 26) +
-                                  file.at<std::uint16_t>(entry.local_at + 28);
-    const auto data = file.range(data_at, entry.size);
-    // Entries that share their bytes could make a small file fill the memory.
-    total += entry.size;
-    if (total > file.size()) file.refuse("its entries overlap");
-    if (crc32(0, data) != crc) file.refuse(fmt::format("its entry {} is damaged: its CRC-32 differs", shown));
-    if (!names.insert(name).second) file.refuse(fmt::format("its entry {} is there twice", shown));
-    found.emplace_back(std::move(name), data);
-  }
-  return found;
 }
 
 }  // namespace dhsa

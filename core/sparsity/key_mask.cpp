@@ -92,18 +92,6 @@ std::vector<std::int32_t> common_rows(const KeyMask& a, const KeyMask& b) {
   return rows;
 }
 
-std::int64_t pairs_in_both(const KeyMask& a, const KeyMask& b, std::int64_t window) {
-  std::int64_t pairs = 0;
-  for (int head = 0; head < a.heads(); ++head) {
-    for_each_common_group(
-        a, b, [&](std::int32_t row_begin, std::int32_t row_end, std::int64_t group_a, std::int64_t group_b) {
-          for_each_overlap(a.ranges(head, group_a), b.ranges(head, group_b),
-                           [&](KeyRange both) { pairs += visible_pairs(both, row_begin, row_end, window); });
-        });
-  }
-  return pairs;
-}
-
 void require_same_shape(const KeyMask& a, const KeyMask& b) {
   if (a.rows() != b.rows() || a.window() != b.window() || a.heads() != b.heads()) {
     throw Error(
@@ -182,31 +170,6 @@ std::int64_t KeyMask::bytes() const noexcept {
                                    indptr_.size() * sizeof(std::int64_t) + ranges_.size() * sizeof(KeyRange));
 }
 
-bool KeyMask::same_pairs(const KeyMask& other) const {
-  if (rows() != other.rows() || heads_ != other.heads_) return false;
-  // Windows may differ and the pairs still agree, so the pairs in both are counted under the narrower window.
-  const std::int64_t none = std::numeric_limits<std::int64_t>::max();
-  const std::int64_t window = std::min(window_ > 0 ? window_ : none, other.window_ > 0 ? other.window_ : none);
-  const std::int64_t both = pairs_in_both(*this, other, window == none ? 0 : window);
-  return both == kept_pairs() && both == other.kept_pairs();
-}
-
-KeyMask KeyMask::united(const KeyMask& other) const {
-  require_same_shape(*this, other);
-  Builder builder(common_rows(*this, other), heads_, window_);
-  builder.difference_ = true;
-  for (int head = 0; head < heads_; ++head) {
-    for_each_common_group(*this, other, [&](std::int32_t, std::int32_t, std::int64_t mine, std::int64_t theirs) {
-      const auto a = ranges(head, mine);
-      const auto b = other.ranges(head, theirs);
-      std::vector<KeyRange> all(a.begin(), a.end());
-      all.insert(all.end(), b.begin(), b.end());
-      builder.add(std::move(all));
-    });
-  }
-  return builder.finish();
-}
-
 KeyMask KeyMask::intersected(const KeyMask& other) const {
   require_same_shape(*this, other);
   Builder builder(common_rows(*this, other), heads_, window_);
@@ -219,11 +182,6 @@ KeyMask KeyMask::intersected(const KeyMask& other) const {
     });
   }
   return builder.finish();
-}
-
-std::int64_t KeyMask::intersection_pairs(const KeyMask& other) const {
-  require_same_shape(*this, other);
-  return pairs_in_both(*this, other, window_);
 }
 
 KeyMask KeyMask::subtracted(const KeyMask& other) const {

@@ -56,14 +56,10 @@ class KeyMask {
   [[nodiscard]] std::int64_t causal_pairs() const;  // all pairs inside causality and window, times heads()
   [[nodiscard]] double density() const;             // kept_pairs / causal_pairs
   [[nodiscard]] std::int64_t bytes() const noexcept;
-  // Same kept pairs, whatever the grouping (heads() and rows() must agree to be equal).
-  [[nodiscard]] bool same_pairs(const KeyMask& other) const;
   bool operator==(const KeyMask&) const = default;
 
   // Pairwise set operations; rows, window and heads must agree (throws Error). Groups are refined to both partitions.
-  [[nodiscard]] KeyMask united(const KeyMask& other) const;
   [[nodiscard]] KeyMask intersected(const KeyMask& other) const;
-  [[nodiscard]] std::int64_t intersection_pairs(const KeyMask& other) const;  // streaming, no new mask
   // Pairs of this mask that `other` drops, counted and as ranges per group; rows that keep nothing are allowed here.
   [[nodiscard]] KeyMask subtracted(const KeyMask& other) const;
 

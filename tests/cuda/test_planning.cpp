@@ -86,7 +86,7 @@ void expect_same(const Case& c, std::uint32_t seed,
   EXPECT_EQ(device.trace.boundaries, host.trace.boundaries);
   ASSERT_EQ(device.mask.rows(), host.mask.rows());
   ASSERT_EQ(device.mask.heads(), host.mask.heads());
-  const std::int64_t both = device.mask.intersection_pairs(host.mask);
+  const std::int64_t both = device.mask.intersected(host.mask).kept_pairs();
   const std::int64_t apart = device.mask.kept_pairs() + host.mask.kept_pairs() - 2 * both;
   EXPECT_LE(static_cast<double>(apart), 1e-3 * static_cast<double>(host.mask.kept_pairs()));
   ASSERT_EQ(device.trace.boundary_scores.size(), host.trace.boundary_scores.size());

@@ -38,13 +38,6 @@ int ChunkModel::columnCount(const QModelIndex& parent) const { return parent.isV
 qint64 ChunkModel::beginOf(int row) const { return m_layer->plan->trace.boundaries[static_cast<std::size_t>(row)]; }
 qint64 ChunkModel::endOf(int row) const { return m_layer->plan->trace.boundaries[static_cast<std::size_t>(row) + 1]; }
 
-int ChunkModel::rowOf(qint64 token) const {
-  if (rowCount() == 0 || token < 0) return -1;
-  const auto& boundaries = m_layer->plan->trace.boundaries;
-  const auto after = std::upper_bound(boundaries.begin(), boundaries.end(), static_cast<std::int32_t>(token));
-  return std::min(rowCount() - 1, static_cast<int>(std::distance(boundaries.begin(), after)) - 1);
-}
-
 QVariant ChunkModel::data(const QModelIndex& index, int role) const {
   if (!checkIndex(index, CheckIndexOption::IndexIsValid)) return {};
   const int row = index.row();

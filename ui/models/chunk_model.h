@@ -26,7 +26,6 @@ class ChunkModel : public QAbstractTableModel {
   [[nodiscard]] QVariant headerData(int section, Qt::Orientation orientation, int role) const override;
   [[nodiscard]] qint64 beginOf(int row) const;
   [[nodiscard]] qint64 endOf(int row) const;
-  [[nodiscard]] int rowOf(qint64 token) const;  // chunk that holds a token; -1 without chunks
 
  private:
   struct Sums {

@@ -87,7 +87,6 @@ class RunHistory::LiveObserver : public PrefillObserver {
   }
   void stage_ends(const StageReport& report) override {
     m_progress.stages.push_back(report);
-    m_progress.residentBytes = report.resident_bytes;
     m_progress.peakBytes = std::max(m_progress.peakBytes, report.resident_bytes);
     tell(report.stage == Stage::kMlp);
     m_job.serveInteractive();

@@ -25,7 +25,6 @@ struct RunProgress {
   std::vector<StageReport> stages;
   Stage stage = Stage::kEmbed;  // under way
   int layer = -1;
-  std::int64_t residentBytes = 0;
   std::int64_t peakBytes = 0;
   double elapsed = 0;     // seconds, wall clock: what a person waits for, measuring included
   double remaining = -1;  // estimate in seconds; negative: not known yet

@@ -22,8 +22,6 @@ class HeadMap : public QWidget {
   void setQuantity(const QString& name);         // title of the colour bar; default "retained mass"
   void setColourMap(ColourMapId map);
   void setCurrent(int layer, int head);  // the one in view; head -1: the whole layer. Emits nothing
-  [[nodiscard]] int currentLayer() const { return m_layer; }
-  [[nodiscard]] int currentHead() const { return m_head; }
   [[nodiscard]] QString describe(int layer, int head) const;
   [[nodiscard]] QRectF cellRect(int layer, int head) const { return m_grid.cell(layer, head); }
   [[nodiscard]] QSize sizeHint() const override { return {340, 260}; }

@@ -31,8 +31,6 @@ class ImportanceStrip : public QWidget {
   void setBusy(bool busy);
 
   [[nodiscard]] qint64 tokens() const;
-  [[nodiscard]] double viewBegin() const { return m_begin; }
-  [[nodiscard]] double viewEnd() const { return m_end; }
   void setView(double begin, double end);  // emits viewChanged where it changes something
   void setSelectedKeys(KeySpan keys);      // emits nothing
   void setCrosshair(qint64 token);         // -1: none; emits nothing

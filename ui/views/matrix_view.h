@@ -85,7 +85,6 @@ class MatrixView : public QWidget {
   [[nodiscard]] QRectF cellRect(MatrixCell cell, int panel = 0) const;     // widget pixels
   // The plot in widget pixels. Its edges lie on device pixels, so that every sample is painted on exactly one.
   [[nodiscard]] QRectF plotRect(int panel = 0) const;
-  [[nodiscard]] QRect minimapRect() const { return m_geometry.minimap; }
   [[nodiscard]] QString describe(MatrixCell cell) const;  // one line: tokens, exact values
   [[nodiscard]] QString reducerText() const;              // "1 px: max of 16×16 pairs"
   [[nodiscard]] bool isAtRest() const;                    // what is painted will not get finer by itself

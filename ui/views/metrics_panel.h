@@ -44,7 +44,6 @@ class MetricsPanel : public QWidget {
 
  public:
   explicit MetricsPanel(Explorer* explorer, QWidget* parent = nullptr);
-  [[nodiscard]] const LayerModel* layerModel() const noexcept { return m_model; }
 
  private:
   void refresh();

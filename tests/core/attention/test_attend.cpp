@@ -438,15 +438,6 @@ TEST(Attend, AllocatesNothingPerBlock) {
   EXPECT_LT(allocations_at(2000), some + 20) << "lists grow by doubling";
 }
 
-TEST(Attend, ScratchStaysSmall) {
-  for (const CpuKernel kernel : available_cpu_kernels()) {
-    for (const std::int64_t dim : {8, 64, 256, 512}) {
-      EXPECT_GT(attend_scratch_bytes(kernel, dim, 1), 0);
-      EXPECT_LT(attend_scratch_bytes(kernel, dim, 2), std::int64_t{4} << 20);
-    }
-  }
-}
-
 TEST(Kernels, BestNeverRoundsFloat32) {
   const std::vector<CpuKernel> kernels = available_cpu_kernels();
   ASSERT_FALSE(kernels.empty());

@@ -36,7 +36,9 @@ const Kind kKinds[] = {
     {"npz",
      [](const fs::path& path, int value) {
        const std::vector<float> values(5000, static_cast<float>(value));
-       write_npz(path, {{"a", NpyArray::of<float>(values)}, {"b", NpyArray::of<float>(values, {50, 100})}});
+       AtomicFile file(path);
+       write_npz(file, {{"a", NpyArray::of<float>(values)}, {"b", NpyArray::of<float>(values, {50, 100})}});
+       file.commit();
      }},
 };
 
