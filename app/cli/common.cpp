@@ -211,14 +211,13 @@ std::vector<MethodChoice> ParameterOptions::choices(const std::string& names, st
 
 // Says which of the changes no choice reads.
 static void say_unread(const std::string& mark, const std::vector<MethodChoice>& choices,
-                       const ParameterChanges& changes) {
+                       const ParameterChanges& changes, bool has_predictor) {
   std::vector<std::string> names;
   for (const MethodChoice& choice : choices) {
     if (std::find(names.begin(), names.end(), choice.name) == names.end()) names.push_back(choice.name);
   }
   for (const auto& [key, value] : changes) {
-    const Option<SparsityParameters>& option = parameter_table().at(key);
-    const auto reads = [&](const MethodChoice& choice) { return option.is_read(choice.parameters); };
+    const auto reads = [&](const MethodChoice& choice) { return is_read(choice.parameters, key, has_predictor); };
     if (std::any_of(choices.begin(), choices.end(), reads)) continue;
     say(fmt::format("dhsa: {}{} makes no difference to {}, which does not read it here.\n", mark, key,
                     joined(names, " and ")));
@@ -226,28 +225,28 @@ static void say_unread(const std::string& mark, const std::vector<MethodChoice>&
 }
 
 void say_unread(const std::string& mark, const MethodChoice& choice, const ParameterChanges& changes) {
-  say_unread(mark, std::vector<MethodChoice>{choice}, changes);
+  say_unread(mark, std::vector<MethodChoice>{choice}, changes, false);
 }
 
-void ParameterOptions::say_unread(const std::vector<MethodChoice>& choices) const {
+void ParameterOptions::say_unread(const std::vector<MethodChoice>& choices, bool has_predictor) const {
   ParameterChanges given = flags_.given();
   if (instruction_ != "auto") given.emplace_back("instruction-tokens", instruction_);
-  cli::say_unread("--", choices, given);
+  cli::say_unread("--", choices, given, has_predictor);
   for (auto choice = choices.begin(); choice != choices.end(); ++choice) {
     const auto same = [&](const MethodChoice& other) { return other.name == choice->name; };
     if (std::find_if(choices.begin(), choices.end(), same) != choice) continue;  // said already
     std::vector<MethodChoice> all;
     std::copy_if(choices.begin(), choices.end(), std::back_inserter(all), same);
-    cli::say_unread("+", all, changes_in(choice->name));
+    cli::say_unread("+", all, changes_in(choice->name), has_predictor);
   }
 }
 
-std::string ParameterOptions::settings_text(const MethodChoice& choice) const {
+std::string ParameterOptions::settings_text(const MethodChoice& choice, bool has_predictor) const {
   const std::string name = choice.name.substr(0, choice.name.find('+'));
   const SparsityParameters named = named_parameters(name);
   std::string text;
   for (const Option<SparsityParameters>& option : parameter_table()) {
-    if (option.key == "method" || !option.is_read(choice.parameters)) continue;
+    if (option.key == "method" || !is_read(choice.parameters, option.key, has_predictor)) continue;
     const OptionValue value = option.get(choice.parameters);
     if (option.key != "budget" && value == option.get(named)) continue;
     const std::string shown =

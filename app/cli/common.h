@@ -123,10 +123,10 @@ class ParameterOptions {
   // what it says after "+". Throws Error on other names, on none, and on one that comes twice.
   [[nodiscard]] std::vector<MethodChoice> choices(const std::string& names, std::int64_t question = 0) const;
   // Says on standard error which of the options given make no difference: to any of the methods, or, after "+", to its
-  // own. A name may come several times, with all the values it will be measured at.
-  void say_unread(const std::vector<MethodChoice>& choices) const;
+  // own. A name may come several times, with all the values it will be measured at. See is_read() for `has_predictor`.
+  void say_unread(const std::vector<MethodChoice>& choices, bool has_predictor = false) const;
   // The budget, and whatever else the method reads that differs from what its name stands for.
-  [[nodiscard]] std::string settings_text(const MethodChoice& choice) const;
+  [[nodiscard]] std::string settings_text(const MethodChoice& choice, bool has_predictor) const;
 
  private:
   std::string preset_;

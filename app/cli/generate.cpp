@@ -28,7 +28,8 @@ int generate(const GenerateOptions& options) {
   const Document document = load_document(options.text, loaded, &progress);
   const std::vector<MethodChoice> choices = {options.parameters.choice(document.question_tokens)};
   progress.clear();
-  options.parameters.say_unread(choices);
+  const auto predictor = open_predictor(choices, loaded.folder);
+  options.parameters.say_unread(choices, predictor != nullptr);
   for (const std::string& note : document.notes) say(fmt::format("dhsa: {}\n", note));
 
   CompareOptions compare;
@@ -48,7 +49,7 @@ int generate(const GenerateOptions& options) {
   };
   progress.restart();
   const Comparison comparison = compare_methods(*loaded.model, document.encoding.ids, document.info(), choices, compare,
-                                                loaded.tokenizer.get(), open_predictor(choices, loaded.folder));
+                                                loaded.tokenizer.get(), predictor);
   progress.clear();
   const MethodRun& run = comparison.runs.front();
   if (!run.answer_text.ends_with('\n')) fmt::print("\n");

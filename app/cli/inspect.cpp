@@ -322,12 +322,13 @@ int inspect(const InspectOptions& options) {
   const SparsityParameters& parameters = choices.front().parameters;
   const auto predictor = open_predictor(choices, loaded.folder);
   progress.clear();
-  options.parameters.say_unread(choices);
+  options.parameters.say_unread(choices, predictor != nullptr);
   fmt::print("Model   {}\n", wrap(describe(loaded), kLineWidth, 8));
   fmt::print("Text    {}: {} tokens\n", document.name, count(document.tokens()));
   for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, kLineWidth, 8));
   fmt::print("{:<8}{}\n", "Method",
-             wrap(fmt::format("{}: {}", choices.front().name, options.parameters.settings_text(choices.front())),
+             wrap(fmt::format("{}: {}", choices.front().name,
+                              options.parameters.settings_text(choices.front(), predictor != nullptr)),
                   kLineWidth, 8));
   // Said before it is done.
   fmt::print("Capture {} of queries, keys and values of layer {}\n",

@@ -45,7 +45,8 @@ int run(const RunOptions& options) {
   progress.show("reading the text", -1);
   const Document document = load_document(options.text, loaded, &progress);
   const std::vector<MethodChoice> choices = choices_of(options, document.question_tokens);
-  options.parameters.say_unread(choices);
+  const auto predictor = open_predictor(choices, loaded.folder);
+  options.parameters.say_unread(choices, predictor != nullptr);
 
   CompareOptions compare;
   compare.metrics_rows = options.metrics_rows;
@@ -55,7 +56,7 @@ int run(const RunOptions& options) {
   compare.progress = [&](const CompareProgress& state) { progress.show(state); };
   progress.restart();
   const Comparison comparison = compare_methods(*loaded.model, document.encoding.ids, document.info(), choices, compare,
-                                                loaded.tokenizer.get(), open_predictor(choices, loaded.folder));
+                                                loaded.tokenizer.get(), predictor);
   progress.clear();
   json.write({{"kind", "dhsa-run"},
               {"machine", machine_json()},
@@ -70,7 +71,7 @@ int run(const RunOptions& options) {
              line.empty() ? "" : ": " + line);
   for (const std::string& note : document.notes) fmt::print("Note    {}\n", wrap(note, kLineWidth, 8));
   for (const MethodChoice& choice : choices) {
-    const std::string settings = options.parameters.settings_text(choice);
+    const std::string settings = options.parameters.settings_text(choice, predictor != nullptr);
     if (settings.empty()) continue;
     fmt::print("{:<8}{}\n", "Method", wrap(fmt::format("{}: {}", choice.name, settings), kLineWidth, 8));
   }

@@ -42,6 +42,10 @@ std::shared_ptr<const BoundaryPredictor> cached_predictor(const std::filesystem:
   return predictor;
 }
 
+std::filesystem::path own_predictor(const std::filesystem::path& model_folder) {
+  return model_folder / "predictor.safetensors";
+}
+
 }  // namespace
 
 OpenModel open_model(const std::filesystem::path& folder, const OpenModelOptions& options) {
@@ -77,16 +81,21 @@ void check_vocabulary(const Gemma2Config& config, const Tokenizer& tokenizer) {
   }
 }
 
+bool has_predictor(const SparsityParameters& parameters, const std::filesystem::path& model_folder) {
+  std::error_code absent;
+  return !parameters.predictor.empty() || std::filesystem::exists(own_predictor(model_folder), absent);
+}
+
 std::shared_ptr<const BoundaryPredictor> open_predictor(const SparsityParameters& parameters,
                                                         const std::filesystem::path& model_folder) {
   const bool may_do_without = parameters.boundaries == BoundarySource::kAuto;
   if (parameters.method != Method::kDhsa || (!may_do_without && parameters.boundaries != BoundarySource::kLearned)) {
     return nullptr;
   }
-  if (!parameters.predictor.empty()) return cached_predictor(parameters.predictor);
-  const std::filesystem::path own = model_folder / "predictor.safetensors";
-  std::error_code absent;
-  if (std::filesystem::exists(own, absent)) return cached_predictor(own);
+  if (has_predictor(parameters, model_folder)) {
+    const std::filesystem::path named = parameters.predictor;
+    return cached_predictor(named.empty() ? own_predictor(model_folder) : named);
+  }
   if (may_do_without) return nullptr;
   throw Error(
       fmt::format("Learned boundaries need a predictor and {} has none; name a predictor file or take "

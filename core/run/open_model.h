@@ -39,6 +39,8 @@ void check_vocabulary(const Gemma2Config& config, const Tokenizer& tokenizer);
 // Error.
 [[nodiscard]] std::shared_ptr<const BoundaryPredictor> open_predictor(const SparsityParameters& parameters,
                                                                       const std::filesystem::path& model_folder);
+// Whether there is one for them, should they have learned boundaries; reads no file.
+[[nodiscard]] bool has_predictor(const SparsityParameters& parameters, const std::filesystem::path& model_folder);
 // Of all of these; throws Error also where they name two.
 [[nodiscard]] std::shared_ptr<const BoundaryPredictor> open_predictor(std::span<const MethodChoice> methods,
                                                                       const std::filesystem::path& model_folder);

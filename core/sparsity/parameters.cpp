@@ -381,8 +381,9 @@ void set_parameter(SparsityParameters& parameters, const std::string& key, const
   parameter_table().at(key).set(parameters, value);
 }
 
-bool is_read(const SparsityParameters& parameters, const std::string& key) {
-  return parameter_table().at(key).is_read(parameters);
+bool is_read(const SparsityParameters& parameters, const std::string& key, bool has_predictor) {
+  // Whether there is a predictor follows from the name of its file, among others.
+  return parameter_table().at(key).is_read(key == "predictor" ? parameters : resolved(parameters, has_predictor));
 }
 
 void check_parameters(const SparsityParameters& parameters) {

@@ -60,8 +60,9 @@ struct SparsityParameters {
 [[nodiscard]] OptionValue get_parameter(const SparsityParameters& parameters, const std::string& key);
 // Throws Error, naming key, value and range, where the value does not fit.
 void set_parameter(SparsityParameters& parameters, const std::string& key, const OptionValue& value);
-// Whether a method with these values reads the parameter: if not, its value changes no mask.
-[[nodiscard]] bool is_read(const SparsityParameters& parameters, const std::string& key);
+// Whether a method with these values reads the parameter: if not, its value changes no mask. `has_predictor` says what
+// BoundarySource::kAuto stands for.
+[[nodiscard]] bool is_read(const SparsityParameters& parameters, const std::string& key, bool has_predictor = false);
 
 // The same with BoundarySource::kAuto replaced by what it stands for.
 [[nodiscard]] SparsityParameters resolved(SparsityParameters parameters, bool has_predictor) noexcept;

@@ -572,6 +572,12 @@ class TestWindow : public QObject {
     QVERIFY(panel->editor(QStringLiteral("method"))->isVisibleTo(panel));
     explorer->parameters()->undoStack()->undo();
     QVERIFY(panel->editor(QStringLiteral("chunks-per-block"))->isVisibleTo(panel));
+    // The demo model has a predictor, whose window is its own.
+    QVERIFY(panel->editor(QStringLiteral("boundary-window"))->isVisibleTo(panel));
+    explorer->parameters()->set(QStringLiteral("boundaries"), std::string("auto"));
+    QVERIFY(!panel->editor(QStringLiteral("boundary-window"))->isVisibleTo(panel));
+    QVERIFY(panel->editor(QStringLiteral("predictor"))->isVisibleTo(panel));
+    explorer->parameters()->undoStack()->undo();
     QVERIFY(m_shared->settle(1));
   }
 

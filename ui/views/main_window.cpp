@@ -326,6 +326,7 @@ void MainWindow::wire() {
   connect(m_explorer->session(), &Session::modelChanged, this, [this] {
     const auto model = m_explorer->session()->model();
     if (!model->embedded) remember("recentModels", model->folder);
+    m_parameters->setModelFolder(model->folder);
     updateTitle();
   });
   connect(m_explorer->session(), &Session::documentChanged, this, [this] {

@@ -20,6 +20,7 @@
 #include <QToolButton>
 #include <cmath>
 
+#include "core/run/open_model.h"
 #include "core/text/question.h"
 #include "ui/state/parameter_set.h"
 #include "ui/views/theme.h"
@@ -370,6 +371,11 @@ void ParametersPanel::setTokens(qint64 tokens) {
   refresh();
 }
 
+void ParametersPanel::setModelFolder(const QString& folder) {
+  m_modelFolder = folder.toStdU16String();
+  refresh();
+}
+
 QWidget* ParametersPanel::editor(const QString& key) const {
   const auto found = m_controls.find(key.toStdString());
   return found == m_controls.end() ? nullptr : found->second.editor;
@@ -383,10 +389,11 @@ QWidget* ParametersPanel::slider(const QString& key) const {
 void ParametersPanel::refresh() {
   const SparsityParameters& values = m_parameters->values();
   const SparsityParameters defaults = m_parameters->defaults();
+  const bool predictor = has_predictor(values, m_modelFolder);
   m_refreshing = true;
   std::map<std::string, bool> groupShown;
   for (auto& [key, control] : m_controls) {
-    const bool shown = control.info->is_read(values);
+    const bool shown = is_read(values, key, predictor);
     for (QWidget* widget : control.widgets) widget->setVisible(shown);
     groupShown[control.info->group] = groupShown[control.info->group] || shown;
     const OptionValue value = control.info->get(values);

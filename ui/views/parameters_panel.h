@@ -4,6 +4,7 @@
 #pragma once
 
 #include <QWidget>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -30,6 +31,7 @@ class ParametersPanel : public QWidget {
 
   // Length of the document: sliders over keys end there.
   void setTokens(qint64 tokens);
+  void setModelFolder(const QString& folder);               // whose predictor decides what is read
   [[nodiscard]] QWidget* editor(const QString& key) const;  // spin box, combo box or check box
   [[nodiscard]] QWidget* slider(const QString& key) const;  // null for parameters without one
 
@@ -66,6 +68,7 @@ class ParametersPanel : public QWidget {
   std::map<std::string, Control> m_controls;
   std::map<std::string, QWidget*> m_headings;
   qint64 m_tokens = 8192;
+  std::filesystem::path m_modelFolder;
   bool m_running = false;
   bool m_refreshing = false;
 };

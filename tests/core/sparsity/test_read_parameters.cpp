@@ -3,12 +3,14 @@
 
 #include <cmath>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <set>
 
 #include "core/sparsity/parameters.h"
 #include "core/sparsity/planner.h"
+#include "tests/support/slow_predictor.h"
 
 namespace dhsa {
 namespace {
@@ -20,9 +22,13 @@ constexpr int kLayers = 3;  // global, local, global
 struct Case {
   std::vector<float> numbers;
   DocumentInfo document{kTokens, {11, 23, 37, 52, 64, 79, 90}};
+  std::shared_ptr<const BoundaryPredictor> predictor;  // may be null
 
-  explicit Case(unsigned seed) {
+  Case(unsigned seed, bool learned) {
     std::mt19937 random(seed);
+    if (learned) {
+      predictor = std::make_shared<const BoundaryPredictor>(drawn_predictor(random, 2 * kDim, 8, 2, 3, true));
+    }
     std::normal_distribution<float> normal;
     numbers.resize(static_cast<std::size_t>(kLayers * (4 + 2) * kTokens * kDim));
     for (float& number : numbers) number = 2 * normal(random);
@@ -33,7 +39,7 @@ struct Case {
   }
   // The masks of all layers, as text.
   [[nodiscard]] std::string masks(const SparsityParameters& parameters) const {
-    const std::unique_ptr<Planner> planner = make_planner(parameters, document);
+    const std::unique_ptr<Planner> planner = make_planner(parameters, document, predictor);
     std::string text;
     for (int layer = 0; layer < kLayers; ++layer) {
       LayerInfo info;
@@ -67,44 +73,61 @@ OptionValue some_value(const OptionInfo& info, Random& random) {
   return small.at(info.key)[random() % 3];
 }
 
+// With a predictor, "auto" and "learned" are the same; without one there is no "learned".
 TEST(ReadParameters, ThoseThatAreNotReadChangeNoMaskAndThoseThatAreDo) {
   std::mt19937 random(7);
   std::set<std::string> never_mattered;
   for (const auto& option : parameter_table()) never_mattered.insert(option.key);
-  const Case data(3);
   int unread = 0;
-  for (int round = 0; round < 400; ++round) {
-    SparsityParameters base;
-    for (const auto& option : parameter_table()) option.set(base, some_value(option, random));
-    if (base.boundaries == BoundarySource::kLearned) base.boundaries = BoundarySource::kAuto;  // there is no predictor
-    if (round % 2 == 0) base.method = Method::kDhsa;
-    const std::string masks = data.masks(base);
-    const auto with = [&](SparsityParameters parameters, const Option<SparsityParameters>& option) {
-      option.set(parameters, some_value(option, random));
-      if (parameters.boundaries == BoundarySource::kLearned) option.set(parameters, option.get(base));
-      return parameters;
-    };
-    // All that is not read changes at once; only where that made a difference is each tried by itself.
-    SparsityParameters others = base;
-    std::vector<std::pair<std::string, SparsityParameters>> each;
-    for (const auto& option : parameter_table()) {
-      const SparsityParameters changed = with(base, option);
-      if (changed == base) continue;
-      if (option.is_read(base)) {
-        if (never_mattered.contains(option.key) && data.masks(changed) != masks) never_mattered.erase(option.key);
-        continue;
+  for (const bool learned : {false, true}) {
+    const Case data(3, learned);
+    for (int round = 0; round < 400; ++round) {
+      SparsityParameters base;
+      for (const auto& option : parameter_table()) option.set(base, some_value(option, random));
+      if (!learned && base.boundaries == BoundarySource::kLearned) base.boundaries = BoundarySource::kAuto;
+      if (round % 2 == 0) base.method = Method::kDhsa;
+      const std::string masks = data.masks(base);
+      const auto with = [&](SparsityParameters parameters, const Option<SparsityParameters>& option) {
+        option.set(parameters, some_value(option, random));
+        if (!learned && parameters.boundaries == BoundarySource::kLearned) option.set(parameters, option.get(base));
+        return parameters;
+      };
+      // All that is not read changes at once; only where that made a difference is each tried by itself.
+      SparsityParameters others = base;
+      std::vector<std::pair<std::string, SparsityParameters>> each;
+      for (const auto& option : parameter_table()) {
+        const SparsityParameters changed = with(base, option);
+        if (changed == base) continue;
+        if (is_read(base, option.key, learned)) {
+          if (never_mattered.contains(option.key) && data.masks(changed) != masks) never_mattered.erase(option.key);
+          continue;
+        }
+        option.set(others, option.get(changed));
+        each.emplace_back(option.key, changed);
       }
-      option.set(others, option.get(changed));
-      each.emplace_back(option.key, changed);
+      unread += static_cast<int>(each.size());
+      if (others == base || data.masks(others) == masks) continue;
+      ADD_FAILURE() << "what is not read, it says, changed a mask in " << nlohmann::json(base).dump();
+      for (const auto& [key, changed] : each) EXPECT_EQ(data.masks(changed), masks) << key;
     }
-    unread += static_cast<int>(each.size());
-    if (others == base || data.masks(others) == masks) continue;
-    ADD_FAILURE() << "what is not read, it says, changed a mask in " << nlohmann::json(base).dump();
-    for (const auto& [key, changed] : each) EXPECT_EQ(data.masks(changed), masks) << key;
   }
-  EXPECT_GT(unread, 1000);
-  never_mattered.erase("predictor");  // needs one
+  EXPECT_GT(unread, 2000);
+  never_mattered.erase("predictor");  // names a file, which no planner opens
   EXPECT_TRUE(never_mattered.empty()) << *never_mattered.begin() << " is read, it says, and changed nothing";
+}
+
+// What "auto" reads is what it stands for; which file that is decided by is read in any case.
+TEST(ReadParameters, OfTheSourceThatAutoStandsFor) {
+  SparsityParameters p;
+  p.boundaries = BoundarySource::kAuto;
+  EXPECT_TRUE(is_read(p, "boundary-window", false));
+  EXPECT_FALSE(is_read(p, "boundary-window", true));
+  EXPECT_TRUE(is_read(p, "predictor", false));
+  EXPECT_TRUE(is_read(p, "predictor", true));
+  EXPECT_TRUE(is_read(p, "nms-distance", true));
+  p.boundaries = BoundarySource::kKeyShift;
+  EXPECT_TRUE(is_read(p, "boundary-window", true));
+  EXPECT_FALSE(is_read(p, "predictor", true));
 }
 
 // The panel showed what presets do not look at.
