@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "app/cli/common.h"
+#include "app/cli/report.h"
 #include "app/cli/results_files.h"
 #include "app/cli/table.h"
 #include "core/base/resources.h"
@@ -77,16 +78,6 @@ std::string score_table(const LongBenchResults& results, const std::string& head
   return "\n" + table.text();
 }
 
-double density(const LongBenchResults& results, std::size_t method) {
-  double sum = 0;
-  std::size_t samples = 0;
-  for (const LongBenchTaskResults& task : results.tasks) {
-    for (const LongBenchSample& sample : task.samples[method]) sum += sample.density;
-    samples += task.samples[method].size();
-  }
-  return samples > 0 ? sum / static_cast<double>(samples) : 1;
-}
-
 std::string report(const LongBenchResults& results) {
   const LongBenchSettings& settings = results.settings;
   std::int64_t rows = 0;
@@ -104,16 +95,16 @@ std::string report(const LongBenchResults& results) {
   text += score_table(results, "English", longbench_table(results, false));
   text += score_table(results, "Chinese", longbench_table(results, true));
   if (settings.e) text += score_table(results, "by length", longbench_e_table(results));
-  std::string densities;
+  MeasureTable measured({"method"}, {});
   for (std::size_t m = 0; m < results.methods.size(); ++m) {
-    densities += fmt::format("{}{} {}", m > 0 ? ", " : "", results.methods[m].name, percent(density(results, m)));
+    measured.add({{}, {results.methods[m].name}, results.summary(m), {}});
   }
-  return text + "\n  " +
-         wrap(fmt::format("Scores in percent by the official metrics; a group is the mean of its tasks, the average "
-                          "that of the groups. Kept of the causal pairs: {}.",
-                          densities),
-              kLineWidth, 2) +
-         "\n";
+  return text + "\n" + measured.text() + "\n  " +
+         wrap(
+             "Scores in percent by the official metrics; a group is the mean of its tasks, the average that of the "
+             "groups.",
+             kLineWidth, 2) +
+         "\n" + measured.legend();
 }
 
 // Takes over what the folder holds, or begins it; it is this program's as long as the result lives.

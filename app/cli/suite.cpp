@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "app/cli/report.h"
 #include "app/cli/table.h"
 #include "core/experiments/suite.h"
 
@@ -14,7 +15,7 @@ constexpr std::size_t kColumns = 100;
 
 std::string score_text(std::optional<double> percent) { return percent ? fmt::format("{:.2f}", *percent) : "-"; }
 
-// Scores of each task; of the suite "questions", whose tasks have no mean, with log-probabilities and densities.
+// Scores of each task; of the suite "questions", whose tasks have no mean, with what else was measured.
 std::string score_table(const SuiteResults& results, std::int64_t length) {
   std::vector<std::string> headings = {fmt::format("{} tokens", count(length))};
   for (const MethodChoice& method : results.methods) headings.push_back(method.name);
@@ -25,30 +26,28 @@ std::string score_table(const SuiteResults& results, std::int64_t length) {
     for (std::size_t m = 0; m < methods; ++m) cells.push_back(value(m));
     table.add(std::move(cells));
   };
-  std::vector<const SuiteCell*> cells;
+  const auto measured = [&](const char* indent, const auto& values) {
+    std::vector<Values> all;
+    for (std::size_t m = 0; m < methods; ++m) all.push_back(values(m));
+    for (const Measure* measure : measured_in(all)) {
+      row(indent + std::string(measure->heading),
+          [&](std::size_t m) { return shown(*measure, all[m].at(measure->key)); });
+    }
+  };
+  bool begun = false;
   for (const SuiteTask* task : tasks_of(results.settings)) {
     const SuiteCell* cell = results.cell(*task, length);
     if (cell == nullptr || cell->prompts == 0) continue;
-    cells.push_back(cell);
+    begun = true;
     row(std::string(task->name), [&](std::size_t m) { return score_text(cell->scores[m].percent()); });
     if (results.settings.suite == Suite::kQuestions) {
-      row("  log-prob.", [&](std::size_t m) { return fmt::format("{:.3f}", cell->scores[m].log_probability()); });
-      row("  density", [&](std::size_t m) { return percent(cell->scores[m].density); });
+      measured("  ", [&](std::size_t m) { return cell->scores[m].summary(); });
     }
   }
-  if (cells.empty()) return {};
+  if (!begun) return {};
   if (results.settings.suite == Suite::kRuler) {
-    const auto mean = [&](const auto& of) {
-      double sum = 0;
-      for (const SuiteCell* cell : cells) sum += of(*cell);
-      return sum / static_cast<double>(cells.size());
-    };
     row("Average", [&](std::size_t m) { return score_text(results.average(m, length)); });
-    row("log-prob.", [&](std::size_t m) {
-      return fmt::format("{:.3f}", mean([&](const SuiteCell& cell) { return cell.scores[m].log_probability(); }));
-    });
-    row("density",
-        [&](std::size_t m) { return percent(mean([&](const SuiteCell& cell) { return cell.scores[m].density; })); });
+    measured("", [&](std::size_t m) { return results.summary(m, length); });
   }
   return "\n" + table.text();
 }
@@ -74,16 +73,13 @@ std::string test_line(const SuiteResults& results) {
                      settings.seed, budget);
 }
 
-std::string legend(const SuiteResults& results) {
+const char* score_legend(const SuiteResults& results) {
   return results.settings.suite == Suite::kRuler
-             ? "Scores: share of the values asked for that the answer holds, in percent (RULER's string_match_all); "
-               "log-prob.: mean log-probability of the right answer's tokens, in nats; density: kept / causal pairs of "
-               "the prefill; both are means over the tasks."
+             ? "Scores: share of the values asked for that the answer holds, in percent (RULER's string_match_all). "
+               "The others are means over the tasks."
              : "Scores: answers that are right to the last digit, in percent. throughout: questions and right answers "
                "stand in the document, each answer is read off the sparse rows where it stands; from_the_cache: the "
-               "document is prefilled alone, then each question is decoded densely on its keys and values. log-prob.: "
-               "mean log-probability of the right answer's tokens, in nats; density: kept / causal pairs of the "
-               "prefill.";
+               "document is prefilled alone, then each question is decoded densely on its keys and values.";
 }
 
 }  // namespace
@@ -104,14 +100,15 @@ int run_suite_command(const SuiteFlags& suite, const LengthsChoice& choice) {
   steps.part = &SuiteResults::cells;
   steps.parse = parse_suite_results;
   steps.report = [markdown = suite.markdown](const SuiteResults& done) {
+    const std::string measured = legend(done.summary(0, done.settings.lengths.front()));
     if (markdown) {
-      return fmt::format("* Model: {}\n* Test: {}\n{}\n{}\n", done.model, test_line(done), to_markdown(done),
-                         legend(done));
+      return fmt::format("* Model: {}\n* Test: {}\n{}\n{}\n{}", done.model, test_line(done), to_markdown(done),
+                         score_legend(done), measured);
     }
     std::string text =
         fmt::format("Model   {}\nTest    {}\n", wrap(done.model, kColumns, 8), wrap(test_line(done), kColumns, 8));
     for (const std::int64_t length : done.settings.lengths) text += score_table(done, length);
-    return text + "\n  " + wrap(legend(done), kColumns, 2) + "\n";
+    return text + "\n  " + wrap(score_legend(done), kColumns, 2) + "\n" + measured;
   };
   return run_over_lengths(choice, suite_options(), SuiteResults(), steps, run_suite);
 }

@@ -60,7 +60,7 @@ class MaskBench : public PrefillObserver {
   }
   [[nodiscard]] std::vector<AblationSample> take() {
     for (std::size_t i = 0; i < samples_.size(); ++i) {
-      samples_[i].values = weighed_alike(combine(layer_values_[i]));
+      samples_[i].values = weighed(combine(layer_values_[i]));
       for (double& mass : samples_[i].row_mass) mass /= std::max(1, layers_);
     }
     return std::move(samples_);
@@ -185,7 +185,7 @@ class AblationRun : ExperimentRun<AblationResults> {
         return;
       }
       AblationSample& sample = measured[method - 1];
-      const Values own = weighed_alike(summarise(run));
+      const Values own = weighed(summarise(run));
       for (const auto& [key, value] : own.entries()) {
         if (dhsa::measure(key).group == Measure::Group::kLogits || key == "planning_share")
           sample.values.set(key, value);

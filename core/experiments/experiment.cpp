@@ -31,13 +31,13 @@ void check_lengths(const std::vector<std::int64_t>& lengths, std::int64_t least)
   }
 }
 
-Values weighed_alike(const Values& values) {
-  Values alike;
+Values weighed(const Values& values, double weight) {
+  Values all;
   for (auto [key, measured] : values.entries()) {
-    measured.weight = 1;
-    alike.set(key, measured);
+    measured.weight = weight;
+    all.set(key, measured);
   }
-  return alike;
+  return all;
 }
 
 void check_method(const std::string& name, const SparsityParameters& parameters, const DocumentInfo& document,

@@ -33,8 +33,9 @@ void require_memory(const Gemma2& model, std::int64_t tokens, const PrefillOptio
 // 1 to 64 of them, ascending, each at least `least` tokens. Throws Error.
 void check_lengths(const std::vector<std::int64_t>& lengths, std::int64_t least);
 
-// What one text or prompt came to: in means over them each counts alike, whatever its measures weigh over layers.
-[[nodiscard]] Values weighed_alike(const Values& values);
+// What one text or prompt came to: in means over them each counts alike, whatever its measures weigh over layers; as
+// many as `weight`, where it is their mean.
+[[nodiscard]] Values weighed(const Values& values, double weight = 1);
 // Throws Error that begins with `name` where the parameters or the planner do not allow it.
 void check_method(const std::string& name, const SparsityParameters& parameters, const DocumentInfo& document,
                   const std::shared_ptr<const BoundaryPredictor>& predictor);

@@ -114,7 +114,8 @@ class LongBenchRun : ExperimentRun<LongBenchResults> {
     const std::vector<std::int32_t> said =
         greedy_answer(model_, prefill, set.task->max_new_tokens, stop_rule(*set.task), options_.cancel);
 
-    LongBenchSample sample{tokenizer_.decode(said), 0, tokens, prompt.whole_tokens, follower.density()};
+    LongBenchSample sample{tokenizer_.decode(said), 0, tokens, prompt.whole_tokens, {}};
+    sample.values.set("density", follower.density());
     sample.score =
         longbench_score(*set.task, sample.prediction, row(place).answers, results_.tasks[place.task].classes);
     return sample;

@@ -21,7 +21,7 @@ struct LongBenchSample {
   double score = 0;               // 0 to 1
   std::int64_t tokens = 0;        // of the prompt as it was read
   std::int64_t whole_tokens = 0;  // before it was cut
-  double density = 1;             // kept / causal pairs of the prefill, all layers
+  Values values;                  // of the measure density, over all layers
 };
 
 // One task: what its rows are scored against, and the samples of every method so far.
@@ -37,7 +37,7 @@ struct LongBenchTaskResults {
   [[nodiscard]] bool finished() const;
   [[nodiscard]] std::optional<double> percent(std::size_t method) const;  // none before its first sample
   [[nodiscard]] BucketScores buckets(std::size_t method) const;
-  [[nodiscard]] double density(std::size_t method) const;  // mean over samples
+  [[nodiscard]] Values summary(std::size_t method) const;  // means over samples
 };
 
 // Where an answer belongs.
@@ -53,7 +53,8 @@ struct LongBenchResults : ExperimentResults<LongBenchSettings> {
   std::vector<LongBenchTaskResults> tasks;
 
   [[nodiscard]] bool finished() const;
-  [[nodiscard]] ExperimentCount count() const;  // of answers
+  [[nodiscard]] ExperimentCount count() const;             // of answers
+  [[nodiscard]] Values summary(std::size_t method) const;  // means over all samples
   // Answers are numbered in the order of the work: every method answers a row before the next one.
   [[nodiscard]] LongBenchPlace place(std::size_t answer) const;
 };

@@ -105,10 +105,10 @@ json scores_json(const LongBenchResults& results) {
   for (const LongBenchTaskResults& task : results.tasks) {
     json methods = json::array();
     for (std::size_t m = 0; m < results.methods.size(); ++m) {
-      json entry = {{"method", results.methods[m].name},
+      json entry = task.summary(m);
+      entry.update({{"method", results.methods[m].name},
                     {"rows", task.samples[m].size()},
-                    {"score", percent_json(task.percent(m))},
-                    {"density", task.density(m)}};
+                    {"score", percent_json(task.percent(m))}});
       if (results.settings.e) {
         const BucketScores buckets = task.buckets(m);
         for (std::size_t b = 0; b < buckets.size(); ++b)
@@ -209,7 +209,8 @@ void append_longbench_answer(const fs::path& folder, const LongBenchResults& res
   line["_id"] = row.id;
   line["tokens"] = sample.tokens;
   line["whole_tokens"] = sample.whole_tokens;
-  line["density"] = sample.density;
+  const json measured = sample.values;
+  for (const auto& [key, value] : measured.items()) line[key] = value;
   const fs::path path = predictions_path(folder, results, place.task, place.method);
   std::error_code ignored;  // open() says what is wrong
   fs::create_directories(path.parent_path(), ignored);
@@ -226,7 +227,6 @@ LongBenchPredictions parse_longbench_predictions(std::string_view text, const st
     const std::string here = fmt::format("{}, line {}", where, read.samples.size() + 1);
     const json parsed = parse_strict_json(line, here);
     const Reader from(parsed, here);
-    from.only({"pred", "answers", "all_classes", "length", "_id", "tokens", "whole_tokens", "density"});
     read.answers.push_back(texts(from["answers"]));
     if (const Reader all = from["all_classes"]; !all.value().is_null()) (void)texts(all);
     read.lengths.push_back(from["length"].whole(0, 1 << 30));
@@ -235,7 +235,9 @@ LongBenchPredictions parse_longbench_predictions(std::string_view text, const st
     sample.prediction = from["pred"].text(kLongestText);
     sample.tokens = from["tokens"].whole(1, std::int64_t{1} << 40U);
     sample.whole_tokens = from["whole_tokens"].whole(1, std::int64_t{1} << 40U);
-    sample.density = from["density"].number(0, 1 + 1e-9);
+    sample.values =
+        results_file::read_values(from, {"pred", "answers", "all_classes", "length", "_id", "tokens", "whole_tokens"});
+    results_file::check_values(from, sample.values, {"density"});
     read.samples.push_back(std::move(sample));
   }
   for (std::size_t i = 0; i < read.samples.size(); ++i) {

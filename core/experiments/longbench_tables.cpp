@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/experiments/experiment_internal.h"
 #include "core/experiments/longbench.h"
 #include "core/files/csv.h"
 
@@ -52,10 +53,20 @@ BucketScores LongBenchTaskResults::buckets(std::size_t method) const {
   return bucket_percents(scores_of(samples[method]), lengths);
 }
 
-double LongBenchTaskResults::density(std::size_t method) const {
-  double sum = 0;
-  for (const LongBenchSample& sample : samples[method]) sum += sample.density;
-  return samples[method].empty() ? 1 : sum / static_cast<double>(samples[method].size());
+Values LongBenchTaskResults::summary(std::size_t method) const {
+  std::vector<Values> all;
+  for (const LongBenchSample& sample : samples[method]) all.push_back(sample.values);
+  return combine(all);
+}
+
+Values LongBenchResults::summary(std::size_t method) const {
+  std::vector<Values> all;
+  for (const LongBenchTaskResults& task : tasks) {
+    if (!task.samples[method].empty()) {
+      all.push_back(weighed(task.summary(method), static_cast<double>(task.samples[method].size())));
+    }
+  }
+  return combine(all);
 }
 
 bool LongBenchResults::finished() const {
@@ -132,14 +143,21 @@ std::vector<LongBenchLine> longbench_e_table(const LongBenchResults& results) {
 }
 
 std::string to_csv(const LongBenchResults& results) {
-  std::string csv = "task,group,metric,method,rows,score,score_0_4k,score_4_8k,score_8k,density\n";
+  std::vector<Values> all;
+  for (const LongBenchTaskResults& task : results.tasks) {
+    for (std::size_t m = 0; m < results.methods.size(); ++m) all.push_back(task.summary(m));
+  }
+  const MeasureColumns columns(all);
+  std::string csv =
+      "task,group,metric,method,rows,score,score_0_4k,score_4_8k,score_8k" + csv_cells(columns.headings()) + "\n";
+  auto values = all.begin();
   for (const LongBenchTaskResults& task : results.tasks) {
     for (std::size_t m = 0; m < results.methods.size(); ++m) {
       const BucketScores buckets = results.settings.e ? task.buckets(m) : BucketScores{};
-      csv += fmt::format("{},{},{},{},{},{},{},{},{},{:.6g}\n", task.task->name, label_of(task.task->group),
+      csv += fmt::format("{},{},{},{},{},{},{},{},{}{}\n", task.task->name, label_of(task.task->group),
                          name_of(task.task->metric), csv_field(results.methods[m].name), task.samples[m].size(),
                          two_decimals(task.percent(m)), two_decimals(buckets[0]), two_decimals(buckets[1]),
-                         two_decimals(buckets[2]), task.density(m));
+                         two_decimals(buckets[2]), csv_cells(columns.cells(*values++)));
     }
   }
   return csv;

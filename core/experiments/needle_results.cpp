@@ -13,7 +13,6 @@ namespace dhsa {
 namespace {
 
 using nlohmann::json;
-using results_file::kLargest;
 using results_file::Reader;
 
 constexpr const char* kKind = "dhsa-needle";
@@ -39,15 +38,7 @@ NeedleAnswer read_answer(const Reader& from, const Values& of_score) {
   answer.text = from["text"].text(kLongestAnswer);
   answer.values = results_file::read_values(from, {"text"});
   for (const auto& [key, measured] : of_score.entries()) answer.values.set(key, measured);
-  for (const char* key : {"exact", "found", "log_probability", "density", "prefill_seconds"}) {
-    const Measured* measured = answer.values.find(key);
-    const bool share = measure(key).format == Measure::Format::kShare;
-    const double least = key == std::string_view("log_probability") ? -kLargest : 0;
-    const double most = share ? 1 + 1e-9 : least < 0 ? 0 : kLargest;
-    if (measured == nullptr || measured->value < least || measured->value > most) {
-      from.refuse(fmt::format("an answer with {} in its range", key));
-    }
-  }
+  results_file::check_values(from, answer.values, {"exact", "found", "log_probability", "density", "prefill_seconds"});
   return answer;
 }
 

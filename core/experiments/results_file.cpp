@@ -112,6 +112,18 @@ Values read_values(const Reader& from, std::vector<std::string> others) {
   return values;
 }
 
+void check_values(const Reader& from, const Values& values, std::initializer_list<std::string_view> keys) {
+  for (const std::string_view key : keys) {
+    const Measured* measured = values.find(key);
+    const bool share = measure(key).format == Measure::Format::kShare;
+    const double least = key == "log_probability" ? -kLargest : 0;
+    const double most = share ? 1 + 1e-9 : least < 0 ? 0 : kLargest;
+    if (measured == nullptr || measured->value < least || measured->value > most) {
+      from.refuse(fmt::format("measured values with {} in its range", key));
+    }
+  }
+}
+
 void write_head(json& out, const char* kind, const Head& head) {
   json methods = json::array();
   for (const MethodChoice& method : head.methods) {

@@ -87,6 +87,9 @@ template <class Settings>
 // nothing of how their values were sampled.
 // Throws Error on what is no measure or no number.
 [[nodiscard]] Values read_values(const Reader& from, std::vector<std::string> others = {});
+// Throws Error where one of these measures lacks or is out of range: shares lie from 0 to 1, log-probabilities are at
+// most 0, others at least 0.
+void check_values(const Reader& from, const Values& values, std::initializer_list<std::string_view> keys);
 
 // How every results file begins: what it is, how it was made. The results of its kind follow under keys of their own.
 struct Head {

@@ -16,11 +16,6 @@ namespace {
 
 using Asked = SuiteTask::Asked;
 
-// Mean over prompts, of which `value` is the last.
-void add_to_mean(double& mean, double value, std::int64_t prompts) {
-  mean += (value - mean) / static_cast<double>(prompts);
-}
-
 // What the model says where the right answer stands: the likeliest token at each of its places and behind it. Greedy
 // decode gives the right answer if all of these are right and what follows does not lengthen it.
 class RightAnswer {
@@ -32,7 +27,9 @@ class RightAnswer {
     if (at < place_.answer_ids.size()) sum_ += log_probability(logits, place_.answer_ids[at]);
   }
   [[nodiscard]] SuiteAnswer answer(const Tokenizer& tokenizer) const {
-    return {tokenizer.decode(said_), 0, sum_ / static_cast<double>(place_.answer_ids.size())};
+    SuiteAnswer answer{tokenizer.decode(said_), 0, {}};
+    answer.values.set("log_probability", sum_ / static_cast<double>(place_.answer_ids.size()));
+    return answer;
   }
   [[nodiscard]] bool all_right() const {
     return std::equal(place_.answer_ids.begin(), place_.answer_ids.end(), said_.begin());
@@ -83,8 +80,11 @@ class SuiteRun : PromptsRun<SuiteResults, SuiteCell, SuitePrompt> {
     std::vector<SuiteAnswer> answers = answers_to(prompt, *cell.task, parameters, options, seconds);
     SuiteScore& score = cell.scores[method];
     std::move(answers.begin(), answers.end(), std::back_inserter(score.answers));
-    add_to_mean(score.density, follower.density(), cell.prompts);
-    add_to_mean(score.seconds, seconds, cell.prompts);
+    Values cost;
+    cost.set("density", follower.density());
+    cost.set("prefill_seconds", seconds);
+    const auto before = static_cast<double>(cell.prompts - 1);
+    score.values = before > 0 ? combine(std::vector<Values>{weighed(score.values, before), cost}) : cost;
   }
 
   std::vector<SuiteAnswer> answers_to(const SuitePrompt& prompt, const SuiteTask& task,
@@ -119,7 +119,7 @@ class SuiteRun : PromptsRun<SuiteResults, SuiteCell, SuitePrompt> {
     SuiteAnswer answer;
     answer.text = tokenizer_.decode(generate_greedy(model_, read, kSuiteAnswerTokens, options_.cancel));
     answer.score = string_match(answer.text, place.asked.references, false);
-    answer.log_probability = log_probability(model_, read, place.answer_ids, options_.cancel);
+    answer.values.set("log_probability", log_probability(model_, read, place.answer_ids, options_.cancel));
     return answer;
   }
 

@@ -108,17 +108,16 @@ inline constexpr std::int64_t kSuiteAnswerTokens =
 struct SuiteAnswer {
   std::string text;
   double score = 0;  // 0 to 1: RULER's string_match_all; in the suite "questions" 1 if exact, see NeedleAnswer
-  double log_probability = 0;  // of the right answer's tokens, mean, nats
+  Values values;     // of the measure log_probability
 };
 
 // One method in one cell.
 struct SuiteScore {
   std::vector<SuiteAnswer> answers;  // as SuiteCell::questions
-  double density = 1;                // kept / causal pairs of the prefill, all layers, mean over prompts
-  double seconds = 0;                // prefill, mean over prompts
+  Values values;  // of the measures density (over all layers) and prefill_seconds, means over prompts
 
   [[nodiscard]] std::optional<double> percent() const;  // as RULER rounds it; none before the first answer
-  [[nodiscard]] double log_probability() const;
+  [[nodiscard]] Values summary() const;                 // with the means over answers; empty before the first
 };
 
 struct SuiteCell {
@@ -136,8 +135,9 @@ struct SuiteResults : ExperimentResults<SuiteSettings> {
   [[nodiscard]] const SuiteCell* cell(const SuiteTask& task, std::int64_t length) const;  // null if not begun
   [[nodiscard]] bool finished() const;
   [[nodiscard]] ExperimentCount count() const;  // of prompts
-  // Mean over the tasks that have begun at this length.
+  // Means over the tasks that have begun at this length.
   [[nodiscard]] std::optional<double> average(std::size_t method, std::int64_t length) const;
+  [[nodiscard]] Values summary(std::size_t method, std::int64_t length) const;
 };
 
 // Its cells are tasks by lengths; updated() comes once every method has answered one more prompt.

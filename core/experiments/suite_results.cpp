@@ -13,7 +13,6 @@ namespace dhsa {
 namespace {
 
 using nlohmann::json;
-using results_file::kLargest;
 using results_file::Reader;
 
 constexpr const char* kKind = "dhsa-suite";
@@ -30,9 +29,11 @@ json cell_json(const SuiteCell& cell) {
   for (const SuiteScore& score : cell.scores) {
     json answers = json::array();
     for (const SuiteAnswer& answer : score.answers) {
-      answers.push_back({{"text", answer.text}, {"score", answer.score}, {"log_probability", answer.log_probability}});
+      answers.push_back(answer.values);
+      answers.back().update({{"text", answer.text}, {"score", answer.score}});
     }
-    scores.push_back({{"density", score.density}, {"seconds", score.seconds}, {"answers", std::move(answers)}});
+    scores.push_back(score.values);
+    scores.back()["answers"] = std::move(answers);
   }
   return {{"task", cell.task->name},           {"length", cell.length},
           {"prompts", cell.prompts},           {"tokens", cell.tokens},
@@ -49,15 +50,14 @@ SuiteQuestion read_question(const Reader& from) {
 }
 
 SuiteScore read_score(const Reader& from, std::size_t questions) {
-  from.only({"density", "seconds", "answers"});
   SuiteScore score;
-  score.density = from["density"].number(0, 1 + 1e-9);
-  score.seconds = from["seconds"].number(0, kLargest);
+  score.values = results_file::read_values(from, {"answers"});
   for (const Reader& item : from["answers"].list(kMostQuestions)) {
-    item.only({"text", "score", "log_probability"});
-    score.answers.push_back(
-        {item["text"].text(kLongestText), item["score"].number(0, 1), item["log_probability"].number(-kLargest, 0)});
+    score.answers.push_back({item["text"].text(kLongestText), item["score"].number(0, 1),
+                             results_file::read_values(item, {"text", "score"})});
+    results_file::check_values(item, score.answers.back().values, {"log_probability"});
   }
+  if (questions > 0) results_file::check_values(from, score.values, {"density", "prefill_seconds"});
   if (score.answers.size() != questions) from["answers"].refuse("one for each question");
   return score;
 }
@@ -128,18 +128,23 @@ SuiteResults parse_suite_results(const std::string& text, const std::string& whe
 std::string to_csv(const SuiteResults& results) {
   const SuiteSettings& settings = results.settings;
   const std::string suite = plain_text(suite_options().at("suite").get(settings));
-  std::string csv = "suite,task,length,method,budget,prompts,questions,tokens,score,log_probability,density,seconds\n";
+  std::vector<Values> all;
+  for (const SuiteCell& cell : results.cells) {
+    for (const SuiteScore& score : cell.scores) all.push_back(score.summary());
+  }
+  const MeasureColumns columns(all);
+  std::string csv =
+      "suite,task,length,method,budget,prompts,questions,tokens,score" + csv_cells(columns.headings()) + "\n";
+  auto values = all.begin();
   for (const SuiteCell& cell : results.cells) {
     for (std::size_t m = 0; m < results.methods.size(); ++m) {
-      const SuiteScore& score = cell.scores[m];
       const SparsityParameters& method = results.methods[m].parameters;
       const SparsityParameters asked = suite_parameters(settings, *cell.task, method, cell.length, 0);
-      const std::optional<double> percent = score.percent();
-      csv += fmt::format("{},{},{},{},{},{},{},{:.1f},{},{:.6g},{:.6g},{:.6g}\n", suite, cell.task->name, cell.length,
-                         csv_field(results.methods[m].name),
-                         is_read(asked, "budget") ? std::to_string(asked.budget) : std::string(), cell.prompts,
-                         cell.questions.size(), cell.tokens, percent ? fmt::format("{:.2f}", *percent) : std::string(),
-                         score.log_probability(), score.density, score.seconds);
+      const std::optional<double> percent = cell.scores[m].percent();
+      csv += fmt::format(
+          "{},{},{},{},{},{},{},{:.1f},{}{}\n", suite, cell.task->name, cell.length, csv_field(results.methods[m].name),
+          is_read(asked, "budget") ? std::to_string(asked.budget) : std::string(), cell.prompts, cell.questions.size(),
+          cell.tokens, percent ? fmt::format("{:.2f}", *percent) : std::string(), csv_cells(columns.cells(*values++)));
     }
   }
   return csv;
@@ -155,7 +160,7 @@ std::string to_markdown(const SuiteResults& results) {
       if (cell == nullptr || cell->prompts == 0) continue;
       text += fmt::format("| {} |", task->name);
       for (const SuiteScore& score : cell->scores) {
-        text += fmt::format(" {:.2f} ({:.3f}) |", *score.percent(), score.log_probability());
+        text += fmt::format(" {:.2f} ({:.3f}) |", *score.percent(), score.summary().value("log_probability"));
       }
       text += '\n';
     }

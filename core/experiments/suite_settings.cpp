@@ -131,10 +131,13 @@ std::optional<double> SuiteScore::percent() const {
   return ruler_mean_percent(scores);
 }
 
-double SuiteScore::log_probability() const {
-  double sum = 0;
-  for (const SuiteAnswer& answer : answers) sum += answer.log_probability;
-  return answers.empty() ? 0 : sum / static_cast<double>(answers.size());
+Values SuiteScore::summary() const {
+  std::vector<Values> of_answers;
+  for (const SuiteAnswer& answer : answers) of_answers.push_back(answer.values);
+  Values summary = values;
+  const Values mean = combine(of_answers);
+  for (const auto& [key, value] : mean.entries()) summary.set(key, value);
+  return summary;
 }
 
 const SuiteCell* SuiteResults::cell(const SuiteTask& task, std::int64_t length) const {
@@ -167,6 +170,14 @@ std::optional<double> SuiteResults::average(std::size_t method, std::int64_t len
   }
   if (tasks == 0) return std::nullopt;
   return sum / tasks;
+}
+
+Values SuiteResults::summary(std::size_t method, std::int64_t length) const {
+  std::vector<Values> of_tasks;
+  for (const SuiteCell& cell : cells) {
+    if (cell.length == length && cell.prompts > 0) of_tasks.push_back(weighed(cell.scores[method].summary()));
+  }
+  return combine(of_tasks);
 }
 
 }  // namespace dhsa

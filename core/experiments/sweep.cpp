@@ -29,7 +29,7 @@ Document sample_text(const SweepSettings& settings, std::int64_t tokens, std::in
 }
 
 Values sample_of(const MethodRun& run, bool logits) {
-  Values sample = weighed_alike(summarise(run));
+  Values sample = weighed(summarise(run));
   if (logits && run.parameters.method == Method::kDense) {
     sample.set("mean_kl_nats", 0.0);
     sample.set("same_top", 1.0);

@@ -47,7 +47,7 @@ TEST(LongBench, TheShippedSetShowsATableAndKeepsEveryPrediction) {
   std::filesystem::create_directory(folder.path("lb"));
   (void)folder.write("lb/.dhsa-0011223344556677.part", "half a tab");  // of one that was killed before any other file
   const Outcome outcome = done(quick(folder));
-  expect_said(outcome.out, {"Few-shot learning", "triviaqa", "Average", "100.0 %"});
+  expect_said(outcome.out, {"Few-shot learning", "triviaqa", "Average", "density", "100.0"});
   const nlohmann::json results = json_of(folder.path("lb/results.json"));
   EXPECT_EQ(results["finished"], true);
   EXPECT_EQ(results["scores"][0]["methods"][0]["score"], 100.0);

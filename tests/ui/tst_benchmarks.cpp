@@ -33,6 +33,12 @@ MethodChoice choice(const std::string& name) {
               {{"budget", std::int64_t{96}}, {"sink-tokens", std::int64_t{4}}, {"local-tokens", std::int64_t{16}}})};
 }
 
+SuiteAnswer said(const std::string& text, double score) {
+  SuiteAnswer answer{text, score, {}};
+  answer.values.set("log_probability", score > 0 ? -0.1 : -7.0);
+  return answer;
+}
+
 // Dense is right twice, the window once.
 SuiteResults suiteResults(const Tokenizer& tokenizer, const Haystack& haystack) {
   SuiteResults results;
@@ -48,13 +54,16 @@ SuiteResults suiteResults(const Tokenizer& tokenizer, const Haystack& haystack) 
     SuiteCell cell{task, 512, 1, static_cast<double>(prompt.encoding.ids.size()), {}, std::vector<SuiteScore>(2)};
     for (const SuitePrompt::Place& place : prompt.places) {
       cell.questions.push_back(place.asked);
-      cell.scores[0].answers.push_back({place.answer, 1, -0.1});
-      cell.scores[1].answers.push_back({place.answer, 1, -0.1});
+      for (SuiteScore& score : cell.scores) score.answers.push_back(said(place.answer, 1));
     }
-    cell.scores[1].answers[1] = {" 111111", 0, -7};
+    for (SuiteScore& score : cell.scores) {
+      score.values.set("density", 1.0);
+      score.values.set("prefill_seconds", 0.0);
+    }
+    cell.scores[1].answers[1] = said(" 111111", 0);
     results.cells.push_back(std::move(cell));
   }
-  results.cells[1].scores[1].answers[0] = {" 222222", 0, -7};
+  results.cells[1].scores[1].answers[0] = said(" 222222", 0);
   return results;
 }
 
@@ -207,7 +216,8 @@ class TestBenchmarks : public QObject {
     begin_longbench_folder(folder, results);
     const LongBenchRow& row = data.sets[0].rows[0];
     for (const std::size_t method : {std::size_t{0}, std::size_t{1}}) {
-      LongBenchSample said{method == 0 ? row.answers[0] : "nothing of the kind", method == 0 ? 1.0 : 0.0, 100, 100, 1};
+      LongBenchSample said{method == 0 ? row.answers[0] : "nothing of the kind", method == 0 ? 1.0 : 0.0, 100, 100, {}};
+      said.values.set("density", 1.0);
       results.tasks[0].samples[method].push_back(said);
       append_longbench_answer(folder, results, {0, 0, method}, row);
     }

@@ -90,6 +90,12 @@ TEST(LongBenchPrompt, TheChatTurnStandsAroundWhatTheScriptWraps) {
   for (const auto& plain : {ids("qasper", false), ids("trec", true), ids("lcc", true)}) EXPECT_NE(plain[1], 106);
 }
 
+LongBenchSample said(const std::string& prediction, double density) {
+  LongBenchSample sample{prediction, 0, 10, 10, {}};
+  sample.values.set("density", density);
+  return sample;
+}
+
 // Of two rows whose classes differ; nothing answered yet.
 LongBenchResults classified(std::vector<std::string> methods) {
   LongBenchRow first = row();
@@ -113,13 +119,15 @@ TEST(LongBenchFolder, ScoresWithTheClassesOfTheDatasLastRow) {
   LongBenchRow first = row();
   first.answers = {"City"};
   first.classes = {"City", "State"};
-  results.tasks[0].samples[0].push_back({"City or State", 0, 10, 10, 1});
+  results.tasks[0].samples[0].push_back(said("City or State", 0.5));
   results.tasks[0].lengths = {3};
   write_longbench_tables(folder.path(), results);
   append_longbench_answer(folder.path(), results, {0, 0, 0}, first);
   const LongBenchResults read = read_longbench_results(folder.path());
   EXPECT_EQ(read.settings.limit, 2000000);
   EXPECT_EQ(difference(read, results), "");
+  EXPECT_EQ(read.summary(0).value("density"), 0.5);
+  EXPECT_NE(to_csv(read).find(",score_8k,density\ntrec,Few-shot learning,"), std::string::npos) << to_csv(read);
   const auto score = [](const std::vector<std::string>& classes) {
     const std::vector<std::string> answers = {"City"};
     return longbench_score(longbench_task("trec"), "City or State", answers, classes);
@@ -146,7 +154,7 @@ TEST(LongBenchFolder, LongMethodNamesHaveFoldersOfTheirOwn) {
   LongBenchResults results = classified({name + "1", name + "2"});
   write_longbench_tables(folder.path(), results);
   for (const std::size_t method : {0U, 1U}) {
-    results.tasks[0].samples[method].push_back({method == 0 ? "one" : "two", 0, 10, 10, 1});
+    results.tasks[0].samples[method].push_back(said(method == 0 ? "one" : "two", 1));
     append_longbench_answer(folder.path(), results, {0, 0, method}, row());
   }
   const LongBenchResults read = read_longbench_results(folder.path());

@@ -35,11 +35,17 @@ SuiteResults run(SuiteResults results, const SuiteOptions& options = {}) {
   return results;
 }
 
+SuiteAnswer said(const std::string& text, double score, double log_probability) {
+  SuiteAnswer answer{text, score, {}};
+  answer.values.set("log_probability", log_probability);
+  return answer;
+}
+
 // All but the times, which differ from run to run.
 nlohmann::json without_times(const SuiteResults& results) {
   nlohmann::json json = results;
   for (nlohmann::json& cell : json["cells"]) {
-    for (nlohmann::json& score : cell["scores"]) score.erase("seconds");
+    for (nlohmann::json& score : cell["scores"]) score.erase("prefill_seconds");
   }
   return json;
 }
@@ -53,7 +59,7 @@ TEST(Suite, TheDemoModelFindsWhatAWindowMisses) {
     EXPECT_TRUE(results.finished());
     ASSERT_EQ(results.cells.size(), 2U);
     EXPECT_GE(results.average(0, 1024).value(), 75);
-    EXPECT_EQ(results.cells[0].scores[0].density, 1);
+    EXPECT_EQ(results.summary(0, 1024).value("density"), 1);
     for (const SuiteCell& cell : results.cells) {
       for (std::size_t i = 0; i < cell.questions.size(); ++i) {
         const SuiteAnswer& answer = cell.scores[0].answers[i];
@@ -61,7 +67,8 @@ TEST(Suite, TheDemoModelFindsWhatAWindowMisses) {
         EXPECT_EQ(answer.score, holds ? 1 : 0) << answer.text;
       }
       if (mode == NeedleMode::kStrict) {
-        EXPECT_LT(cell.scores[1].log_probability(), cell.scores[0].log_probability() - 0.5);
+        EXPECT_LT(cell.scores[1].summary().value("log_probability"),
+                  cell.scores[0].summary().value("log_probability") - 0.5);
       }
     }
   }
@@ -83,7 +90,7 @@ TEST(Suite, AnAnswerWithinTheDocumentIsScoredAsIfTheTextEndedThere) {
     const auto before = std::span(prompt.encoding.ids).first(static_cast<std::size_t>(place.answer_at));
     const PrefillResult read = demo().model->prefill(before, *planner, options);
     const SuiteAnswer& answer = results.cells[0].scores[0].answers.at(i);
-    EXPECT_NEAR(answer.log_probability, log_probability(*demo().model, read, place.answer_ids), 1e-3);
+    EXPECT_NEAR(answer.values.value("log_probability"), log_probability(*demo().model, read, place.answer_ids), 1e-3);
     const auto greedy = generate_greedy(*demo().model, read, static_cast<std::int64_t>(place.answer_ids.size()));
     EXPECT_EQ(answer.score == 1, greedy == place.answer_ids) << answer.text;
   }
@@ -113,11 +120,11 @@ TEST(Suite, EveryQuestionFollowsFromTheSameCache) {
         sum += log_probability(decoder.logits(), id);
         decoder.read(id);
       }
-      EXPECT_NEAR(results.cells[0].scores[m].answers.at(i).log_probability,
+      EXPECT_NEAR(results.cells[0].scores[m].answers.at(i).values.value("log_probability"),
                   sum / static_cast<double>(prompt.places[i].answer_ids.size()), 1e-5);
     }
   }
-  EXPECT_LT(results.cells[0].scores[1].density, 0.7);
+  EXPECT_LT(results.cells[0].scores[1].values.value("density"), 0.7);
 }
 
 TEST(Suite, TheDecoderLeavesThePrefillAsItWas) {
@@ -210,6 +217,16 @@ TEST(SuiteResultsFile, ReadsBackWhatItWroteAndNothingElse) {
   refused("/cells/0/scores/0/answers/0/score", 2);
   refused("/cells/0/scores/0/answers/0/text", nullptr);
   refused("/cells/0/scores/1/answers/1/log_probability", 1);
+  refused("/cells/0/scores/1/density", 2);
+  refused("/cells/0/scores/1/prefill_seconds", -1);
+  refused("/cells/0/scores/1/colour", 1);
+  // Files of before the table of measures.
+  nlohmann::json earlier = written;
+  for (nlohmann::json& score : earlier["cells"][0]["scores"]) {
+    score["seconds"] = score["prefill_seconds"];
+    score.erase("prefill_seconds");
+  }
+  EXPECT_EQ(nlohmann::json(parse_suite_results(earlier.dump(), "file")), written);
 }
 
 TEST(SuiteResultsFile, TablesSayScoresAsRulerRoundsThem) {
@@ -217,11 +234,12 @@ TEST(SuiteResultsFile, TablesSayScoresAsRulerRoundsThem) {
   results.settings.lengths = {4096};
   const std::vector<const SuiteTask*> tasks = tasks_of(results.settings);
   SuiteCell cell{tasks[0], 4096, 3, 3960, {{"a", {"1"}}, {"b", {"2"}}, {"c", {"3"}}}, std::vector<SuiteScore>(2)};
-  cell.scores[0].answers = {{" 1", 1, -0.5}, {" 2", 1, -0.5}, {"", 0, -2}};
-  cell.scores[1].answers = {{"", 0, -4}, {"", 0, -4}, {" 3", 1, -1}};
+  cell.scores[0].answers = {said(" 1", 1, -0.5), said(" 2", 1, -0.5), said("", 0, -2)};
+  cell.scores[1].answers = {said("", 0, -4), said("", 0, -4), said(" 3", 1, -1)};
+  for (const std::size_t m : {0U, 1U}) cell.scores[m].values.set("density", m == 0 ? 1.0 : 0.25);
   results.cells = {cell, cell};
   results.cells[1].task = tasks[1];
-  results.cells[1].scores[0].answers = {{"", 0.25, -1}, {"", 0.25, -1}, {"", 1, -1}};
+  results.cells[1].scores[0].answers = {said("", 0.25, -1), said("", 0.25, -1), said("", 1, -1)};
   EXPECT_EQ(results.average(0, 4096), (66.67 + 50) / 2);
   EXPECT_EQ(to_markdown(results),
             "\n| 4096 tokens | dense | window-sinks |\n|---|---:|---:|\n"
@@ -229,17 +247,17 @@ TEST(SuiteResultsFile, TablesSayScoresAsRulerRoundsThem) {
             "| niah_multivalue | 50.00 (-1.000) | 33.33 (-3.000) |\n"
             "| **Average** | **58.34** | **33.33** |\n");
   EXPECT_EQ(to_csv(results),
-            "suite,task,length,method,budget,prompts,questions,tokens,score,log_probability,density,seconds\n"
-            "ruler,niah_single_1,4096,dense,,3,3,3960.0,66.67,-1,1,0\n"
-            "ruler,niah_single_1,4096,window-sinks,64,3,3,3960.0,33.33,-3,1,0\n"
-            "ruler,niah_multivalue,4096,dense,,3,3,3960.0,50.00,-1,1,0\n"
-            "ruler,niah_multivalue,4096,window-sinks,64,3,3,3960.0,33.33,-3,1,0\n");
+            "suite,task,length,method,budget,prompts,questions,tokens,score,density,log_probability\n"
+            "ruler,niah_single_1,4096,dense,,3,3,3960.0,66.67,1,-1\n"
+            "ruler,niah_single_1,4096,window-sinks,64,3,3,3960.0,33.33,0.25,-3\n"
+            "ruler,niah_multivalue,4096,dense,,3,3,3960.0,50.00,1,-1\n"
+            "ruler,niah_multivalue,4096,window-sinks,64,3,3,3960.0,33.33,0.25,-3\n");
 }
 
 // 100 times the mean, not the mean of 100 times: the two lie on either side of 14.375.
 TEST(SuiteResultsFile, AScoreIsRoundedAfterTheMean) {
   SuiteScore score;
-  for (int i = 0; i < 40; ++i) score.answers.push_back({"", i < 5 ? 1.0 : i == 5 ? 0.75 : 0.0, -1});
+  for (int i = 0; i < 40; ++i) score.answers.push_back(said("", i < 5 ? 1.0 : i == 5 ? 0.75 : 0.0, -1));
   EXPECT_EQ(score.percent(), 14.37);
 }
 

@@ -31,6 +31,19 @@ FigureData figure(FigureKind kind, const nlohmann::json& results, const std::str
   return make_figure_data(spec, material, false, {}, nullptr);
 }
 
+SuiteAnswer said(const std::string& text, double score) {
+  SuiteAnswer answer{text, score, {}};
+  answer.values.set("log_probability", -1.0);
+  return answer;
+}
+
+Values cost() {
+  Values values;
+  values.set("density", 1.0);
+  values.set("prefill_seconds", 0.0);
+  return values;
+}
+
 // Two of RULER's tasks at two lengths. Each score is a share of two answers.
 SuiteResults ruler() {
   SuiteResults results;
@@ -43,7 +56,8 @@ SuiteResults ruler() {
     SuiteCell cell{task, length, 2, 500, {{"a", {"1"}}, {"b", {"2"}}}, {}};
     for (const double share : shares) {
       SuiteScore score;
-      score.answers = {{"1", share > 0 ? 1.0 : 0.0, -1}, {"2", share > 0.5 ? 1.0 : 0.0, -1}};
+      score.answers = {said("1", share > 0 ? 1 : 0), said("2", share > 0.5 ? 1 : 0)};
+      score.values = cost();
       cell.scores.push_back(std::move(score));
     }
     results.cells.push_back(std::move(cell));
@@ -110,7 +124,7 @@ TEST(ScoreFigures, QuestionsAwayFromTheEndAreTwoTestsAndHaveNoAverage) {
   results.methods = kMethods;
   for (const SuiteTask* task : tasks_of(results.settings)) {
     SuiteCell cell{task, 512, 1, 500, {{"a", {"1"}}}, {}};
-    cell.scores.assign(3, SuiteScore{{{"1", 1, -1}}, 1, 0});
+    cell.scores.assign(3, SuiteScore{{said("1", 1)}, cost()});
     results.cells.push_back(std::move(cell));
   }
   const FigureData curves = figure(FigureKind::kScoreLength, results, "questions.json");
@@ -136,7 +150,7 @@ TEST(ScoreFigures, LongBenchIsDrawnFromItsFolder) {
     for (const std::size_t number : {0U, 1U}) {
       const bool right = method != 1 || number == 0;
       row.length = number == 0 ? 1000 : 6000;
-      results.tasks[0].samples[method].push_back({right ? "City" : "none", right ? 1.0 : 0.0, 10, 10, 1});
+      results.tasks[0].samples[method].push_back({right ? "City" : "none", right ? 1.0 : 0.0, 10, 10, cost()});
       append_longbench_answer(folder.path(), results, {0, number, method}, row);
     }
   }
