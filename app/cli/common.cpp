@@ -263,10 +263,11 @@ std::string method_names_help(const std::string& what, const std::string& standa
       what, standard);
 }
 
-OpenModel load_model(const ModelOptionsText& choice, ProgressLine& progress) {
+OpenModel load_model(const ModelOptionsText& choice, ProgressLine& progress, bool warm_up) {
   choice.use_threads();
   OpenModelOptions options;
   options.model = choice.options();
+  options.warm_up = warm_up;
   options.cancel = &interrupt();
   options.progress = [&](const char* what) { progress.show(what, -1); };
   return open_model(choice.path(), options);

@@ -136,7 +136,8 @@ class ParameterOptions {
 // Help of an option that takes names of methods: `what` it is for, `standard` its default.
 [[nodiscard]] std::string method_names_help(const std::string& what, const std::string& standard);
 
-[[nodiscard]] OpenModel load_model(const ModelOptionsText& choice, ProgressLine& progress);
+// `warm_up`: prefills will be timed.
+[[nodiscard]] OpenModel load_model(const ModelOptionsText& choice, ProgressLine& progress, bool warm_up = false);
 
 // The text of a command and how it is read.
 struct TextOptions {

@@ -36,7 +36,6 @@ int generate(const GenerateOptions& options) {
   compare.metrics_rows = 0;
   compare.logit_positions = 0;
   compare.max_new_tokens = options.max_new_tokens;
-  compare.warm_up = false;
   compare.cancel = &interrupt();
   // The answer itself is the progress once it has begun.
   compare.progress = [&](const CompareProgress& state) {

@@ -136,7 +136,7 @@ int longbench(const LongBenchChoice& options) {
       read_longbench(folder, options.prompts, split_list(options.tasks), settings.e, settings.limit);
 
   ProgressLine progress(options.output.style());
-  const OpenModel loaded = load_model(options.model, progress);
+  const OpenModel loaded = load_model(options.model, progress, true);
   if (options.chat.empty()) settings.chat = settings.chat && is_instruction_tuned(loaded.folder);
   const auto predictor = open_predictor(choices, loaded.folder);
   LongBenchResults results = begin_longbench(settings, data, std::move(choices));

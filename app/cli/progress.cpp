@@ -65,13 +65,8 @@ void ProgressLine::show(const std::string& what, double fraction) {
 void ProgressLine::show(const CompareProgress& progress) {
   using Phase = CompareProgress::Phase;
   std::string what;
-  if (progress.runs > 1 && progress.phase != Phase::kWarmUp) {
-    what = fmt::format("[{}/{}] ", progress.run + 1, progress.runs);
-  }
+  if (progress.runs > 1) what = fmt::format("[{}/{}] ", progress.run + 1, progress.runs);
   switch (progress.phase) {
-    case Phase::kWarmUp:
-      what += "warming up";
-      break;
     case Phase::kPrefill:
       what += progress.layer < 0 || style_ == ProgressStyle::kPlainLines
                   ? fmt::format("{} prefill", progress.name)

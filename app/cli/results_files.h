@@ -83,7 +83,7 @@ template <class Results, class Part>
 int run_experiment(const ExperimentFlags& flags, Results results, const ExperimentSteps<Results, Part>& steps) {
   const std::string& json = flags.output.json;
   ProgressLine progress(flags.output.style());
-  const OpenModel loaded = load_model(flags.model, progress);
+  const OpenModel loaded = load_model(flags.model, progress, true);
   results.model = describe(loaded);
   check_context(steps.longest, loaded, flags.allow_long);
   if (steps.prepare) steps.prepare(loaded, results);

@@ -41,7 +41,7 @@ int run(const RunOptions& options) {
   static_cast<void>(choices_of(options, 0));  // a wrong parameter is said before a model is loaded
   JsonFile json(options.output.json);
   ProgressLine progress(options.output.style());
-  const OpenModel loaded = load_model(options.model, progress);
+  const OpenModel loaded = load_model(options.model, progress, true);
   progress.show("reading the text", -1);
   const Document document = load_document(options.text, loaded, &progress);
   const std::vector<MethodChoice> choices = choices_of(options, document.question_tokens);

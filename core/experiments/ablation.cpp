@@ -169,7 +169,6 @@ class AblationRun : ExperimentRun<AblationResults> {
     compare.metrics_rows = 0;
     compare.logit_positions = results_.settings.logit_positions;
     compare.max_new_tokens = 0;
-    compare.warm_up = false;
     compare.observer = &bench;
     compare.cancel = options_.cancel;
     compare.progress = [&](const CompareProgress& state) {

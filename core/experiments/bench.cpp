@@ -339,22 +339,6 @@ void to_json(nlohmann::json& json, const AttentionTiming& timing) {
 
 namespace {
 
-// Adds up stages; keeps nothing of the plans but their density.
-class StageMeter : public PrefillObserver {
- public:
-  void prefill_begins(std::int64_t /*tokens*/, int /*layers*/) override { *this = StageMeter(); }
-  void stage_ends(const StageReport& report) override {
-    seconds[static_cast<std::size_t>(report.stage)] += report.seconds;
-  }
-  void attended(const AttendedLayer& layer) override {
-    kept += static_cast<double>(layer.plan.mask.kept_pairs()) / layer.plan.mask.heads();
-    causal += static_cast<double>(layer.plan.mask.causal_pairs()) / layer.plan.mask.heads();
-  }
-  std::vector<double> seconds = std::vector<double>(kStageCount, 0.0);
-  double kept = 0;
-  double causal = 0;
-};
-
 // Products of the linear layers. Past the last layer's attention only the row that is asked for goes on.
 double linear_gflop(const Gemma2Config& c, std::int64_t tokens) {
   const std::int64_t projected = c.hidden_size * (c.heads + 2 * c.kv_heads) * c.head_dim;
@@ -379,39 +363,40 @@ std::vector<PrefillTiming> bench_prefill(const Gemma2& model, std::int64_t token
 
   const std::vector<MethodChoice> all = with_dense(choices);
   struct Kept {
-    std::vector<std::vector<double>> stages;
-    double density = 1;
-    double attention_gflop = 0;
+    std::vector<RunTrace> watched;
     std::int64_t peak_bytes = 0;
     std::int64_t extra_bytes = 0;
+    void add(std::int64_t peak, std::int64_t start) {
+      peak_bytes = std::max(peak_bytes, peak);
+      extra_bytes = std::max(extra_bytes, peak - start);
+    }
   };
-  const double pair_gflop = static_cast<double>(4 * model.config().heads * model.config().head_dim) / 1e9;
+  RunOptions bare;
+  bare.metrics_rows = bare.logit_positions = bare.max_new_tokens = 0;
+  bare.cancel = options.cancel;
+  const RunSubject subject{model, ids, document, nullptr, predictor};
   std::vector<Kept> kept(all.size());
   std::vector<Case> cases;
   for (std::size_t i = 0; i < all.size(); ++i) {
     static_cast<void>(make_planner(all[i].parameters, document, predictor));
-    cases.push_back(resident_case(all[i].name, [&, i, round = 0]() mutable {
-      const std::unique_ptr<Planner> planner = make_planner(all[i].parameters, document, predictor);
-      // An observer makes a GPU wait for the host layer by layer: there, one round is watched for its
-      // stages and the others are timed by the clock on the wall.
-      const bool watched = !cuda || round++ == 0;
-      StageMeter meter;
-      PrefillOptions prefill;
-      prefill.observer = watched ? &meter : nullptr;
-      prefill.cancel = options.cancel;
-      const Clock::time_point begin = Clock::now();
-      const PrefillResult result = model.prefill(ids, *planner, prefill);
-      const double seconds = cuda ? since(begin) : result.seconds;
-      Kept& k = kept[i];
-      k.peak_bytes = std::max(k.peak_bytes, result.peak_bytes);
-      k.extra_bytes = std::max(k.extra_bytes, result.peak_bytes - result.start_bytes);
-      if (watched) {
-        k.stages.push_back(meter.seconds);
-        k.density = meter.causal > 0 ? meter.kept / meter.causal : 1;
-        k.attention_gflop = meter.kept * pair_gflop;
-      }
-      return Sample{0, seconds, 0};
-    }));
+    cases.push_back({all[i].name,
+                     [&, i, round = 0]() mutable {
+                       // An observer makes a GPU wait for the host layer by layer: there, one round is watched for its
+                       // stages and the others are timed by the clock on the wall.
+                       if (cuda && round++ > 0) {
+                         const Clock::time_point begin = Clock::now();
+                         const PrefillResult run = prefill_for(subject, all[i].parameters, {.cancel = options.cancel});
+                         const double seconds = since(begin);
+                         kept[i].add(run.peak_bytes, run.start_bytes);
+                         return Sample{0, seconds, 0};
+                       }
+                       MethodRun run = run_method(subject, all[i], bare);
+                       kept[i].add(run.peak_bytes, run.start_bytes);
+                       kept[i].watched.push_back(std::move(run.trace));
+                       return Sample{0, run.seconds, 0};
+                     },
+                     {},
+                     0});
   }
   BenchOptions rounds = options;
   if (cuda) rounds.warm_up = std::max(1, options.warm_up);  // the watched round is not timed
@@ -426,8 +411,8 @@ std::vector<PrefillTiming> bench_prefill(const Gemma2& model, std::int64_t token
     for (int stage = 0; stage < kStageCount; ++stage) {
       std::vector<double> values;
       const std::size_t first = cuda ? 0 : static_cast<std::size_t>(options.warm_up);
-      for (std::size_t round = first; round < kept[i].stages.size(); ++round) {
-        values.push_back(kept[i].stages[round][static_cast<std::size_t>(stage)]);
+      for (std::size_t round = first; round < kept[i].watched.size(); ++round) {
+        values.push_back(kept[i].watched[round].stage_seconds(static_cast<Stage>(stage)));
       }
       timing.stage_seconds.push_back(spread_of(std::move(values)).median);
     }
@@ -437,8 +422,10 @@ std::vector<PrefillTiming> bench_prefill(const Gemma2& model, std::int64_t token
     timing.values.set("planning_share", timing.stage_seconds[static_cast<std::size_t>(Stage::kPlan)] / median);
     timing.values.set("peak_bytes", static_cast<double>(kept[i].peak_bytes));
     timing.values.set("extra_bytes", static_cast<double>(kept[i].extra_bytes));
-    timing.values.set("density", kept[i].density);
-    timing.gflop = linear_gflop(model.config(), tokens) + kept[i].attention_gflop;
+    const RunTrace& trace = kept[i].watched.front();
+    timing.values.set("density", trace.kept_pairs() / trace.causal_pairs());
+    timing.gflop = linear_gflop(model.config(), tokens) +
+                   trace.kept_pairs() * static_cast<double>(4 * model.config().heads * model.config().head_dim) / 1e9;
     timing.gflops = timing.gflop / median;
     timings.push_back(timing);
   }

@@ -117,6 +117,15 @@ class ExperimentRun {
         predictor_(predictor),
         work_(options.progress, options.cancel) {}
 
+  // One prefill; `tell` is told the share of it that is done.
+  [[nodiscard]] ReadText read(std::span<const std::int32_t> ids, const std::vector<std::int32_t>& sentence_ends,
+                              const SparsityParameters& parameters, PrefillOptions how,
+                              const std::function<void(double)>& tell) const {
+    how.cancel = options_.cancel;
+    const DocumentInfo document{static_cast<std::int64_t>(ids.size()), sentence_ends};
+    return read_text({model_, ids, document, nullptr, predictor_}, parameters, std::move(how), tell);
+  }
+
   const Gemma2& model_;
   Results& results_;
   const ExperimentOptions<Results>& options_;
@@ -168,6 +177,16 @@ class PromptsRun : protected ExperimentRun<Results> {
       results.cells[index] = std::move(next);
       if (this->options_.updated) this->options_.updated(results, index);
     }
+  }
+  // Reads the prompt's ids, or more, under a method, and says what that cost.
+  using Prefill = std::function<PrefillResult(std::span<const std::int32_t> ids, const PrefillOptions& options)>;
+  [[nodiscard]] Prefill prefill_of(const Prompt& prompt, const SparsityParameters& parameters,
+                                   const std::function<void(double)>& tell, Values& cost) const {
+    return [&, this](std::span<const std::int32_t> ids, const PrefillOptions& options) {
+      ReadText text = this->read(ids, prompt.sentence_ends, parameters, options, tell);
+      cost = std::move(text.values);
+      return std::move(text.prefill);
+    };
   }
   // Progress within a method's answer to a prompt, by the share of its prefill that is done.
   [[nodiscard]] std::function<void(double)> teller(std::size_t cell, std::int64_t length, std::size_t method,

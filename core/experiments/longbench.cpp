@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "core/experiments/experiment_internal.h"
-#include "core/experiments/follower_internal.h"
 #include "core/model/decode.h"
 #include "core/run/open_model.h"
 
@@ -103,19 +102,13 @@ class LongBenchRun : ExperimentRun<LongBenchResults> {
     SparsityParameters parameters = choice.parameters;
     const bool reference = results_.settings.mode == NeedleMode::kReference;
     parameters.instruction_tokens = reference ? prompt.instruction_tokens : 0;
-    const auto tokens = static_cast<std::int64_t>(prompt.ids.size());
-    const std::unique_ptr<Planner> planner = make_planner(parameters, {tokens, prompt.sentence_ends}, predictor_);
-    Follower follower(tell);
-    PrefillOptions options;
-    options.observer = &follower;
-    options.cancel = options_.cancel;
-    options.keep_cache = true;
-    const PrefillResult prefill = model_.prefill(prompt.ids, *planner, options);
+    const ReadText text = read(prompt.ids, prompt.sentence_ends, parameters, {.keep_cache = true}, tell);
     const std::vector<std::int32_t> said =
-        greedy_answer(model_, prefill, set.task->max_new_tokens, stop_rule(*set.task), options_.cancel);
+        greedy_answer(model_, text.prefill, set.task->max_new_tokens, stop_rule(*set.task), options_.cancel);
 
-    LongBenchSample sample{tokenizer_.decode(said), 0, tokens, prompt.whole_tokens, {}};
-    sample.values.set("density", follower.density());
+    LongBenchSample sample{
+        tokenizer_.decode(said), 0, static_cast<std::int64_t>(prompt.ids.size()), prompt.whole_tokens, {}};
+    sample.values.set("density", text.values.at("density"));
     sample.score =
         longbench_score(*set.task, sample.prediction, row(place).answers, results_.tasks[place.task].classes);
     return sample;
@@ -143,9 +136,7 @@ void check_run(const Gemma2& model, const Tokenizer& tokenizer, const LongBenchR
   check_settings(settings);
   check_vocabulary(model.config(), tokenizer);
   require(!results.methods.empty(), "There is no method to test; name at least one.");
-  PrefillOptions options;
-  options.keep_cache = true;
-  require_memory(model, settings.max_length, options, "A prompt");
+  require_memory(model, settings.max_length, {.keep_cache = true}, "A prompt");
   for (const MethodChoice& method : results.methods) {
     check_method(method.name, method.parameters, {settings.max_length, {}}, predictor);
   }

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "core/experiments/experiment_internal.h"
-#include "core/experiments/follower_internal.h"
+#include "core/experiments/right_answer_internal.h"
 #include "core/text/document.h"
 
 namespace dhsa {
@@ -44,64 +44,35 @@ class NeedleRun : PromptsRun<NeedleResults, NeedleCell, NeedlePrompt> {
     tell(0);
     const SparsityParameters parameters =
         needle_parameters(settings, choice.parameters, cell.length, prompt.question_tokens);
-    // In strict mode the right answer follows in the same prefill.
-    const std::size_t answer_tokens = settings.mode == NeedleMode::kStrict ? prompt.answer_ids.size() : std::size_t{0};
-    const DocumentInfo document{static_cast<std::int64_t>(prompt.encoding.ids.size() + answer_tokens),
-                                prompt.sentence_ends};
-    const std::unique_ptr<Planner> planner = make_planner(parameters, document, predictor_);
-    Follower follower(tell);
-    NeedleAnswer answer = settings.mode == NeedleMode::kReference ? generated(prompt, *planner, follower)
-                                                                  : forced(prompt, *planner, follower);
-    answer.values.set("density", follower.density());
+    Values cost;
+    const Prefill prefill = prefill_of(prompt, parameters, tell, cost);
+    NeedleAnswer answer =
+        settings.mode == NeedleMode::kReference ? generated(prompt, prefill) : forced(prompt, prefill);
+    for (const auto& [key, value] : cost.entries()) answer.values.set(key, value);
     cell.scores[method].answers.push_back(std::move(answer));
   }
 
-  PrefillOptions prefill_options(Follower& follower) const {
-    PrefillOptions options;
-    options.observer = &follower;
-    options.cancel = options_.cancel;
-    return options;
-  }
-
   // Greedy decode, dense over the cache of the prefill.
-  NeedleAnswer generated(const NeedlePrompt& prompt, Planner& planner, Follower& follower) const {
-    PrefillOptions options = prefill_options(follower);
-    options.keep_cache = true;
-    const PrefillResult prefill = model_.prefill(prompt.encoding.ids, planner, options);
+  NeedleAnswer generated(const NeedlePrompt& prompt, const Prefill& prefill) const {
+    const PrefillResult read = prefill(prompt.encoding.ids, {.keep_cache = true});
     const auto most = static_cast<std::int64_t>(prompt.answer_ids.size()) + kTokensBesideAnswer;
     NeedleAnswer answer =
-        score_answer(tokenizer_.decode(generate_greedy(model_, prefill, most, options_.cancel)), prompt.values);
-    answer.values.set("log_probability", log_probability(model_, prefill, prompt.answer_ids, options_.cancel));
-    answer.values.set("prefill_seconds", prefill.seconds);
+        score_answer(tokenizer_.decode(generate_greedy(model_, read, most, options_.cancel)), prompt.values);
+    answer.values.set("log_probability", log_probability(model_, read, prompt.answer_ids, options_.cancel));
     return answer;
   }
 
-  // Dense decode would look the number up by itself. So prompt and right answer are one sparse prefill, and the answer
-  // is the likeliest token at each of its places: greedy decode gives the right one exactly if all of these are right
-  // and what follows does not lengthen the number.
-  NeedleAnswer forced(const NeedlePrompt& prompt, Planner& planner, Follower& follower) const {
+  // Dense decode would look the number up by itself. So prompt and right answer are one sparse prefill.
+  NeedleAnswer forced(const NeedlePrompt& prompt, const Prefill& prefill) const {
     std::vector<std::int32_t> ids = prompt.encoding.ids;
-    PrefillOptions options = prefill_options(follower);
-    for (const std::int32_t id : prompt.answer_ids) {
-      options.logit_positions.push_back(static_cast<std::int32_t>(ids.size()) - 1);
-      ids.push_back(id);
-    }
-    options.logit_positions.push_back(static_cast<std::int32_t>(ids.size()) - 1);
-    const PrefillResult prefill = model_.prefill(ids, planner, options);
-    const auto vocab = static_cast<std::size_t>(model_.config().vocab_size);
-    std::vector<std::int32_t> likeliest;
-    double sum = 0;
-    for (std::size_t i = 0; i <= prompt.answer_ids.size(); ++i) {
-      const std::span<const float> logits = std::span(prefill.logits).subspan(i * vocab, vocab);
-      likeliest.push_back(static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
-      if (i < prompt.answer_ids.size()) sum += log_probability(logits, prompt.answer_ids[i]);
-    }
-    NeedleAnswer answer = score_answer(tokenizer_.decode(likeliest), prompt.values);
-    if (!std::equal(prompt.answer_ids.begin(), prompt.answer_ids.end(), likeliest.begin())) {
-      answer.values.set("exact", 0.0);
-    }
-    answer.values.set("log_probability", sum / static_cast<double>(prompt.answer_ids.size()));
-    answer.values.set("prefill_seconds", prefill.seconds);
+    PrefillOptions options;
+    RightAnswer right(prompt.answer_ids);
+    right.ask(static_cast<std::int64_t>(ids.size()), options.logit_positions);
+    ids.insert(ids.end(), prompt.answer_ids.begin(), prompt.answer_ids.end());
+    right.hear(prefill(ids, options).logits, model_.config().vocab_size);
+    NeedleAnswer answer = score_answer(tokenizer_.decode(right.said()), prompt.values);
+    if (!right.all_right()) answer.values.set("exact", 0.0);
+    answer.values.set("log_probability", right.log_probability());
     return answer;
   }
 };
@@ -113,10 +84,8 @@ void check_run(const Gemma2& model, const Tokenizer& tokenizer, const NeedleResu
   check_settings(settings);
   check_vocabulary(model.config(), tokenizer);
   require(!results.methods.empty(), "There is no method to test; name at least one.");
-  PrefillOptions options;
-  options.keep_cache = true;
   for (const std::int64_t length : settings.lengths) {
-    require_memory(model, length, options, "A prompt");
+    require_memory(model, length, {.keep_cache = true}, "A prompt");
     const NeedlePrompt prompt = make_needle_prompt(settings, length, 0, 0, tokenizer);
     for (const MethodChoice& method : results.methods) {
       check_method(fmt::format("{} at {} tokens", method.name, length),

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "core/experiments/experiment_internal.h"
-#include "core/experiments/follower_internal.h"
+#include "core/experiments/right_answer_internal.h"
 #include "core/experiments/scores.h"
 #include "core/model/decode.h"
 #include "core/run/open_model.h"
@@ -15,31 +15,6 @@ namespace dhsa {
 namespace {
 
 using Asked = SuiteTask::Asked;
-
-// What the model says where the right answer stands: the likeliest token at each of its places and behind it. Greedy
-// decode gives the right answer if all of these are right and what follows does not lengthen it.
-class RightAnswer {
- public:
-  explicit RightAnswer(const SuitePrompt::Place& place) : place_(place) {}
-  void add(std::span<const float> logits) {  // at the next place
-    const std::size_t at = said_.size();
-    said_.push_back(static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
-    if (at < place_.answer_ids.size()) sum_ += log_probability(logits, place_.answer_ids[at]);
-  }
-  [[nodiscard]] SuiteAnswer answer(const Tokenizer& tokenizer) const {
-    SuiteAnswer answer{tokenizer.decode(said_), 0, {}};
-    answer.values.set("log_probability", sum_ / static_cast<double>(place_.answer_ids.size()));
-    return answer;
-  }
-  [[nodiscard]] bool all_right() const {
-    return std::equal(place_.answer_ids.begin(), place_.answer_ids.end(), said_.begin());
-  }
-
- private:
-  const SuitePrompt::Place& place_;
-  std::vector<std::int32_t> said_;
-  double sum_ = 0;
-};
 
 class SuiteRun : PromptsRun<SuiteResults, SuiteCell, SuitePrompt> {
  public:
@@ -72,50 +47,31 @@ class SuiteRun : PromptsRun<SuiteResults, SuiteCell, SuitePrompt> {
     tell(0);
     const SparsityParameters parameters =
         suite_parameters(results_.settings, *cell.task, choice.parameters, cell.length, prompt.question_tokens);
-    Follower follower(tell);
-    PrefillOptions options;
-    options.observer = &follower;
-    options.cancel = options_.cancel;
-    double seconds = 0;
-    std::vector<SuiteAnswer> answers = answers_to(prompt, *cell.task, parameters, options, seconds);
+    Values cost;
+    const Prefill prefill = prefill_of(prompt, parameters, tell, cost);
+    std::vector<SuiteAnswer> answers = answers_to(prompt, *cell.task, prefill);
     SuiteScore& score = cell.scores[method];
     std::move(answers.begin(), answers.end(), std::back_inserter(score.answers));
-    Values cost;
-    cost.set("density", follower.density());
-    cost.set("prefill_seconds", seconds);
     const auto before = static_cast<double>(cell.prompts - 1);
     score.values = before > 0 ? combine(std::vector<Values>{weighed(score.values, before), cost}) : cost;
   }
 
-  std::vector<SuiteAnswer> answers_to(const SuitePrompt& prompt, const SuiteTask& task,
-                                      const SparsityParameters& parameters, const PrefillOptions& options,
-                                      double& seconds) const {
+  std::vector<SuiteAnswer> answers_to(const SuitePrompt& prompt, const SuiteTask& task, const Prefill& prefill) const {
     switch (task.asked) {
       case Asked::kAtTheEnd:
-        return {results_.settings.mode == NeedleMode::kReference ? generated(prompt, parameters, options, seconds)
-                                                                 : strict(prompt, parameters, options, seconds)};
+        return {results_.settings.mode == NeedleMode::kReference ? generated(prompt, prefill)
+                                                                 : strict(prompt, prefill)};
       case Asked::kThroughout:
-        return where_they_stand(prompt, prompt.encoding.ids, parameters, options, seconds);
+        return where_they_stand(prompt, prompt.encoding.ids, prefill);
       case Asked::kFromTheCache:
-        return from_the_cache(prompt, parameters, options, seconds);
+        return from_the_cache(prompt, prefill);
     }
     return {};
   }
 
-  PrefillResult prefill(const SuitePrompt& prompt, std::span<const std::int32_t> ids,
-                        const SparsityParameters& parameters, const PrefillOptions& options, double& seconds) const {
-    const DocumentInfo document{static_cast<std::int64_t>(ids.size()), prompt.sentence_ends};
-    const std::unique_ptr<Planner> planner = make_planner(parameters, document, predictor_);
-    PrefillResult result = model_.prefill(ids, *planner, options);
-    seconds = result.seconds;
-    return result;
-  }
-
-  SuiteAnswer generated(const SuitePrompt& prompt, const SparsityParameters& parameters, PrefillOptions options,
-                        double& seconds) const {
+  SuiteAnswer generated(const SuitePrompt& prompt, const Prefill& prefill) const {
     const SuitePrompt::Place& place = prompt.places.front();
-    options.keep_cache = true;
-    const PrefillResult read = prefill(prompt, prompt.encoding.ids, parameters, options, seconds);
+    const PrefillResult read = prefill(prompt.encoding.ids, {.keep_cache = true});
     SuiteAnswer answer;
     answer.text = tokenizer_.decode(generate_greedy(model_, read, kSuiteAnswerTokens, options_.cancel));
     answer.score = string_match(answer.text, place.asked.references, false);
@@ -124,57 +80,47 @@ class SuiteRun : PromptsRun<SuiteResults, SuiteCell, SuitePrompt> {
   }
 
   // Prompt and right answer are one sparse prefill.
-  SuiteAnswer strict(const SuitePrompt& prompt, const SparsityParameters& parameters, const PrefillOptions& options,
-                     double& seconds) const {
+  SuiteAnswer strict(const SuitePrompt& prompt, const Prefill& prefill) const {
     SuitePrompt asked = prompt;
     SuitePrompt::Place& place = asked.places.front();
     std::vector<std::int32_t> ids = prompt.encoding.ids;
     place.answer_at = static_cast<std::int64_t>(ids.size());
     ids.insert(ids.end(), place.answer_ids.begin(), place.answer_ids.end());
-    SuiteAnswer answer = where_they_stand(asked, ids, parameters, options, seconds).front();
+    SuiteAnswer answer = where_they_stand(asked, ids, prefill).front();
     answer.score = string_match(answer.text, place.asked.references, false);
     return answer;
   }
 
   // Every answer read off the rows before its tokens.
   std::vector<SuiteAnswer> where_they_stand(const SuitePrompt& prompt, std::span<const std::int32_t> ids,
-                                            const SparsityParameters& parameters, PrefillOptions options,
-                                            double& seconds) const {
+                                            const Prefill& prefill) const {
+    PrefillOptions options;
     for (const SuitePrompt::Place& place : prompt.places) {
-      for (std::size_t i = 0; i <= place.answer_ids.size(); ++i) {
-        options.logit_positions.push_back(
-            static_cast<std::int32_t>(place.answer_at + static_cast<std::int64_t>(i) - 1));
-      }
+      RightAnswer(place.answer_ids).ask(place.answer_at, options.logit_positions);
     }
-    const PrefillResult read = prefill(prompt, ids, parameters, options, seconds);
-    const auto vocab = static_cast<std::size_t>(model_.config().vocab_size);
+    const PrefillResult read = prefill(ids, options);
     std::span<const float> logits = read.logits;
     std::vector<SuiteAnswer> answers;
     for (const SuitePrompt::Place& place : prompt.places) {
-      RightAnswer right(place);
-      for (std::size_t i = 0; i <= place.answer_ids.size(); ++i) {
-        right.add(logits.first(vocab));
-        logits = logits.subspan(vocab);
-      }
+      RightAnswer right(place.answer_ids);
+      logits = right.hear(logits, model_.config().vocab_size);
       answers.push_back(scored(right, place));
     }
     return answers;
   }
 
   // Question and right answer are read, densely, behind the document that was prefilled without them.
-  std::vector<SuiteAnswer> from_the_cache(const SuitePrompt& prompt, const SparsityParameters& parameters,
-                                          PrefillOptions options, double& seconds) const {
-    options.keep_cache = true;
-    const PrefillResult read = prefill(prompt, prompt.encoding.ids, parameters, options, seconds);
+  std::vector<SuiteAnswer> from_the_cache(const SuitePrompt& prompt, const Prefill& prefill) const {
+    const PrefillResult read = prefill(prompt.encoding.ids, {.keep_cache = true});
     std::vector<SuiteAnswer> answers;
     for (const SuitePrompt::Place& place : prompt.places) {
       Decoder decoder(model_, read, options_.cancel);
       for (const std::int32_t id : place.question_ids) decoder.read(id);
-      RightAnswer right(place);
-      right.add(decoder.logits());
+      RightAnswer right(place.answer_ids);
+      right.hear(decoder.logits());
       for (const std::int32_t id : place.answer_ids) {
         decoder.read(id);
-        right.add(decoder.logits());
+        right.hear(decoder.logits());
       }
       answers.push_back(scored(right, place));
     }
@@ -182,7 +128,8 @@ class SuiteRun : PromptsRun<SuiteResults, SuiteCell, SuitePrompt> {
   }
 
   [[nodiscard]] SuiteAnswer scored(const RightAnswer& right, const SuitePrompt::Place& place) const {
-    SuiteAnswer answer = right.answer(tokenizer_);
+    SuiteAnswer answer{tokenizer_.decode(right.said()), 0, {}};
+    answer.values.set("log_probability", right.log_probability());
     answer.score =
         right.all_right() && score_answer(answer.text, place.asked.references).values.value("exact") == 1 ? 1 : 0;
     return answer;
@@ -196,9 +143,7 @@ void check_run(const Gemma2& model, const Tokenizer& tokenizer, const SuiteResul
   check_settings(settings);
   check_vocabulary(model.config(), tokenizer);
   require(!results.methods.empty(), "There is no method to test; name at least one.");
-  PrefillOptions options;
-  options.keep_cache = true;
-  require_memory(model, settings.lengths.back() + 1, options, "A prompt");
+  require_memory(model, settings.lengths.back() + 1, {.keep_cache = true}, "A prompt");
   for (const SuiteTask* task : tasks_of(settings)) {
     const SuitePrompt prompt = make_suite_prompt(settings, *task, settings.lengths.front(), 0, tokenizer);
     for (const MethodChoice& method : results.methods) {

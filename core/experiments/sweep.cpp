@@ -78,7 +78,6 @@ class Sweep : ExperimentRun<SweepResults> {
     options.metrics_rows = results_.settings.metrics_rows;
     options.logit_positions = results_.settings.logit_positions;
     options.max_new_tokens = 0;
-    options.warm_up = !warm_;
     options.cancel = options_.cancel;
     const double share = relative_cost(length);
     options.progress = [&](const CompareProgress& progress) {
@@ -98,7 +97,6 @@ class Sweep : ExperimentRun<SweepResults> {
     };
     static_cast<void>(
         compare_methods(model_, document.encoding.ids, document.info(), choices, options, nullptr, predictor_));
-    warm_ = true;
   }
 
   // The prefills after the first, with nothing measured but time and memory.
@@ -108,13 +106,13 @@ class Sweep : ExperimentRun<SweepResults> {
     const auto highest = [&](const char* key, std::int64_t bytes) {
       measured.set(key, std::max(measured.value(key), static_cast<double>(bytes)));
     };
+    const RunSubject subject{model_, document.encoding.ids, document.info(), nullptr, predictor_};
     PrefillOptions options;
     options.cancel = options_.cancel;
     for (std::int64_t i = 1; i < results_.settings.repeats; ++i) {
       tell(p, sample,
            relative_cost(point.length) * static_cast<double>(i) / static_cast<double>(results_.settings.repeats));
-      const std::unique_ptr<Planner> planner = make_planner(point.parameters, document.info(), predictor_);
-      const PrefillResult result = model_.prefill(document.encoding.ids, *planner, options);
+      const PrefillResult result = prefill_for(subject, point.parameters, options);
       seconds.push_back(result.seconds);
       highest("peak_bytes", result.peak_bytes);
       highest("extra_bytes", result.peak_bytes - result.start_bytes);
@@ -133,7 +131,6 @@ class Sweep : ExperimentRun<SweepResults> {
   }
 
   const Tokenizer& tokenizer_;
-  bool warm_ = false;
 };
 
 void check_points(const SweepResults& results, const Gemma2& model,

@@ -40,9 +40,9 @@ class KvCache;  // keys and values of every layer, local layers only their last 
 struct PrefillOptions {
   PrefillObserver* observer = nullptr;
   const CancelToken* cancel = nullptr;
-  bool keep_cache = false;                    // needed to decode afterwards
-  bool keep_final_hidden = false;             // normed final states of all rows, for logits at many positions
-  std::vector<std::int32_t> logit_positions;  // empty: the last only
+  bool keep_cache = false;                         // needed to decode afterwards
+  bool keep_final_hidden = false;                  // normed final states of all rows, for logits at many positions
+  std::vector<std::int32_t> logit_positions = {};  // empty: the last only
   // The run ends with the attention of this layer, without logits; -1: it goes through. Not with keep_cache,
   // keep_final_hidden or logit_positions.
   int last_layer = -1;

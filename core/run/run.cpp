@@ -33,8 +33,7 @@ class Reporter {
   }
   void tell(CompareProgress::Phase phase, double share) {
     state_.phase = phase;
-    const double of_run = phase == CompareProgress::Phase::kWarmUp    ? 0
-                          : phase == CompareProgress::Phase::kPrefill ? kPrefillShare * share
+    const double of_run = phase == CompareProgress::Phase::kPrefill ? kPrefillShare * share
                           : phase == CompareProgress::Phase::kAnswer
                               ? kPrefillShare + kAnswerShare * share
                               : kPrefillShare + kAnswerShare + (1 - kPrefillShare - kAnswerShare) * share;
@@ -160,6 +159,28 @@ class Meter : public PrefillObserver {
   std::vector<MaskMetrics> metrics_;
 };
 
+// Follows one prefill: share of it that is done, and the density of its masks.
+class Follower : public PrefillObserver {
+ public:
+  explicit Follower(const std::function<void(double)>& progress) : progress_(progress) {}
+  void prefill_begins(std::int64_t /*tokens*/, int layers) override { layers_ = layers; }
+  void stage_begins(Stage stage, int layer) override {
+    if (layer >= 0) progress_((layer + static_cast<double>(stage) / kStageCount) / std::max(1, layers_));
+  }
+  void attended(const AttendedLayer& layer) override {
+    const PlanSummary summary = summarise(layer.plan);
+    kept_ += summary.kept_pairs;
+    causal_ += summary.causal_pairs;
+  }
+  [[nodiscard]] double density() const { return causal_ > 0 ? kept_ / causal_ : 1; }
+
+ private:
+  const std::function<void(double)>& progress_;
+  int layers_ = 1;
+  double kept_ = 0;
+  double causal_ = 0;
+};
+
 // At most `most` positions, spread over the text: long documents stay affordable.
 std::shared_ptr<const FinalStates> states_at_positions(const std::vector<float>& all, std::int64_t tokens,
                                                        std::int64_t hidden, std::int64_t most, std::uint64_t text) {
@@ -244,8 +265,7 @@ MethodRun run_one(const RunSubject& subject, const MethodChoice& choice, const R
   prefill.keep_cache = options.max_new_tokens > 0;
   prefill.keep_final_hidden = options.logit_positions > 0;
   prefill.last_layer = options.last_layer;
-  const std::unique_ptr<Planner> planner = make_planner(choice.parameters, subject.document, subject.predictor);
-  PrefillResult result = subject.model.prefill(subject.ids, *planner, prefill);
+  PrefillResult result = prefill_for(subject, choice.parameters, prefill);
   if (subject.model.options().device == Device::kCpu) result.peak_bytes = accounts.peak_bytes();
 
   MethodRun run;
@@ -274,13 +294,29 @@ MethodRun run_method(const RunSubject& subject, const MethodChoice& choice, cons
   return run_one(subject, choice, options, reporter);
 }
 
+PrefillResult prefill_for(const RunSubject& subject, const SparsityParameters& parameters,
+                          const PrefillOptions& options) {
+  return subject.model.prefill(subject.ids, *make_planner(parameters, subject.document, subject.predictor), options);
+}
+
+ReadText read_text(const RunSubject& subject, const SparsityParameters& parameters, PrefillOptions options,
+                   const std::function<void(double)>& progress) {
+  Follower follower(progress);
+  options.observer = &follower;
+  ReadText read;
+  read.prefill = prefill_for(subject, parameters, options);
+  read.values.set("density", follower.density());
+  read.values.set("prefill_seconds", read.prefill.seconds);
+  return read;
+}
+
 void warm_up(const Gemma2& model, const CancelToken* cancel) {
   const std::vector<std::int32_t> few(static_cast<std::size_t>(std::min(kWarmUpTokens, model.config().context)), 0);
   SparsityParameters dense;
   dense.method = Method::kDense;
   PrefillOptions options;
   options.cancel = cancel;
-  static_cast<void>(model.prefill(few, *make_planner(dense, {static_cast<std::int64_t>(few.size()), {}}), options));
+  static_cast<void>(prefill_for({model, few, {static_cast<std::int64_t>(few.size()), {}}}, dense, options));
 }
 
 LogitCloseness compare_logits(const Gemma2& model, const FinalStates& dense, const FinalStates& other,
@@ -339,10 +375,6 @@ Comparison compare_methods(const Gemma2& model, std::span<const std::int32_t> id
   comparison.metrics_rows = options.metrics_rows;
   comparison.runs.resize(methods.size());
   Reporter reporter(options, static_cast<int>(methods.size()));
-  if (options.warm_up) {
-    reporter.tell(CompareProgress::Phase::kWarmUp, 0);
-    warm_up(model, options.cancel);
-  }
   RunOptions each = options;
   if (!with_dense || methods.size() == 1) each.logit_positions = 0;
   const RunSubject subject{model, ids, document, tokenizer, std::move(predictor)};
@@ -385,13 +417,9 @@ Values summarise(const MethodRun& run) {
   summary.set("peak_bytes", static_cast<double>(run.peak_bytes));
   summary.set("extra_bytes", static_cast<double>(std::max<std::int64_t>(0, run.peak_bytes - run.start_bytes)));
 
-  double kept = 0;
-  double causal = 0;
   double layers_with_chunks = 0;
   std::vector<std::int32_t> joined = {0};  // chunks of all layers, one after the other
   for (const PlanSummary& plan : run.trace.summaries) {
-    kept += plan.kept_pairs;
-    causal += plan.causal_pairs;
     const std::vector<std::int32_t>& boundaries = plan.boundaries;
     if (boundaries.size() < 2) continue;
     layers_with_chunks += 1;
@@ -419,8 +447,8 @@ Values summarise(const MethodRun& run) {
     summary.set("retained_mass_global", global.at("retained_mass"));
   }
   Measured density;
-  density.value = causal > 0 ? kept / causal : 0;
-  density.weight = causal;
+  density.weight = run.trace.causal_pairs();
+  density.value = density.weight > 0 ? run.trace.kept_pairs() / density.weight : 0;
   summary.set("density", density);
   if (run.logits) {
     summary.set("mean_kl_nats", run.logits->mean_kl);

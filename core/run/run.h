@@ -25,8 +25,8 @@ class Tokenizer;
 
 // Progress of a comparison; reported at every stage, on the thread that computes.
 struct CompareProgress {
-  enum class Phase : std::uint8_t { kWarmUp, kPrefill, kAnswer, kLogits };
-  Phase phase = Phase::kWarmUp;
+  enum class Phase : std::uint8_t { kPrefill, kAnswer, kLogits };
+  Phase phase = Phase::kPrefill;
   int run = 0;  // of `runs`
   int runs = 0;
   std::string name;             // of the run
@@ -101,7 +101,20 @@ struct MethodRun {
 // Throws Error where the parameters or the memory do not allow it; Cancelled.
 [[nodiscard]] MethodRun run_method(const RunSubject& subject, const MethodChoice& choice, const RunOptions& options);
 
-// Threads start and weights come into memory: the first run would look slow otherwise.
+// A prefill alone, seen by no observer but that of the options. Throws Error, Cancelled.
+[[nodiscard]] PrefillResult prefill_for(const RunSubject& subject, const SparsityParameters& parameters,
+                                        const PrefillOptions& options);
+
+// A text that was read, for who asks the model more about it than a run does.
+struct ReadText {
+  PrefillResult prefill;
+  Values values;  // of the measures density, over all layers, and prefill_seconds
+};
+// `progress` is told the share that is done; the options have no observer of their own.
+[[nodiscard]] ReadText read_text(const RunSubject& subject, const SparsityParameters& parameters,
+                                 PrefillOptions options, const std::function<void(double)>& progress);
+
+// Threads start and weights come into memory: the first run would look slow otherwise. See open_model().
 void warm_up(const Gemma2& model, const CancelToken* cancel = nullptr);
 
 // `between` is called between blocks of positions with the share that is done.
@@ -110,7 +123,6 @@ void warm_up(const Gemma2& model, const CancelToken* cancel = nullptr);
                                             const CancelToken* cancel = nullptr);
 
 struct CompareOptions : RunOptions {
-  bool warm_up = true;
   std::function<void(std::size_t method, const MethodRun& run)> finished;  // a method is done (index into methods)
 };
 

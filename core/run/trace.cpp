@@ -70,6 +70,18 @@ PlanSummary summarise(const Plan& plan) {
   return summary;
 }
 
+double RunTrace::kept_pairs() const {
+  double sum = 0;
+  for (const PlanSummary& plan : summaries) sum += plan.kept_pairs;
+  return sum;
+}
+
+double RunTrace::causal_pairs() const {
+  double sum = 0;
+  for (const PlanSummary& plan : summaries) sum += plan.causal_pairs;
+  return sum;
+}
+
 double RunTrace::stage_seconds(Stage stage) const {
   double sum = 0;
   for (const StageReport& report : stages) {

@@ -62,6 +62,8 @@ struct RunTrace {
   std::vector<std::shared_ptr<const CapturedLayer>> captured;  // [layers], null where not captured
   double seconds = 0;
   std::int64_t peak_bytes = 0;
+  [[nodiscard]] double kept_pairs() const;  // of all layers, means over mask heads
+  [[nodiscard]] double causal_pairs() const;
   [[nodiscard]] double stage_seconds(Stage stage) const;  // summed over layers
   [[nodiscard]] double stage_seconds(Stage stage, int layer) const;
 };
