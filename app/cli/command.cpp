@@ -58,10 +58,6 @@ int complain(const std::string& sentence, int code) {
 // "--json --quiet" is an option without its value; "TEXT --json TEXT" would lose the text, "--json F --csv F" one of
 // the two. Throws Error.
 void check_values(const CLI::App& command) {
-  const auto is_output = [](const CLI::Option* option) {
-    const std::string name = option->get_name();
-    return name == "--json" || name == "--csv" || name == "--out" || name == "--checkpoint";
-  };
   std::vector<std::string> inputs, outputs;
   for (const CLI::Option* option : command.get_options()) {
     if (option->get_expected_max() < 1) continue;
@@ -69,7 +65,7 @@ void check_values(const CLI::App& command) {
       if (value.starts_with("--") && command.get_option_no_throw(value) != nullptr) {
         throw Error(fmt::format("{} has no value: {} follows it.", option->get_name(), value));
       }
-      (is_output(option) ? outputs : inputs).push_back(value);
+      (names_output(*option) ? outputs : inputs).push_back(value);
     }
   }
   namespace fs = std::filesystem;

@@ -89,8 +89,15 @@ void ModelOptionsText::use_threads() const {
   set_compute_threads(threads);
 }
 
+CLI::Option* add_output(CLI::App& app, const std::string& name, std::string& path, const std::string& help,
+                        const char* type) {
+  return app.add_option(name, path, help)->type_name(type)->group("Output");
+}
+
+bool names_output(const CLI::Option& option) { return option.get_group() == "Output" && option.get_expected_max() > 0; }
+
 void OutputOptions::add_to(CLI::App& app) {
-  app.add_option("--json", json, "Also write the results to this file as JSON")->type_name("FILE")->group("Output");
+  add_output(app, "--json", json, "Also write the results to this file as JSON");
   app.add_flag("--progress", progress, "Progress as plain lines on standard error, also where that is no terminal")
       ->group("Output");
   app.add_flag("--quiet", quiet, "No progress")->group("Output");

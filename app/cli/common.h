@@ -55,6 +55,11 @@ struct ModelOptionsText {
   void use_threads() const;
 };
 
+// Options that name a file or folder to write, in help under "Output" all of them.
+CLI::Option* add_output(CLI::App& app, const std::string& name, std::string& path, const std::string& help,
+                        const char* type = "FILE");
+[[nodiscard]] bool names_output(const CLI::Option& option);
+
 struct OutputOptions {
   std::string json;
   bool progress = false;

@@ -285,9 +285,8 @@ void add_export(CLI::App& app, Action& action) {
       ->required()
       ->group("What");
   options->text.add_to(*command);
-  command->add_option("-o,--out", options->out, "File to write; {layer} and {head} in its name make one file for each")
-      ->type_name("FILE")
-      ->group("What");
+  add_output(*command, "-o,--out", options->out,
+             "File to write; {layer} and {head} in its name make one file for each");
   command->add_option("--layer", options->layers, "Layers: 3, 0-7 or all [default: the first global one]")
       ->type_name("LIST")
       ->group("What");

@@ -405,9 +405,7 @@ void add_inspect(CLI::App& app, Action& action) {
       ->group("What to look at");
   options->parameters.add_to(*command);
   options->output.add_to(*command);
-  command->add_option("--csv", options->csv, "Write the tokens to this file as CSV too")
-      ->type_name("FILE")
-      ->group("Output");
+  add_output(*command, "--csv", options->csv, "Write the tokens to this file as CSV too");
   command->callback([options, &action] { action = [options] { return inspect(*options); }; });
 }
 

@@ -81,7 +81,7 @@ bool run_or_stop(const std::function<void()>& work) {
 }
 
 void ResultsFiles::add_to(CLI::App& app) {
-  app.add_option("--csv", csv_, "Also write the results to this file as CSV")->type_name("FILE")->group("Output");
+  add_output(app, "--csv", csv_, "Also write the results to this file as CSV");
   app.add_flag("--resume", resume_,
                "Go on from the results in the file that --json names; refused where it was made with other settings")
       ->group("Output");

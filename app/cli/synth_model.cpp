@@ -48,10 +48,7 @@ void add_synth_model(CLI::App& app, Action& action) {
                    "Sizes to take [gemma2-2b, gemma2-9b, gemma2-27b, demo; default demo]")
       ->type_name("NAME")
       ->group("Model");
-  command->add_option("--out", options->out, "Folder to write; made if it is not there")
-      ->type_name("DIR")
-      ->required()
-      ->group("Model");
+  add_output(*command, "--out", options->out, "Folder to write; made if it is not there", "DIR")->required();
   const auto size = [&](const char* name, std::int64_t& value, const char* help) {
     command->add_option(name, value, help)->type_name("N")->group("Model");
   };

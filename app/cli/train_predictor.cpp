@@ -153,10 +153,7 @@ void add_train_predictor(CLI::App& app, Action& action) {
       ->type_name("FILE...")
       ->required()
       ->group("Training");
-  command->add_option("--out", options->out, "Predictor to write (safetensors)")
-      ->type_name("FILE")
-      ->required()
-      ->group("Training");
+  add_output(*command, "--out", options->out, "Predictor to write (safetensors)")->required();
   number("--sequences", options->sequences, "Sequences to learn from in all [default 200]");
   number("--min-tokens", options->settings.min_tokens, "Tokens of the shortest sequences [default 512]");
   number("--max-tokens", options->settings.max_tokens, "Tokens of the longest, by doubling [default 8192]");
@@ -173,9 +170,7 @@ void add_train_predictor(CLI::App& app, Action& action) {
   number("--measure-every", options->measure_every,
          "Sequences between two measurements on held-out text, each followed by a checkpoint [default 20]");
   number("--seed", options->settings.seed, "Seed of weights and sequences [default 1]");
-  command->add_option("--checkpoint", options->checkpoint, "Where the training stands [default: --out + .checkpoint]")
-      ->type_name("FILE")
-      ->group("Training");
+  add_output(*command, "--checkpoint", options->checkpoint, "Where the training stands [default: --out + .checkpoint]");
   command->add_flag("--resume", options->resume, "Go on from the checkpoint")->group("Training");
   options->output.add_to(*command);
   command->callback([options, &action] { action = [options] { return train(*options); }; });

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/hash.h"
 #include "core/files/strict_json.h"
 #include "core/text/document.h"
 
@@ -14,13 +15,6 @@ namespace dhsa {
 namespace {
 
 constexpr std::size_t kLongestName = 4096;
-
-// FNV-1a, 64 bits: tells files apart, nothing more.
-std::string digest_of(const std::string& text) {
-  std::uint64_t hash = 0xcbf29ce484222325U;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
-  return fmt::format("{:016x}", hash);
-}
 
 // Where a sentence begins at or after `from`; 0 if none does.
 std::size_t sentence_begin(const std::string& text, std::size_t from) {
@@ -43,7 +37,7 @@ Haystack::Haystack(std::string name, std::string text) : name_(std::move(name)) 
   if (text.find_first_not_of(" \r\n\t") == std::string::npos) {
     throw Error(fmt::format("The haystack {} is empty; give a text file or take the generated prose.", name_));
   }
-  digest_ = digest_of(text);
+  digest_ = fmt::format("{:016x}", hash_of(std::as_bytes(std::span(text))));
   text_ = std::make_shared<const std::string>(std::move(text));
 }
 

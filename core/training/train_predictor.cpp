@@ -9,6 +9,7 @@
 #include <random>
 #include <utility>
 
+#include "core/base/hash.h"
 #include "core/sparsity/boundary_predictor.h"
 #include "core/training/checkpoint.h"
 
@@ -39,15 +40,14 @@ Split split(std::span<const TrainingText> texts) {
   return parts;
 }
 
-// FNV-1a over ids: whether the texts are still the same.
+// Whether the texts are still the same.
 std::uint64_t hash_of(std::span<const TrainingText> texts) {
-  std::uint64_t hash = 1469598103934665603U;
-  const auto add = [&](std::uint32_t value) {
-    for (int byte = 0; byte < 4; ++byte, value >>= 8U) hash = (hash ^ (value & 0xffU)) * 1099511628211U;
-  };
+  constexpr std::int32_t kEnd = -1;
+  std::uint64_t hash = 1469598103934665603U;  // what checkpoints hold begins here
+  const auto add = [&](std::span<const std::int32_t> ids) { hash = dhsa::hash_of(std::as_bytes(ids), hash); };
   for (const TrainingText& text : texts) {
-    for (const std::int32_t id : text.ids) add(static_cast<std::uint32_t>(id));
-    add(0xffffffffU);
+    add(text.ids);
+    add(std::span(&kEnd, 1));
   }
   return hash;
 }

@@ -348,6 +348,8 @@ TEST(Parameters, BadValuesAreRefusedBeforeAnythingRuns) {
   EXPECT_REFUSED(dhsa("run '" + text + "' --json '" + text + "'"), "would be written over");
   EXPECT_REFUSED(dhsa("needle --lengths 256 --haystack '" + text + "' --json '" + text + "'"), "would be written over");
   EXPECT_REFUSED(dhsa("inspect --tokens --json x --csv ./x", "", folder.path()), "would be written twice");
+  EXPECT_REFUSED(dhsa("train-predictor --text '" + text + "' --out x --checkpoint x"), "would be written twice");
+  EXPECT_REFUSED(dhsa("export mask --session '" + text + "' -o '" + text + "'"), "would be written over");
   EXPECT_REFUSED(dhsa("bench attention --json --quiet"), "--json has no value");
   EXPECT_EQ(content(text), short_text());
   EXPECT_REFUSED(dhsa("run --nonsense"), "nonsense");

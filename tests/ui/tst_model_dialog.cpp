@@ -114,6 +114,9 @@ class TestModelDialog : public QObject {
     const auto json =
         nlohmann::json::parse(read_file(folder.filePath(QStringLiteral("t.json")).toStdString(), 1 << 20));
     QCOMPARE(json["tokens"].size(), ids.size());
+    QCOMPARE(json["document"]["tokens"].get<std::size_t>(), ids.size());
+    QCOMPARE(json["document"]["name"].get<std::string>(), session.document()->title.toStdString());
+    QCOMPARE(json["document"]["sha256"].get<std::string>(), session.document()->sha256.toStdString());
     for (std::size_t i = 0; i < ids.size(); ++i) QCOMPARE(json["tokens"][i]["id"].get<std::int32_t>(), ids[i]);
     const QStringList lines =
         QString::fromStdString(read_file(folder.filePath(QStringLiteral("t.csv")).toStdString(), 1 << 20))

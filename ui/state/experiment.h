@@ -117,9 +117,7 @@ class ExperimentOf : public Experiment {
   // What stands against these settings, as a sentence; empty if nothing does.
   [[nodiscard]] QString problem(const Settings& settings, const std::vector<MethodChoice>& methods) const {
     try {
-      check_settings(settings);
-      checkContext(settings.lengths.back());
-      check(asked(settings, methods));
+      static_cast<void>(checked(settings, methods));
     } catch (const Error& error) {
       return QString::fromStdString(error.what());
     }
@@ -142,18 +140,14 @@ class ExperimentOf : public Experiment {
   void start(const Settings& settings, const std::vector<MethodChoice>& methods) {
     const auto model = explorer()->session()->model();
     if (!model || isRunning()) return;
-    if (const QString sentence = problem(settings, methods); !sentence.isEmpty()) {
-      Q_EMIT explorer()->message(sentence, true);
-      return;
-    }
     Results begin;
     try {
-      begin = asked(settings, methods);
-    } catch (const Error& error) {  // the predictor went just now
-      Q_EMIT explorer()->message(QString::fromUtf8(error.what()), true);
+      begin = checked(settings, methods);
+    } catch (const Error& error) {
+      Q_EMIT explorer()->message(QString::fromStdString(error.what()), true);
       return;
     }
-    const bool same = goesOn(settings, methods);
+    const bool same = !isEmpty() && !isFinished() && difference(m_results, begin).empty();
     if (same) begin.*part = m_results.*part;
     submit([this, model, begin = std::move(begin), file = fileFor(same)](const JobContext& job) {
       Results results = begin;
@@ -202,6 +196,14 @@ class ExperimentOf : public Experiment {
  private:
   static constexpr qint64 kTellEveryMs = 30;  // progress is told to the window at most this often
 
+  // What is asked; throws Error where anything stands against it.
+  [[nodiscard]] Results checked(const Settings& settings, const std::vector<MethodChoice>& methods) const {
+    check_settings(settings);
+    checkContext(settings.lengths.back());
+    Results asked = this->asked(settings, methods);
+    check(asked);
+    return asked;
+  }
   [[nodiscard]] Results asked(const Settings& settings, const std::vector<MethodChoice>& methods) const {
     Results results;
     results.settings = settings;

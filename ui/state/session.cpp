@@ -13,6 +13,7 @@
 #include "core/files/atomic_write.h"
 #include "core/model/folder.h"
 #include "core/run/open_model.h"
+#include "core/run/provenance.h"
 #include "core/text/document.h"
 #include "core/text/token_table.h"
 
@@ -157,14 +158,11 @@ void Session::exportTokens(const QString& path) const {
   const Document& content = m_document->content;
   std::string text;
   if (path.endsWith(QLatin1String(".json"), Qt::CaseInsensitive)) {
-    const nlohmann::json json = {{"kind", "dhsa-tokens"},
-                                 {"folder", m_model->folder.toStdString()},
-                                 {"document",
-                                  {{"name", m_document->title.toStdString()},
-                                   {"tokens", content.tokens()},
-                                   {"question_tokens", content.question_tokens},
-                                   {"sha256", m_document->sha256.toStdString()}}},
-                                 {"tokens", tokens_json(content, *m_model->tokenizer)}};
+    nlohmann::json json = {{"kind", "dhsa-tokens"},
+                           {"folder", m_model->folder.toStdString()},
+                           {"document", document_json(content)},
+                           {"tokens", tokens_json(content, *m_model->tokenizer)}};
+    json["document"]["sha256"] = m_document->sha256.toStdString();
     text = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   } else {
     text = tokens_csv(content, *m_model->tokenizer);

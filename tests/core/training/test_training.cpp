@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <vector>
 
@@ -291,7 +293,20 @@ TEST_F(Training, CancelledKeepsWhatWholeSequencesTaught) {
   EXPECT_TRUE(cut.cancelled);
   EXPECT_EQ(cut.sequences, 3);
   EXPECT_EQ(file_of(cut.weights, folder / "a"), file_of(train(options(3)).weights, folder / "b"));
-  EXPECT_EQ(read_checkpoint(folder / "c").sequences, 3);
+  const TrainingCheckpoint kept = read_checkpoint(folder / "c");
+  EXPECT_EQ(kept.sequences, 3);
+  // The hash of its texts is the one that earlier checkpoints hold.
+  std::uint64_t hash = 1469598103934665603U;
+  std::vector<std::int32_t> ids = texts.front().ids;
+  ids.push_back(-1);
+  for (const std::int32_t id : ids) {
+    for (unsigned shift = 0; shift < 32; shift += 8) {
+      hash = (hash ^ (static_cast<std::uint32_t>(id) >> shift & 0xffU)) * 1099511628211U;
+    }
+  }
+  char texts_hash[17];
+  std::snprintf(texts_hash, sizeof texts_hash, "%016llx", static_cast<unsigned long long>(hash));
+  EXPECT_EQ(nlohmann::json::parse(kept.identity)["texts"], texts_hash);
   EXPECT_NO_THROW(static_cast<void>(BoundaryPredictor::load(folder / "a")));
 }
 
