@@ -12,11 +12,10 @@
 #include "core/attention/cpu/peak.h"
 #include "core/base/parallel.h"
 #include "core/experiments/bench.h"
+#include "core/sparsity/parameters_name.h"
 
 namespace dhsa::cli {
 namespace {
-
-constexpr const char* kPlanners = "dense,dhsa,best,block-sparse,window-sinks,vertical-slash,token-topk";
 
 struct BenchChoice {
   ModelOptionsText model;
@@ -318,7 +317,7 @@ void add_bench(CLI::App& app, Action& action) {
   bench->require_subcommand(1);
 
   auto one = std::make_shared<BenchChoice>();
-  one->methods = kPlanners;
+  one->methods = std::string(kUsualMethods) + ",vertical-slash,token-topk";
   one->lengths = "2048,4096,8192";
   one->shapes = "demo,gemma2-2b";
   CLI::App* layer = bench->add_subcommand("attention", "One layer: planning and attention, on random q, k, v");
@@ -345,7 +344,7 @@ void add_bench(CLI::App& app, Action& action) {
   layer->callback([one, &action] { action = [one] { return attention(*one); }; });
 
   auto whole = std::make_shared<BenchChoice>();
-  whole->methods = "dense,dhsa,best,block-sparse,window-sinks,vertical-slash";
+  whole->methods = std::string(kUsualMethods) + ",vertical-slash";
   whole->lengths = "2048,8192";
   whole->models = "demo,gemma2-2b";
   whole->repeats = 3;

@@ -11,6 +11,7 @@
 #include "app/cli/results_files.h"
 #include "app/cli/table.h"
 #include "core/base/resources.h"
+#include "core/sparsity/parameters_name.h"
 #include "core/text/chat.h"
 #include "core/text/tokenizer_config.h"
 
@@ -19,7 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kMethods = "dense,dhsa,best,block-sparse,window-sinks";
 // The authors' own settings: budget 2048, eight chunks a block, boundaries of the first layer for all.
 constexpr const char* kAuthorsMethods =
     "dense,longbench+chunks-per-block=8+share-boundaries=true,block-sparse+budget=2048";
@@ -127,7 +127,7 @@ FileLock open_folder(const LongBenchChoice& options, LongBenchResults& results) 
 int longbench(const LongBenchChoice& options) {
   LongBenchSettings settings = settings_of(options);
   const std::string methods =
-      !options.methods.empty() ? options.methods : (settings.authors() ? kAuthorsMethods : kMethods);
+      !options.methods.empty() ? options.methods : (settings.authors() ? kAuthorsMethods : kUsualMethods);
   std::vector<MethodChoice> choices = ParameterOptions().choices(methods);
   ParameterOptions().say_unread(choices);
   JsonFile json(options.output.json);
@@ -194,7 +194,7 @@ void add_longbench(CLI::App& app, Action& action) {
   add("--methods", options->methods,
       fmt::format("Presets and methods, separated by commas; +PARAMETER=VALUE after a name changes it, as in "
                   "best+budget=512 [default {}]",
-                  kMethods),
+                  kUsualMethods),
       "NAMES");
   add("--preset", options->preset,
       "official: both ends of long prompts, chat turn; dhsa-v1: as the authors of DHSA ran it [default official]",
@@ -216,12 +216,10 @@ void add_longbench(CLI::App& app, Action& action) {
       ->group("Test");
   options->model.add_to(*command);
   options->output.add_to(*command);
-  command
-      ->add_option("--out", options->out,
-                   "Folder for every prediction (pred/METHOD/TASK.jsonl, in the official form) and the tables as JSON, "
-                   "CSV and Markdown")
-      ->type_name("DIR")
-      ->group("Output");
+  add_output(*command, "--out", options->out,
+             "Folder for every prediction (pred/METHOD/TASK.jsonl, in the official form) and the tables as JSON, CSV "
+             "and Markdown",
+             "DIR");
   command->add_flag("--resume", options->resume, "Go on from the answers in the folder that --out names")
       ->group("Output");
   command->callback([options, &action] { action = [options] { return longbench(*options); }; });

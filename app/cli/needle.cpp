@@ -11,6 +11,7 @@
 #include "app/cli/results_files.h"
 #include "app/cli/suite.h"
 #include "app/cli/table.h"
+#include "core/sparsity/parameters_name.h"
 
 namespace dhsa::cli {
 namespace {
@@ -119,7 +120,7 @@ int needle(const NeedleChoice& choice) {
 
 void add_needle(CLI::App& app, Action& action) {
   auto options = std::make_shared<NeedleChoice>();
-  options->methods = "dense,dhsa,best,block-sparse,window-sinks";
+  options->methods = kUsualMethods;
   options->lengths = "1K,2K,4K,8K,16K";
   CLI::App* command = app.add_subcommand("needle", "Hide numbers in long texts and ask for them, method beside method");
   command->footer(

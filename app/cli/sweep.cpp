@@ -6,6 +6,7 @@
 #include "app/cli/results_files.h"
 #include "app/cli/table.h"
 #include "core/experiments/sweep.h"
+#include "core/sparsity/parameters_name.h"
 
 namespace dhsa::cli {
 namespace {
@@ -82,7 +83,7 @@ int sweep(const SweepChoice& options) {
 
 void add_sweep(CLI::App& app, Action& action) {
   auto options = std::make_shared<SweepChoice>();
-  options->texts.methods = "dhsa,best,block-sparse,window-sinks";
+  options->texts.methods = kUsualMethods;
   options->texts.lengths = "4K";
   CLI::App* command =
       app.add_subcommand("sweep", "Vary length, budget or any other parameter and measure cost and loss");

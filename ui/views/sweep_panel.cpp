@@ -12,6 +12,8 @@
 #include <limits>
 #include <map>
 
+#include "core/base/lists.h"
+#include "core/sparsity/parameters_name.h"
 #include "ui/models/format.h"
 #include "ui/models/method_list.h"
 #include "ui/state/sweep_run.h"
@@ -66,8 +68,8 @@ SweepPanel::SweepPanel(SweepRun* sweep, QWidget* parent)
   makeSettings();
   makeTools();
   m_frame->setContent(m_plot);
-  for (const char* preset : {"best", "block-sparse", "window-sinks"}) {
-    m_frame->methods()->check(QString::fromLatin1(preset), true);
+  for (const std::string& name : split_list(kUsualMethods)) {
+    m_frame->methods()->check(QString::fromStdString(name), true);
   }
   connect(m_plot, &SweepPlot::statusText, this, &SweepPanel::statusText);
   connect(m_frame, &ExperimentFrame::startRequested, this,
