@@ -317,6 +317,64 @@ MaskMetrics figures_of(const std::vector<RowValues>& values, const KeyMask& mask
   return metrics;
 }
 
+// The dropped key of each of these rows that has most of its dense attention.
+void find_lost_keys(const HeadsView& q, const HeadsView& k, const KeyMask& mask, const LayerInfo& layer,
+                    std::span<LostRow> lost) {
+  if (lost.empty()) return;
+  std::vector<std::int64_t> rows;
+  for (const LostRow& row : lost) rows.push_back(row.row);
+  const int head = lost.front().head;
+  WeightBlock block(q, k, layer, head, rows);
+  std::vector<KeyRange> ranges;
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    const auto at = static_cast<std::int64_t>(r);
+    const float* weights = block.weights(at);
+    float most = -1;
+    const auto look = [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t j = begin; j < end; ++j) {
+        if (weights[j] <= most) continue;
+        most = weights[j];
+        lost[r].key = block.begin() + j;
+      }
+    };
+    mask.row_ranges(mask.mask_head(head, q.heads), rows[r], ranges);
+    std::int64_t dropped_from = block.visible_begin(layer, at);
+    for (const KeyRange& range : ranges) {
+      look(dropped_from, range.begin - block.begin());
+      dropped_from = range.end - block.begin();
+    }
+    look(dropped_from, block.visible_end(at));
+    lost[r].key_mass = static_cast<double>(most) / block.total(at);
+  }
+}
+
+std::vector<LostRow> find_lost_rows(const HeadsView& q, const HeadsView& k, const KeyMask& mask, const LayerInfo& layer,
+                                    const std::vector<RowValues>& values, const RowSample& sample,
+                                    const MetricOptions& options) {
+  const auto most =
+      static_cast<std::size_t>(std::min(options.lost_rows, std::max<std::int64_t>(1, sample.size() / kBlockRows)));
+  std::vector<std::vector<LostRow>> heads(static_cast<std::size_t>(q.heads));
+  parallel_for(
+      q.heads,
+      [&](std::int64_t head) {
+        std::vector<LostRow>& lost = heads[static_cast<std::size_t>(head)];
+        for (std::size_t r = 0; r < sample.rows.size(); ++r) {
+          const double dropped = 1 - values[static_cast<std::size_t>(head * sample.size()) + r].mass;
+          if (dropped > 0) lost.push_back({static_cast<int>(head), sample.rows[r], dropped, 0, 0});
+        }
+        const auto end = lost.begin() + static_cast<std::ptrdiff_t>(std::min(most, lost.size()));
+        std::partial_sort(lost.begin(), end, lost.end(), [](const LostRow& a, const LostRow& b) {
+          return a.dropped_mass != b.dropped_mass ? a.dropped_mass > b.dropped_mass : a.row < b.row;
+        });
+        lost.erase(end, lost.end());
+        find_lost_keys(q, k, mask, layer, lost);
+      },
+      options.cancel);
+  std::vector<LostRow> all;
+  for (const std::vector<LostRow>& lost : heads) all.insert(all.end(), lost.begin(), lost.end());
+  return all;
+}
+
 }  // namespace
 
 MaskMetrics measure_mask(const HeadsView& q, const HeadsView& k, const HeadsView& v, const KeyMask& mask,
@@ -341,6 +399,9 @@ MaskMetrics measure_mask(const HeadsView& q, const HeadsView& k, const HeadsView
   MaskMetrics metrics = figures_of(pass.values, mask, q.heads, sample, options);
   if (options.importance) {
     metrics.importance = {pass.received.mean(q.heads, layer.window), retention_of(mask), sample.step};
+  }
+  if (options.lost_rows > 0) {
+    metrics.lost_rows = find_lost_rows(q, k, mask, layer, pass.values, sample, options);
   }
   return metrics;
 }

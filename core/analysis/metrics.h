@@ -24,6 +24,8 @@ struct MetricOptions {
   bool oracle = true;  // of-oracle and IoU
   bool output_error = true;
   bool importance = false;  // of all rows only
+  // Most LostRows of each head; no more than a sixteenth of the rows that are looked at, so that they cost little.
+  std::int64_t lost_rows = 0;
   const CancelToken* cancel = nullptr;
 };
 
@@ -35,6 +37,15 @@ struct TokenImportance {
   std::vector<float> received_mass;
   std::vector<float> retention;  // share of the query rows that see it and keep it, mean over mask heads; always exact
   std::int64_t row_step = 1;     // of received_mass
+};
+
+// A row of one head that the mask takes dense attention from. Exact, whatever rows were looked at.
+struct LostRow {
+  int head = 0;  // query head
+  std::int64_t row = 0;
+  double dropped_mass = 0;  // of the row's dense attention
+  std::int64_t key = 0;     // the dropped key with most of it
+  double key_mass = 0;
 };
 
 // A = dense softmax with softcap, causality and window. Rows weigh the same. Values by measure (core/run/measures.cpp):
@@ -49,6 +60,8 @@ struct MaskMetrics {
   Values values;
   std::vector<Values> heads;   // [H] retained_mass, output_error
   TokenImportance importance;  // where asked for
+  // Where asked for, head by head: of the rows looked at those that lose most, the worst first.
+  std::vector<LostRow> lost_rows;
   [[nodiscard]] double value(std::string_view key) const { return values.value(key); }
 };
 [[nodiscard]] MaskMetrics measure_mask(const HeadsView& q, const HeadsView& k, const HeadsView& v, const KeyMask& mask,

@@ -128,7 +128,7 @@ class Meter : public PrefillObserver {
       const std::int64_t step = std::max<std::int64_t>(1, options_.metrics_rows);
       const auto measured = captured ? measure_layer(plan, captured, parameters_, step, options_.cancel)
                                      : measure_layer(plan, layer, parameters_, step, options_.cancel);
-      metrics_.push_back({measured->metrics.values, measured->metrics.heads, {}});
+      metrics_.push_back({measured->metrics.values, measured->metrics.heads, {}, {}});
       options_.measured(measured);
     } else if (options_.metrics_rows > 0 && layer.plan.mask.density() >= 1) {
       metrics_.push_back(metrics_of_dense(layer.q.heads));

@@ -12,6 +12,7 @@ namespace dhsa {
 namespace {
 
 constexpr double kImportantMass = 0.95;
+constexpr std::int64_t kLostRows = 8;  // of a head
 
 const CapturedLayer& require(const WhatIfSources& sources, int layer) {
   const auto at = static_cast<std::size_t>(layer);
@@ -36,6 +37,7 @@ std::shared_ptr<const MeasuredLayer> measured(std::shared_ptr<const Plan> plan,
     MetricOptions options;
     options.row_step = row_step;
     options.importance = true;
+    options.lost_rows = kLostRows;
     options.cancel = cancel;
     made->metrics = measure_mask(q, k, v, plan->mask, layer, options);
   }

@@ -19,7 +19,7 @@ struct MeasuredLayer {
   SparsityParameters parameters;  // that the plan was made with
   std::shared_ptr<const Plan> plan;
   std::shared_ptr<const CapturedLayer> captured;  // null: not kept, nothing can be recomputed
-  MaskMetrics metrics;                            // with importance
+  MaskMetrics metrics;                            // with importance and lost rows
   std::vector<float> predicted;                   // [L] predicted_importance(); empty for methods without chunks
   // [mask heads] the plan's mask to look at. Made here: one of many ranges takes its time.
   std::vector<std::shared_ptr<const MaskSource>> masks;

@@ -95,7 +95,7 @@ void RunList::setMetrics(int id, int layer, const MaskMetrics& metrics) {
   const auto at = static_cast<std::size_t>(layer);
   if (index < 0 || at >= m_runs[static_cast<std::size_t>(index)].result.metrics.size()) return;
   Run& run = m_runs[static_cast<std::size_t>(index)];
-  run.result.metrics[at] = {metrics.values, metrics.heads, {}};
+  run.result.metrics[at] = {metrics.values, metrics.heads, {}, {}};
   change(index);
   if (run.pinned) Q_EMIT pinnedChanged();
 }

@@ -84,6 +84,20 @@ KeyMask random_mask(const Case& c, std::int64_t block) {
   return builder.finish();
 }
 
+// Dropped mass of a row, and the dropped key that has most of it.
+LostRow lost_of(const Layer& layer, const KeyMask& mask, int head, std::int64_t row) {
+  const std::vector<double> a = layer.attention(head, row);
+  LostRow lost{head, row, 0, -1, 0};
+  for (std::int64_t j = 0; j <= row; ++j) {
+    const double mass = a[static_cast<std::size_t>(j)];
+    if (mass <= 0 || mask.kept(mask.mask_head(head, layer.shape.heads), row, j)) continue;
+    lost.dropped_mass += mass;
+    if (mass > lost.key_mass) lost.key = j;
+    lost.key_mass = std::max(lost.key_mass, mass);
+  }
+  return lost;
+}
+
 struct Expected {
   double mass = 0, worst_head = 1, worst_rows = 0, oracle = 0, iou = 0, error = 0;
 };
@@ -587,6 +601,44 @@ TEST(Sampling, AMaskThatFavoursEverySeventhRowGainsNothing) {
   EXPECT_LT(exact, 0.3);
   EXPECT_NEAR(sampled.value, exact, 4 * sampled.standard_error);
   EXPECT_LT(sampled.standard_error, 0.1);
+}
+
+TEST(LostRows, AreTheWorstOfEveryHeadWithTheirWorstKey) {
+  for (const Case& c : {Case{4, 2, 300, 16, 0, 2, 20.0F}, Case{2, 1, 200, 8, 70, 1, 0.0F}}) {
+    const Layer layer(c);
+    const KeyMask mask = random_mask(c, 4);
+    MetricOptions options;
+    options.lost_rows = 6;
+    const MaskMetrics metrics = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info, options);
+    ASSERT_EQ(metrics.lost_rows.size(), static_cast<std::size_t>(6 * c.heads));
+    for (int head = 0; head < c.heads; ++head) {
+      std::vector<double> dropped;
+      for (std::int64_t row = 0; row < c.rows; ++row) dropped.push_back(lost_of(layer, mask, head, row).dropped_mass);
+      std::sort(dropped.begin(), dropped.end(), std::greater<>());
+      for (std::size_t i = 0; i < 6; ++i) {
+        const LostRow& lost = metrics.lost_rows[static_cast<std::size_t>(head) * 6 + i];
+        const LostRow expected = lost_of(layer, mask, head, lost.row);
+        EXPECT_EQ(lost.head, head);
+        EXPECT_NEAR(lost.dropped_mass, dropped[i], 1e-5);
+        EXPECT_NEAR(lost.dropped_mass, expected.dropped_mass, 1e-5);
+        EXPECT_EQ(lost.key, expected.key);
+        EXPECT_NEAR(lost.key_mass, expected.key_mass, 1e-5);
+      }
+    }
+    // Of one row in four, and then no more than a sixteenth of those.
+    options.row_step = 4;
+    const MaskMetrics sampled = measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info, options);
+    const RowSample sample = draw_rows(0, c.rows, 4, static_cast<std::uint64_t>(layer.info.index) + 1);
+    ASSERT_EQ(sampled.lost_rows.size(), static_cast<std::size_t>(sample.size() / 16 * c.heads));
+    for (const LostRow& lost : sampled.lost_rows) {
+      EXPECT_TRUE(std::binary_search(sample.rows.begin(), sample.rows.end(), lost.row));
+      EXPECT_NEAR(lost.dropped_mass, lost_of(layer, mask, lost.head, lost.row).dropped_mass, 1e-5);
+    }
+    // Nothing is lost by a mask that drops nothing, and nothing is looked for where it was not asked for.
+    const KeyMask all = KeyMask::dense(c.rows, c.window);
+    EXPECT_TRUE(measure_mask(layer.qv(), layer.kv(), layer.vv(), all, layer.info, options).lost_rows.empty());
+    EXPECT_TRUE(measure_mask(layer.qv(), layer.kv(), layer.vv(), mask, layer.info).lost_rows.empty());
+  }
 }
 
 TEST(LogitAgreement, AgreesWithDoublePrecision) {
