@@ -61,5 +61,6 @@ draw importance importance --layer 3
 draw head-mass head-mass --metrics-rows 16 "${one[@]}"
 draw chunk-lengths chunk-lengths --layer 3 "${one[@]}"
 draw all-masks mask --layer all --venue icml --grid-columns 4
+draw dropped-of-all-heads dropped --layer 3 --head all
 draw mask-part mask --layer 3 --row-begin 1500 --row-end 2100 --key-begin 900 --key-end 2100 "${one[@]}"
 ls "$out"

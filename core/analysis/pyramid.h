@@ -171,7 +171,8 @@ struct AttentionInput {
 };
 
 // Normalisers of every row and block maxima and means of dense attention, of sparse attention (renormalised over the
-// kept keys) and of dense - sparse. Made in one pass over row blocks; memory O(row block * L + blocks^2).
+// kept keys), of dense - sparse, and of dropped mass (dense where the mask is 0). Made in one pass over row blocks;
+// memory O(row block * L + blocks^2).
 class AttentionLevels {
  public:
   struct Options {
@@ -183,7 +184,7 @@ class AttentionLevels {
   [[nodiscard]] static std::shared_ptr<const AttentionLevels> build(AttentionInput input, const Options& options);
   [[nodiscard]] static std::shared_ptr<const AttentionLevels> build(AttentionInput input);
 
-  enum class What : std::uint8_t { kDense, kSparse, kDifference };
+  enum class What : std::uint8_t { kDense, kSparse, kDifference, kDropped };
   [[nodiscard]] const AttentionInput& input() const noexcept { return input_; }
   [[nodiscard]] std::int64_t tokens() const noexcept { return input_.q.rows; }
   [[nodiscard]] const ReducedMatrix& reduced(What what) const;
@@ -198,12 +199,18 @@ class AttentionLevels {
   AttentionInput input_;
   std::vector<float> dense_log_sum_;   // [heads, L] log of the softmax denominator
   std::vector<float> sparse_log_sum_;  // [heads, L], over kept keys; empty without a mask
-  ReducedMatrix dense_, sparse_, difference_;
+  ReducedMatrix dense_, sparse_, difference_, dropped_;
 };
 
 // Throws Error where `what` needs a mask and the levels have none.
 [[nodiscard]] std::shared_ptr<const MatrixSource> attention_source(std::shared_ptr<const AttentionLevels> levels,
                                                                    AttentionLevels::What what);
+
+// Blocks of one head's dense attention or dropped mass from a few rows of each, drawn at random: for a glance at many
+// heads at once. O(blocks * L) pairs; texts of few rows are looked at whole. `what`: kDense or kDropped.
+[[nodiscard]] ReducedMatrix glance(const AttentionInput& input, AttentionLevels::What what, std::int64_t blocks,
+                                   const CancelToken* cancel);
+inline constexpr std::int64_t kGlanceRows = 2;  // of each block
 
 // "max of 16×16 pairs" (queries × keys), "every pair", "share kept of 32×32 pairs": for the status line and for
 // exports.

@@ -78,6 +78,7 @@ class AttentionLevels::Builder {
     if (sparse) {
       prepare(levels_.sparse_);
       prepare(levels_.difference_);
+      prepare(levels_.dropped_);
       levels_.difference_.signed_values = true;
     }
   }
@@ -87,7 +88,7 @@ class AttentionLevels::Builder {
     const std::int64_t window = input_.layer.window;
     // Whole blocks per batch, so that batches never meet in a block.
     const std::int64_t batch = std::max<std::int64_t>(1, kBatchRows / block_) * block_;
-    std::vector<float> dense, sparse;
+    std::vector<float> dense, sparse, dropped;
     for (std::int64_t begin = 0; begin < tokens; begin += batch) {
       if (options_.cancel != nullptr) options_.cancel->check();
       const std::int64_t end = std::min(begin + batch, tokens);
@@ -95,8 +96,9 @@ class AttentionLevels::Builder {
       const std::int64_t keys = end - first;
       dense.assign(index((end - begin) * keys), 0.0F);
       sparse.assign(input_.mask ? dense.size() : 0, 0.0F);
-      for (std::size_t h = 0; h < input_.heads.size(); ++h) add_head(h, begin, end, first, dense, sparse);
-      reduce(begin, end, first, dense, sparse);
+      dropped.assign(sparse.size(), 0.0F);
+      for (std::size_t h = 0; h < input_.heads.size(); ++h) add_head(h, begin, end, first, dense, sparse, dropped);
+      reduce(begin, end, first, dense, sparse, dropped);
       // A row's work grows with its place.
       const double share = static_cast<double>(end) / static_cast<double>(tokens);
       if (options_.progress) options_.progress(window > 0 ? share : share * share);
@@ -115,9 +117,9 @@ class AttentionLevels::Builder {
     matrix.cells.assign(size, 0.0F);
   }
 
-  // Probabilities of one head, over the number of heads, added to dense and sparse [end - begin, end - first].
+  // Probabilities of one head, over the number of heads, added to all three [end - begin, end - first].
   void add_head(std::size_t h, std::int64_t begin, std::int64_t end, std::int64_t first, std::vector<float>& dense,
-                std::vector<float>& sparse) {
+                std::vector<float>& sparse, std::vector<float>& dropped) {
     const int head = input_.heads[h];
     const std::int64_t kv_head = head / (input_.q.heads / input_.k.heads);
     if (kv_head != loaded_) {
@@ -143,11 +145,26 @@ class AttentionLevels::Builder {
           all.add(line + (low - first), line + (row + 1 - first));
           dense_sums[row] = all.value();
           float* out = dense.data() + r * keys;
-          for (std::int64_t j = low - first; j <= row - first; ++j)
-            out[j] += weight * std::exp(line[j] - dense_sums[row]);
-          if (sparse_sums == nullptr) return;
+          std::int64_t at = low - first;
+          const auto add_until = [&](std::int64_t stop, float* also) {
+            for (; at < stop; ++at) {
+              const float p = weight * std::exp(line[at] - dense_sums[row]);
+              out[at] += p;
+              if (also != nullptr) also[at] += p;
+            }
+          };
+          if (sparse_sums == nullptr) {
+            add_until(row + 1 - first, nullptr);
+            return;
+          }
           std::vector<KeyRange> ranges;
           input_.mask->row_ranges(input_.mask->mask_head(head, input_.q.heads), row, ranges);
+          float* lost = dropped.data() + r * keys;
+          for (const KeyRange& range : ranges) {
+            add_until(range.begin - first, lost);
+            add_until(range.end - first, nullptr);
+          }
+          add_until(row + 1 - first, lost);
           LogSum kept;
           for (const KeyRange& range : ranges) kept.meet(line + (range.begin - first), line + (range.end - first));
           for (const KeyRange& range : ranges) kept.add(line + (range.begin - first), line + (range.end - first));
@@ -161,7 +178,7 @@ class AttentionLevels::Builder {
   }
 
   void reduce(std::int64_t begin, std::int64_t end, std::int64_t first, const std::vector<float>& dense,
-              const std::vector<float>& sparse) {
+              const std::vector<float>& sparse, const std::vector<float>& dropped) {
     const std::int64_t keys = end - first;
     const std::int64_t columns = levels_.dense_.keys();
     const auto& key_edges = levels_.dense_.key_edges;
@@ -170,11 +187,12 @@ class AttentionLevels::Builder {
     parallel_for((end - begin + block_ - 1) / block_, [&](std::int64_t b) {
       const std::int64_t from = begin + b * block_;
       const std::int64_t to = std::min(from + block_, end);
-      std::vector<double> dense_sum(index(columns)), sparse_sum(index(columns));
+      std::vector<double> dense_sum(index(columns)), sparse_sum(index(columns)), dropped_sum(index(columns));
       const std::int64_t base = from / block_ * columns;
       for (std::int64_t row = from; row < to; ++row) {
         const float* p = dense.data() + (row - begin) * keys;
         const float* s = input_.mask ? sparse.data() + (row - begin) * keys : nullptr;
+        const float* lost = input_.mask ? dropped.data() + (row - begin) * keys : nullptr;
         for (std::int64_t c = first_column; c < columns && key_edges[index(c)] <= row; ++c) {
           const std::int64_t low = std::max(key_edges[index(c)], visible(row));
           const std::int64_t high = std::min(key_edges[index(c) + 1], row + 1);
@@ -182,6 +200,7 @@ class AttentionLevels::Builder {
           float most = 0;
           float sparse_most = 0;
           float difference = 0;
+          float most_lost = 0;
           for (std::int64_t j = low - first; j < high - first; ++j) {
             most = std::max(most, p[j]);
             dense_sum[index(c)] += static_cast<double>(p[j]);
@@ -190,12 +209,15 @@ class AttentionLevels::Builder {
             sparse_sum[index(c)] += static_cast<double>(s[j]);
             const float d = p[j] - s[j];
             if (std::abs(d) > std::abs(difference)) difference = d;
+            most_lost = std::max(most_lost, lost[j]);
+            dropped_sum[index(c)] += static_cast<double>(lost[j]);
           }
           const std::size_t at = index(base + c);
           levels_.dense_.max[at] = std::fmax(levels_.dense_.max[at], most);
           levels_.dense_.cells[at] += static_cast<float>(high - low);
           if (s == nullptr) continue;
           levels_.sparse_.max[at] = std::fmax(levels_.sparse_.max[at], sparse_most);
+          levels_.dropped_.max[at] = std::fmax(levels_.dropped_.max[at], most_lost);
           float& extreme = levels_.difference_.max[at];
           if (std::isnan(extreme) || std::abs(difference) > std::abs(extreme)) extreme = difference;
         }
@@ -206,7 +228,8 @@ class AttentionLevels::Builder {
         if (cells <= 0) continue;
         levels_.dense_.mean[at] = static_cast<float>(dense_sum[index(c)] / static_cast<double>(cells));
         if (!input_.mask) continue;
-        levels_.sparse_.cells[at] = levels_.difference_.cells[at] = cells;
+        levels_.sparse_.cells[at] = levels_.difference_.cells[at] = levels_.dropped_.cells[at] = cells;
+        levels_.dropped_.mean[at] = static_cast<float>(dropped_sum[index(c)] / static_cast<double>(cells));
         levels_.sparse_.mean[at] = static_cast<float>(sparse_sum[index(c)] / static_cast<double>(cells));
         levels_.difference_.mean[at] = levels_.dense_.mean[at] - levels_.sparse_.mean[at];
       }
@@ -248,12 +271,15 @@ std::shared_ptr<const AttentionLevels> AttentionLevels::build(AttentionInput inp
 }
 
 const ReducedMatrix& AttentionLevels::reduced(What what) const {
-  return what == What::kDense ? dense_ : what == What::kSparse ? sparse_ : difference_;
+  return what == What::kDense     ? dense_
+         : what == What::kSparse  ? sparse_
+         : what == What::kDropped ? dropped_
+                                  : difference_;
 }
 
 std::int64_t AttentionLevels::bytes() const noexcept {
   std::size_t floats = dense_log_sum_.size() + sparse_log_sum_.size();
-  for (const ReducedMatrix* m : {&dense_, &sparse_, &difference_}) floats += 3 * m->max.size();
+  for (const ReducedMatrix* m : {&dense_, &sparse_, &difference_, &dropped_}) floats += 3 * m->max.size();
   return static_cast<std::int64_t>(floats * sizeof(float));
 }
 
@@ -272,8 +298,10 @@ float AttentionLevels::at(What what, std::int64_t row, std::int64_t key) const {
     const auto cap = static_cast<double>(input_.layer.softcap);
     if (cap > 0) s = cap * std::tanh(s / cap);
     const std::size_t at = h * index(tokens()) + index(row);
-    if (what != What::kSparse) value += std::exp(s - static_cast<double>(dense_log_sum_[at]));
-    if (what != What::kDense && input_.mask->kept(input_.mask->mask_head(head, input_.q.heads), row, key))
+    const bool kept = what != What::kDense && input_.mask->kept(input_.mask->mask_head(head, input_.q.heads), row, key);
+    if (what != What::kSparse && !(kept && what == What::kDropped))
+      value += std::exp(s - static_cast<double>(dense_log_sum_[at]));
+    if (kept && what != What::kDropped)
       value += (what == What::kSparse ? 1 : -1) * std::exp(s - static_cast<double>(sparse_log_sum_[at]));
   }
   return static_cast<float>(value / static_cast<double>(input_.heads.size()));
@@ -305,13 +333,23 @@ void AttentionLevels::exact(What what, std::int64_t row_begin, std::int64_t row_
         float* to = out + (row - row_begin) * keys;
         const std::int64_t low = window > 0 ? std::max(key_begin, row - window + 1) : key_begin;
         const std::size_t at = h * index(tokens()) + index(row);
-        if (what != What::kSparse) {
-          for (std::int64_t j = low; j < std::min(row + 1, key_end); ++j)
+        const auto add_dense = [&](std::int64_t from, std::int64_t to_key) {
+          for (std::int64_t j = std::max(from, low); j < std::min(to_key, key_end); ++j)
             to[j - key_begin] += weight * std::exp(line[j - key_begin] - dense_log_sum_[at]);
+        };
+        std::vector<KeyRange> ranges;
+        if (what != What::kDense) input_.mask->row_ranges(input_.mask->mask_head(head, input_.q.heads), row, ranges);
+        if (what == What::kDropped) {
+          std::int64_t from = low;
+          for (const KeyRange& range : ranges) {
+            add_dense(from, range.begin);
+            from = range.end;
+          }
+          add_dense(from, row + 1);
+        } else if (what != What::kSparse) {
+          add_dense(low, row + 1);
         }
-        if (what != What::kDense) {
-          std::vector<KeyRange> ranges;
-          input_.mask->row_ranges(input_.mask->mask_head(head, input_.q.heads), row, ranges);
+        if (what == What::kSparse || what == What::kDifference) {
           const float sign = what == What::kSparse ? weight : -weight;
           for (const KeyRange& range : ranges)
             for (std::int64_t j = std::max<std::int64_t>(range.begin, key_begin);
@@ -391,7 +429,7 @@ std::shared_ptr<const MatrixSource> attention_source(std::shared_ptr<const Atten
                                                      AttentionLevels::What what) {
   if (!levels) throw Error("There is no attention to show yet.");
   if (what != AttentionLevels::What::kDense && !levels->input().mask)
-    throw Error("Sparse attention needs a mask, and none was given.");
+    throw Error("Sparse attention and dropped mass need a mask, and none was given.");
   return std::make_shared<AttentionSource>(std::move(levels), what);
 }
 

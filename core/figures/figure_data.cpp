@@ -190,7 +190,9 @@ void fill_attention(const Context& context, FigurePanelData& data, AttentionLeve
   const auto levels = levels_of(context, data.panel);
   data.matrix = attention_source(levels, what);
   const bool difference = what == AttentionLevels::What::kDifference;
-  data.value_title = difference ? "dense − sparse probability" : "attention probability";
+  data.value_title = difference                                ? "dense − sparse probability"
+                     : what == AttentionLevels::What::kDropped ? "dropped attention probability"
+                                                               : "attention probability";
   data.value_brief = difference ? "difference" : "probability";
   const Part part = part_of(context.spec, levels->tokens());
   const std::int64_t pairs = part.rows() * part.keys();
@@ -381,6 +383,9 @@ FigurePanelData panel_data(const Context& context, const FigurePanel& panel) {
       break;
     case FigureKind::kDifference:
       fill_attention(context, data, AttentionLevels::What::kDifference);
+      break;
+    case FigureKind::kDropped:
+      fill_attention(context, data, AttentionLevels::What::kDropped);
       break;
     case FigureKind::kChunkScores:
       fill_scores(context, data, false);

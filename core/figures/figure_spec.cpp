@@ -28,6 +28,8 @@ constexpr std::array kKinds = {
                    "Attention probabilities under the mask.", Form::kMatrix, From::kLayer, true},
     FigureKindInfo{FigureKind::kDifference, "difference", "Dense − sparse", "Difference", "What the mask changes.",
                    Form::kMatrix, From::kLayer, true},
+    FigureKindInfo{FigureKind::kDropped, "dropped", "Dropped mass", "Dropped",
+                   "Dense attention on the pairs that the mask drops.", Form::kMatrix, From::kLayer, true},
     FigureKindInfo{FigureKind::kChunkScores, "chunk-scores", "Chunk similarity", "Chunks",
                    "S_c with the chunk boundaries.", Form::kMatrix, From::kLayer, true},
     FigureKindInfo{FigureKind::kTokenScores, "token-scores", "Token similarity", "Tokens",

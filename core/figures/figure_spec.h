@@ -17,6 +17,7 @@ enum class FigureKind : std::uint8_t {
   kDense,
   kSparse,
   kDifference,
+  kDropped,
   kChunkScores,
   kTokenScores,
   kImportance,

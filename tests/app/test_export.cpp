@@ -109,6 +109,32 @@ TEST(Export, OneFileForEachLayer) {
   EXPECT_EQ(folder.names().size(), 7U);
 }
 
+TEST(Export, DroppedMassIsWhatTheMaskTakesFromDenseAttention) {
+  const Folder folder;
+  const std::string text = folder.write("note.txt", text_of(12));
+  done("export mask,dense,dropped '" + text + "' --layer 3 --head 1" + kSmall + "--dense-bits --out '" +
+       folder.path("one.npz").string() + "'");
+  done("export dropped '" + text + "' --layer 3 --head all" + kSmall + "--out '" + folder.path("heads.npz").string() +
+       "'");
+  const nlohmann::json heads = json_of(folder.path("heads.json"))["panels"];
+  ASSERT_EQ(heads.size(), 4U);
+  for (std::size_t head = 0; head < 4; ++head) EXPECT_EQ(heads[head]["head"], head);
+  EXPECT_EQ(python(folder, R"(
+import numpy as np
+
+z = np.load("one.npz")
+tokens = int(z["group_rows"][-1])
+kept = np.unpackbits(z["kept_bits_little"], axis=-1, bitorder="little", count=tokens).astype(bool)
+kept = kept[1 * len(kept) // 4]
+assert np.allclose(z["dropped"], np.where(kept, 0, z["dense"]), atol=1e-6)
+assert z["dropped"].sum() > 1, z["dropped"].sum()
+heads = np.load("heads.npz")
+assert np.allclose(heads["b/dropped"], z["dropped"], atol=1e-6)
+assert not np.allclose(heads["a/dropped"], z["dropped"], atol=1e-3)
+)"),
+            "");
+}
+
 TEST(Export, SaysInOneSentenceWhatIsWrong) {
   const Folder folder;
   const std::string text = folder.write("note.txt", text_of(4));

@@ -375,17 +375,21 @@ TEST(AttentionLevels, ExactValuesAreTheSoftmaxOverAllOrKeptKeys) {
       for (std::int64_t key = std::max<std::int64_t>(0, window > 0 ? row - window + 1 : 0); key <= row; ++key) {
         double dense = 0;
         double sparse = 0;
+        double dropped = 0;
         for (const int h : heads) {
           dense += data.probability(h, row, key, layer, nullptr) / 2;
+          if (!mask->kept(mask->mask_head(h, data.heads), row, key))
+            dropped += data.probability(h, row, key, layer, nullptr) / 2;
           sparse += data.probability(h, row, key, layer, mask.get()) / 2;
         }
         ASSERT_NEAR(levels->at(What::kDense, row, key), dense, 1e-5);
         ASSERT_NEAR(levels->at(What::kSparse, row, key), sparse, 1e-5);
         ASSERT_NEAR(levels->at(What::kDifference, row, key), dense - sparse, 1e-5);
+        ASSERT_NEAR(levels->at(What::kDropped, row, key), dropped, 1e-5);
       }
     }
     EXPECT_TRUE(std::isnan(levels->at(What::kDense, 3, 4)));
-    for (const What what : {What::kDense, What::kSparse, What::kDifference}) {
+    for (const What what : {What::kDense, What::kSparse, What::kDifference, What::kDropped}) {
       const auto source = attention_source(levels, what);
       EXPECT_FALSE(source->refines({0, 75, 0, 75}, 200, 200));  // blocks of one cell are exact as they are
       expect_brute_force(*source, {0, 75, 0, 75}, 75, 75, {}, 1e-5F);
@@ -405,8 +409,8 @@ TEST(AttentionLevels, BlocksHoldTheLargestAndTheMeanOfTheirCellsAndTilesAreExact
   options.progress = [&](double share) { done = share; };
   const auto levels = AttentionLevels::build(data.input({1}, layer, mask), options);
   EXPECT_DOUBLE_EQ(done, 1.0);
-  for (const auto what :
-       {AttentionLevels::What::kDense, AttentionLevels::What::kSparse, AttentionLevels::What::kDifference}) {
+  for (const auto what : {AttentionLevels::What::kDense, AttentionLevels::What::kSparse,
+                          AttentionLevels::What::kDifference, AttentionLevels::What::kDropped}) {
     const auto source = attention_source(levels, what);
     // Pixels of whole blocks: as good as brute force (the first 10 keys fill blocks of their own).
     SampleGrid grid;
@@ -459,6 +463,58 @@ TEST(AttentionLevels, StopsWhenCancelledAndRefusesWhatDoesNotFit) {
                Error);
   const auto dense_only = AttentionLevels::build(data.input({0}, layer, nullptr));
   EXPECT_THROW((void)attention_source(dense_only, AttentionLevels::What::kSparse), Error);
+}
+
+TEST(Glance, LooksAtAllRowsOfAShortTextAndAtSomeOfEveryBlockOfALongOne) {
+  using What = AttentionLevels::What;
+  for (const std::int64_t window : {0, 37}) {
+    Attention data(101, 8, 4, 2);
+    const LayerInfo layer{2, window, 0.4F, 5.0F};
+    const auto mask = std::make_shared<KeyMask>(random_mask(101, window, 2, 2));
+    const AttentionInput input = data.input({3}, layer, mask);
+    const auto levels = AttentionLevels::build(input);
+    for (const What what : {What::kDense, What::kDropped}) {
+      const auto largest = [&](std::int64_t row_begin, std::int64_t row_end, std::int64_t begin, std::int64_t end) {
+        float most = NAN;
+        for (std::int64_t row = row_begin; row < row_end; ++row)
+          for (std::int64_t key = begin; key < end; ++key) most = std::fmax(most, levels->at(what, row, key));
+        return most;
+      };
+      // Blocks of one or two rows: nothing is left out.
+      const ReducedMatrix whole = glance(input, what, 60, nullptr);
+      ASSERT_EQ(whole.rows(), 60);
+      double sum = 0;
+      for (std::size_t at = 0; at < whole.max.size(); ++at) {
+        const std::size_t r = at / 60;
+        const std::size_t c = at % 60;
+        const float most =
+            largest(whole.row_edges[r], whole.row_edges[r + 1], whole.key_edges[c], whole.key_edges[c + 1]);
+        if (std::isnan(most)) {
+          ASSERT_TRUE(std::isnan(whole.max[at]));
+          continue;
+        }
+        ASSERT_NEAR(whole.max[at], most, 1e-5) << r << " " << c;
+        sum += static_cast<double>(whole.mean[at] * whole.cells[at]);
+      }
+      double expected = 0;
+      for (std::int64_t row = 0; row < 101; ++row)
+        for (std::int64_t key = 0; key <= row; ++key) {
+          const float p = levels->at(what, row, key);
+          expected += std::isnan(p) ? 0.0 : static_cast<double>(p);
+        }
+      EXPECT_NEAR(sum, expected, 1e-3);
+      // Blocks of ten rows: of those looked at, and of no others.
+      const ReducedMatrix some = glance(input, what, 10, nullptr);
+      for (std::size_t r = 0; r < 10; ++r) {
+        const float most = largest(some.row_edges[r], some.row_edges[r + 1], some.key_edges[r], some.key_edges[r + 1]);
+        EXPECT_LE(some.max[r * 10 + r], most + 1e-5F);
+        EXPECT_FALSE(std::isnan(some.max[r * 10 + r]));
+      }
+    }
+  }
+  Attention data(20, 4, 2, 1);
+  EXPECT_THROW((void)glance(data.input({0}, {}, nullptr), What::kDropped, 5, nullptr), Error);
+  EXPECT_THROW((void)glance(data.input({0, 1}, {}, nullptr), What::kDense, 5, nullptr), Error);
 }
 
 TEST(DescribeReducer, NamesWhatAPixelStandsFor) {
