@@ -40,7 +40,7 @@ using namespace dhsa;
 
 namespace {
 
-const char* const kDocks[] = {"text", "matrix", "importance", "parameters", "metrics", "performance", "chunks", "runs"};
+const char* const kDocks[] = {"text", "matrix", "importance", "parameters", "metrics", "performance", "chunks", "runs", "losses", "multiples"};
 
 // Colours on a picture: an empty widget has one or two.
 int coloursOf(const QImage& image) {
@@ -149,8 +149,8 @@ class TestWindow : public QObject {
     for (const QAction* menu : m_shared->window()->menuBar()->actions()) {
       menus << QKeySequence::mnemonic(menu->text()).toString();
     }
-    QCOMPARE(menus.size(), 6);
-    for (const char* dock : {"text", "matrix", "parameters", "needle", "sweeps", "runs"}) {
+    QCOMPARE(menus.size(), 7);
+    for (const char* dock : {"text", "matrix", "multiples", "parameters", "needle", "sweeps", "losses", "runs"}) {
       const QDockWidget* panel = m_shared->window()->dock(QString::fromLatin1(dock));
       for (const QLabel* label : panel->findChildren<QLabel*>()) {
         const QString key = label->buddy() ? QKeySequence::mnemonic(label->text()).toString() : QString();

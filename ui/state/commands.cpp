@@ -78,6 +78,8 @@ constexpr std::array kCommands = {
     CommandInfo{"panel.ruler", "&Panels", QT_TRANSLATE_NOOP("Commands", "R&ULER"), "Ctrl+Alt+8", ""},
     CommandInfo{"panel.longbench", "&Panels", QT_TRANSLATE_NOOP("Commands", "&LongBench"), "Ctrl+Alt+9", ""},
     CommandInfo{"panel.chunks", "&Panels", QT_TRANSLATE_NOOP("Commands", "&Chunks"), "Ctrl+8", ""},
+    CommandInfo{"panel.multiples", "&Panels", QT_TRANSLATE_NOOP("Commands", "&Small multiples"), "Ctrl+Alt+2", ""},
+    CommandInfo{"panel.losses", "&Panels", QT_TRANSLATE_NOOP("Commands", "L&osses"), "Ctrl+Alt+1", ""},
     CommandInfo{"panel.runs", "&Panels", QT_TRANSLATE_NOOP("Commands", "R&uns"), "Ctrl+9", ""},
 
     CommandInfo{"view.next-layer", QT_TRANSLATE_NOOP("Commands", "&View"), QT_TRANSLATE_NOOP("Commands", "&Next layer"),
@@ -92,6 +94,18 @@ constexpr std::array kCommands = {
     CommandInfo{"theme.light", "&View", QT_TRANSLATE_NOOP("Commands", "&Light"), "", ""},
     CommandInfo{"theme.dark", "&View", QT_TRANSLATE_NOOP("Commands", "&Dark"), "", ""},
     CommandInfo{"view.restore-layout", "&View", QT_TRANSLATE_NOOP("Commands", "&Restore default layout"), "Ctrl+0", ""},
+
+    CommandInfo{"go.to", QT_TRANSLATE_NOOP("Commands", "Nav&igate"),
+                QT_TRANSLATE_NOOP("Commands", "Go &to token or chunk…"), "Ctrl+L",
+                QT_TRANSLATE_NOOP("Commands", "Select a row by its token, or the keys of a chunk.")},
+    CommandInfo{"go.next-row", "Nav&igate", QT_TRANSLATE_NOOP("Commands", "Next &worst row"), "F8",
+                QT_TRANSLATE_NOOP("Commands", "Go down the list of losses: the row that loses next most.")},
+    CommandInfo{"go.previous-row", "Nav&igate", QT_TRANSLATE_NOOP("Commands", "&Previous worst row"), "Shift+F8",
+                QT_TRANSLATE_NOOP("Commands", "Go up the list of losses.")},
+    CommandInfo{"go.next-head", "Nav&igate", QT_TRANSLATE_NOOP("Commands", "Next worst &head"), "Ctrl+F8",
+                QT_TRANSLATE_NOOP("Commands", "The layer and head that lose next most, and their worst row.")},
+    CommandInfo{"go.next-token", "Nav&igate", QT_TRANSLATE_NOOP("Commands", "Next &dropped but important token"), "F9",
+                QT_TRANSLATE_NOOP("Commands", "Of the selected row, then of the next worst one.")},
 
     CommandInfo{"help.shortcuts", QT_TRANSLATE_NOOP("Commands", "&Help"),
                 QT_TRANSLATE_NOOP("Commands", "&Keyboard shortcuts"), "F1", ""},

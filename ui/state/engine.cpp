@@ -24,6 +24,7 @@ Level levelOf(JobKind kind) {
     case JobKind::kPicture:
       return kSoon;
     case JobKind::kRefine:
+    case JobKind::kMultiples:
       return kIdle;
     case JobKind::kNeedle:
     case JobKind::kSweep:

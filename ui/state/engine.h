@@ -30,12 +30,13 @@ enum class JobKind : std::uint8_t {
   kSweep,
   kSuite,
   kLongBench,
-  kLayer,    // what-if of the layer in view
-  kRow,      // the selected row
-  kPicture,  // what the matrix draws
-  kRefine,   // exact figures and the other layers, while nothing else waits
+  kLayer,      // what-if of the layer in view
+  kRow,        // the selected row
+  kPicture,    // what the matrix draws
+  kRefine,     // exact figures and the other layers, while nothing else waits
+  kMultiples,  // small pictures of heads and layers, likewise
 };
-inline constexpr std::size_t kJobKinds = 14;
+inline constexpr std::size_t kJobKinds = 15;
 
 class Engine;
 

@@ -61,7 +61,7 @@ void Explorer::cancel() {
   };
   if (!cancelAll(
           {JobKind::kLoadModel, JobKind::kLoadDocument, JobKind::kPrefill, JobKind::kCompare, JobKind::kGenerate})) {
-    cancelAll({JobKind::kNeedle, JobKind::kSweep, JobKind::kSuite, JobKind::kLongBench});
+    cancelAll({JobKind::kNeedle, JobKind::kSweep, JobKind::kSuite, JobKind::kLongBench, JobKind::kMultiples});
   }
 }
 

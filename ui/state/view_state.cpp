@@ -40,6 +40,17 @@ void ViewState::setZoom(const QRectF& zoom) {
   Q_EMIT zoomChanged(zoom);
 }
 
+void ViewState::setMarks(const std::vector<qint64>& tokens) {
+  if (tokens == m_marks) return;
+  m_marks = tokens;
+  Q_EMIT marksChanged(tokens);
+}
+
+void ViewState::show(qint64 token, qint64 row, qint64 key) {
+  Q_EMIT tokenWanted(token);
+  Q_EMIT cellWanted(row, key);
+}
+
 void ViewState::clearSelection() {
   hover(-1, -1);
   selectRow(-1);

@@ -4,6 +4,7 @@
 
 #include <QObject>
 #include <QRectF>
+#include <vector>
 
 namespace dhsa {
 
@@ -20,7 +21,8 @@ class ViewState : public QObject {
   [[nodiscard]] qint64 keysEnd() const noexcept { return m_keysEnd; }
   [[nodiscard]] qint64 hoveredRow() const noexcept { return m_hoveredRow; }  // -1: pointer is elsewhere
   [[nodiscard]] qint64 hoveredKey() const noexcept { return m_hoveredKey; }
-  [[nodiscard]] QRectF zoom() const noexcept { return m_zoom; }  // keys x rows; empty: all
+  [[nodiscard]] QRectF zoom() const noexcept { return m_zoom; }                        // keys x rows; empty: all
+  [[nodiscard]] const std::vector<qint64>& marks() const noexcept { return m_marks; }  // tokens found, ascending
 
  public Q_SLOTS:
   void setLayer(int layer);
@@ -29,6 +31,9 @@ class ViewState : public QObject {
   void selectKeys(qint64 begin, qint64 end);
   void hover(qint64 row, qint64 key);
   void setZoom(const QRectF& zoom);
+  void setMarks(const std::vector<qint64>& tokens);
+  // Brings into sight what is selected: a token in the text, a cell in the matrix (-1: any row or key).
+  void show(qint64 token, qint64 row, qint64 key);
   // A new document: nothing selected, all visible.
   void clearSelection();
 
@@ -39,6 +44,9 @@ class ViewState : public QObject {
   void keysSelected(qint64 begin, qint64 end);
   void hovered(qint64 row, qint64 key);
   void zoomChanged(const QRectF& zoom);
+  void marksChanged(const std::vector<qint64>& tokens);
+  void tokenWanted(qint64 token);
+  void cellWanted(qint64 row, qint64 key);
 
  private:
   int m_layer = 0;
@@ -49,6 +57,7 @@ class ViewState : public QObject {
   qint64 m_hoveredRow = -1;
   qint64 m_hoveredKey = -1;
   QRectF m_zoom;
+  std::vector<qint64> m_marks;
 };
 
 }  // namespace dhsa

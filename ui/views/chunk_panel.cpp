@@ -52,7 +52,7 @@ ChunkPanel::ChunkPanel(Explorer* explorer, QWidget* parent)
     if (!index.isValid()) return;
     const int row = m_sorted->mapToSource(index).row();
     m_explorer->view()->selectKeys(m_model->beginOf(row), m_model->endOf(row));
-    Q_EMIT tokenWanted(m_model->beginOf(row));
+    m_explorer->view()->show(m_model->beginOf(row), -1, m_model->beginOf(row));
   });
   connect(explorer->whatIf(), &WhatIf::layersReset, this, &ChunkPanel::refresh);
   connect(explorer->whatIf(), &WhatIf::layerChanged, this, [this](int layer) {

@@ -18,9 +18,6 @@ class ChunkPanel : public QWidget {
  public:
   explicit ChunkPanel(Explorer* explorer, QWidget* parent = nullptr);
 
- Q_SIGNALS:
-  void tokenWanted(qint64 token);  // a chunk was chosen: bring its text into sight
-
  private:
   void refresh();
   Explorer* m_explorer;

@@ -89,10 +89,12 @@ ExportDialog::ExportDialog(Explorer* explorer, QWidget* parent)
   });
   m_layer = pick("exportLayer");
   m_layer->addItem(tr("Layer %1, in view").arg(m_layerInView), QString::number(m_layerInView));
+  m_layer->addItem(tr("All layers in one figure"), QStringLiteral("together"));
   m_layer->addItem(tr("All layers, one file each"), QStringLiteral("all"));
   m_head = pick("exportHead");
   m_head->addItem(m_headInView < 0 ? tr("Mean of all heads, in view") : tr("Head %1, in view").arg(m_headInView),
                   QString::number(m_headInView));
+  m_head->addItem(tr("All heads in one figure"), QStringLiteral("together"));
   m_head->addItem(tr("All heads, one file each"), QStringLiteral("all"));
   m_venue = pick("exportVenue");
   for (const Venue& venue : venues()) m_venue->addItem(q(venue.label), q(venue.key));
@@ -205,7 +207,23 @@ FigureSpec ExportDialog::spec() const {
   for (const QString& what : m_what->currentData().toString().split(u',')) {
     const FigureKind kind = figure_kind_of(what.toStdString());
     const bool layered = figure_kind(kind).from == FigureKindInfo::From::kLayer;
-    spec.panels.push_back({kind, layered ? m_layerInView : -1, figure_kind(kind).per_head ? m_headInView : -1});
+    const bool perHead = figure_kind(kind).per_head;
+    const auto together = [](const QComboBox* box) {
+      return box->currentData().toString() == QStringLiteral("together");
+    };
+    const bool layers = layered && together(m_layer);
+    const bool heads = perHead && together(m_head);
+    for (int layer = 0; layer < (layers ? m_explorer->whatIf()->layers() : 1); ++layer) {
+      for (int head = 0; head < (heads ? m_explorer->session()->heads() : 1); ++head) {
+        spec.panels.push_back({kind,
+                               !layered ? -1
+                               : layers ? layer
+                                        : m_layerInView,
+                               !perHead ? -1
+                               : heads  ? head
+                                        : m_headInView});
+      }
+    }
   }
   spec.venue = m_venue->currentData().toString().toStdString();
   spec.columns = venue_of(spec).column > 0 ? m_columns->currentData().toString().toStdString() : "full";
@@ -228,6 +246,12 @@ FigureSpec ExportDialog::spec() const {
 void ExportDialog::showResults(const QString& what, const QString& path) {
   m_what->setCurrentIndex(std::max(0, m_what->findData(what)));
   setResults(path);
+}
+
+void ExportDialog::showMultiples(const QString& what, bool byLayer) {
+  m_what->setCurrentIndex(std::max(0, m_what->findData(what)));
+  QComboBox* over = byLayer ? m_layer : m_head;
+  over->setCurrentIndex(over->findData(QStringLiteral("together")));
 }
 
 void ExportDialog::setResults(const QString& path) {

@@ -37,7 +37,9 @@ class ExportDialog : public QDialog {
   void saveTo(const QString& path);
   void setResults(const QString& path);  // the file that curves, scores and needle tests are drawn from
   void showResults(const QString& what, const QString& path);  // `what`: key of a figure's kind
-  void cancel();                                               // the saving; figures that are finished stay
+  // All layers of the head in view, or all heads of the layer, in one figure.
+  void showMultiples(const QString& what, bool byLayer);
+  void cancel();  // the saving; figures that are finished stay
   [[nodiscard]] bool isBusy() const { return m_thread != nullptr; }
 
  protected:

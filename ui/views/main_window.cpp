@@ -35,9 +35,11 @@
 #include "ui/views/experiment_frame.h"
 #include "ui/views/export_dialog.h"
 #include "ui/views/importance_panel.h"
+#include "ui/views/loss_panel.h"
 #include "ui/views/matrix_panel.h"
 #include "ui/views/message_bar.h"
 #include "ui/views/metrics_panel.h"
+#include "ui/views/multiples_panel.h"
 #include "ui/views/needle_panel.h"
 #include "ui/views/parameters_panel.h"
 #include "ui/views/performance_panel.h"
@@ -51,7 +53,7 @@ namespace dhsa {
 namespace {
 
 // Layouts saved by another arrangement of docks are not restored.
-constexpr int kLayoutVersion = 3;
+constexpr int kLayoutVersion = 4;
 constexpr QSize kFrame(16, 48);  // at most, around a window
 // A model that takes more than this is loaded only once a person has seen how much.
 constexpr qint64 kAskAboveBytes = qint64{1} << 30;
@@ -149,19 +151,21 @@ void MainWindow::makeDocks() {
   setContextMenuPolicy(Qt::NoContextMenu);
   m_text = new TextPanel(m_explorer);
   m_matrix = new MatrixPanel(m_explorer);
+  m_multiples = new MultiplesPanel(m_explorer);
   m_importance = new ImportancePanel(m_explorer);
   m_parameters = new ParametersPanel(m_explorer->parameters());
   m_runs = new RunsPanel(m_explorer);
-  auto* chunks = new ChunkPanel(m_explorer);
+  m_losses = new LossPanel(m_explorer);
   addPanel("text", tr("Text"), m_text);
-  addPanel("chunks", tr("Chunks"), chunks);
+  addPanel("chunks", tr("Chunks"), new ChunkPanel(m_explorer));
   addPanel("matrix", tr("Matrix"), m_matrix);
+  addPanel("multiples", tr("Small multiples"), m_multiples);
   addPanel("importance", tr("Importance"), m_importance);
   addPanel("runs", tr("Runs"), m_runs);
+  addPanel("losses", tr("Losses"), m_losses);
   addPanel("parameters", tr("Parameters"), m_parameters);
   addPanel("metrics", tr("Metrics"), new MetricsPanel(m_explorer));
   addPanel("performance", tr("Performance"), new PerformancePanel(m_explorer));
-  connect(chunks, &ChunkPanel::tokenWanted, m_text->textView(), &TextView::scrollToToken);
   makeExperiments();
 }
 
@@ -192,7 +196,7 @@ void MainWindow::makeExperiments() {
       m_docks.at(id)->raise();
     }
     m_text->find(evidence);
-    if (token >= 0) m_text->textView()->scrollToToken(token);
+    if (token >= 0) m_explorer->view()->show(token, -1, token);
   };
   connect(m_needle, &NeedleTest::promptOpened, this, [showSample](qint64 token) { showSample(token, {}); });
   for (SampleOpener* opener : {m_suite->opener(), m_longBench->opener()})
@@ -212,8 +216,10 @@ void MainWindow::restoreDefaultLayout() {
   splitDockWidget(at("matrix"), at("importance"), Qt::Vertical);
   splitDockWidget(at("parameters"), at("metrics"), Qt::Vertical);
   tabifyDockWidget(at("text"), at("chunks"));
-  tabifyDockWidget(at("importance"), at("runs"));
-  tabifyDockWidget(at("matrix"), at("needle"));
+  tabifyDockWidget(at("importance"), at("losses"));
+  tabifyDockWidget(at("losses"), at("runs"));
+  tabifyDockWidget(at("matrix"), at("multiples"));
+  tabifyDockWidget(at("multiples"), at("needle"));
   tabifyDockWidget(at("needle"), at("sweeps"));
   tabifyDockWidget(at("sweeps"), at("ruler"));
   tabifyDockWidget(at("ruler"), at("longbench"));
@@ -372,6 +378,11 @@ void MainWindow::wire() {
   connect(m_text, &TextPanel::described, m_cell, &QLabel::setText);
   connect(m_matrix, &MatrixPanel::statusText, m_cell, &QLabel::setText);
   connect(m_importance, &ImportancePanel::statusText, m_cell, &QLabel::setText);
+  connect(m_multiples, &MultiplesPanel::statusText, m_cell, &QLabel::setText);
+  connect(m_docks.at("multiples"), &QDockWidget::visibilityChanged, m_multiples, &MultiplesPanel::setSeen);
+  connect(m_multiples, &MultiplesPanel::figureWanted, this,
+          [this](const QString& what, bool byLayer) { exportFigure()->showMultiples(what, byLayer); });
+  connect(m_losses, &LossPanel::message, m_explorer, &Explorer::message);
   connect(m_matrix, &MatrixPanel::reducerChanged, m_reducer, &QLabel::setText);
   // What a panel said of the place under the pointer goes with the panel.
   for (const auto& [id, dock] : m_docks) {

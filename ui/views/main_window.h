@@ -20,8 +20,10 @@ namespace dhsa {
 class Experiment;
 class ExportDialog;
 class ImportancePanel;
+class LossPanel;
 class MatrixPanel;
 class MessageBar;
+class MultiplesPanel;
 class LongBenchTest;
 class NeedleTest;
 class ParametersPanel;
@@ -121,9 +123,11 @@ class MainWindow : public QMainWindow {
   LongBenchTest* m_longBench;
   TextPanel* m_text = nullptr;
   MatrixPanel* m_matrix = nullptr;
+  MultiplesPanel* m_multiples = nullptr;
   ImportancePanel* m_importance = nullptr;
   ParametersPanel* m_parameters = nullptr;
   RunsPanel* m_runs = nullptr;
+  LossPanel* m_losses = nullptr;
   std::map<std::string, QAction*> m_actions;
   std::map<std::string, QDockWidget*> m_docks;
   QActionGroup* m_themes = nullptr;

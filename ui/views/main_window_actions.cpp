@@ -18,6 +18,8 @@
 #include "ui/state/commands.h"
 #include "ui/views/export_dialog.h"
 #include "ui/views/generation_dialog.h"
+#include "ui/views/go_to_dialog.h"
+#include "ui/views/loss_panel.h"
 #include "ui/views/main_window.h"
 #include "ui/views/matrix_panel.h"
 #include "ui/views/message_bar.h"
@@ -157,6 +159,15 @@ void MainWindow::makeActions() {
     view->selectRow(-1);
     view->selectKeys(0, 0);
   });
+  connect(action("go.to"), &QAction::triggered, this, [this] {
+    auto* dialog = new GoToDialog(m_explorer, this);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->open();
+  });
+  connect(action("go.next-row"), &QAction::triggered, m_losses, [this] { m_losses->goToRow(1); });
+  connect(action("go.previous-row"), &QAction::triggered, m_losses, [this] { m_losses->goToRow(-1); });
+  connect(action("go.next-head"), &QAction::triggered, m_losses, &LossPanel::goToNextHead);
+  connect(action("go.next-token"), &QAction::triggered, m_losses, &LossPanel::goToNextToken);
   connectAction("view.restore-layout", &MainWindow::restoreDefaultLayout);
 
   m_themes = new QActionGroup(this);
@@ -195,7 +206,7 @@ void MainWindow::makeMenus() {
     // Separators before the first of a set of commands that belong together.
     for (const char* first : {"file.open-model", "file.open-session", "file.quit", "edit.reset", "edit.copy-metrics",
                               "edit.find", "run.cancel", "run.pin", "panel.chunks", "view.show-all", "theme.system",
-                              "view.restore-layout", "help.about"}) {
+                              "go.next-row", "view.restore-layout", "help.about"}) {
       if (std::strcmp(command.id, first) == 0) menu->addSeparator();
     }
     menu->addAction(found->second);
@@ -223,12 +234,13 @@ void MainWindow::updateActions() {
                     engine->isBusy(JobKind::kGenerate) || engine->isBusy(JobKind::kLoadModel) ||
                     engine->isBusy(JobKind::kLoadDocument) || engine->isBusy(JobKind::kNeedle) ||
                     engine->isBusy(JobKind::kSweep) || engine->isBusy(JobKind::kSuite) ||
-                    engine->isBusy(JobKind::kLongBench);
+                    engine->isBusy(JobKind::kLongBench) || engine->isBusy(JobKind::kMultiples);
   action("run.cancel")->setEnabled(busy);
   const bool open = m_explorer->session()->document() != nullptr;
   action("run.generate")->setEnabled(open);
   action("file.export-tokens")->setEnabled(open);
   action("run.compare")->setEnabled(m_explorer->history()->current() != nullptr);
+  action("go.to")->setEnabled(open);
   action("run.pin")->setEnabled(m_explorer->history()->current() != nullptr);
 }
 

@@ -21,7 +21,7 @@
 namespace dhsa {
 namespace {
 
-constexpr int kContents = 7;
+constexpr int kContents = 8;
 constexpr int kModes = 6;
 
 QString contentName(MatrixContent content) {
@@ -40,6 +40,8 @@ QString contentName(MatrixContent content) {
       return MatrixPanel::tr("Chunk similarity (S_c)");
     case MatrixContent::kPinnedMask:
       return MatrixPanel::tr("Mask of pinned run");
+    case MatrixContent::kDropped:
+      return MatrixPanel::tr("Dropped mass: dense attention where the mask is 0");
   }
   return {};
 }
@@ -59,6 +61,8 @@ QString shortName(MatrixContent content) {
       return MatrixPanel::tr("Chunk scores");
     case MatrixContent::kPinnedMask:
       return MatrixPanel::tr("Pinned mask");
+    case MatrixContent::kDropped:
+      return MatrixPanel::tr("Dropped mass");
     default:
       return contentName(content);
   }
@@ -68,6 +72,7 @@ MatrixSource::Kind kindOf(MatrixContent content) {
   switch (content) {
     case MatrixContent::kDense:
     case MatrixContent::kSparse:
+    case MatrixContent::kDropped:
       return MatrixSource::Kind::kProbability;
     case MatrixContent::kDifference:
       return MatrixSource::Kind::kDifference;
@@ -80,7 +85,8 @@ MatrixSource::Kind kindOf(MatrixContent content) {
 }
 
 bool needsAttention(MatrixContent content) {
-  return content == MatrixContent::kDense || content == MatrixContent::kSparse || content == MatrixContent::kDifference;
+  return content == MatrixContent::kDense || content == MatrixContent::kSparse ||
+         content == MatrixContent::kDifference || content == MatrixContent::kDropped;
 }
 
 QComboBox* makePicker(QWidget* parent, const char* name, const QString& accessible, const QString& tip) {
@@ -197,6 +203,10 @@ MatrixPanel::MatrixPanel(Explorer* explorer, QWidget* parent)
       m_matrix->moveView(zoom);
     }
   });
+  connect(view, &ViewState::cellWanted, m_matrix, [this](qint64 row, qint64 key) {
+    m_matrix->ensureVisible({row, key});
+  });
+  connect(view, &ViewState::marksChanged, m_matrix, &MatrixView::setMarks);
   connect(view, &ViewState::layerChanged, this, &MatrixPanel::refresh);
   connect(view, &ViewState::headChanged, this, &MatrixPanel::refresh);
   connect(explorer->session(), &Session::modelChanged, this, &MatrixPanel::fillPickers);
@@ -367,14 +377,15 @@ MatrixLayer MatrixPanel::make(MatrixContent content) {
           levels && levels->input().heads.front() == head && levels->input().layer.index == layer->layer) {
         if (levels != m_levels) {
           m_levels = levels;
-          for (const auto what :
-               {AttentionLevels::What::kDense, AttentionLevels::What::kSparse, AttentionLevels::What::kDifference})
+          for (const auto what : {AttentionLevels::What::kDense, AttentionLevels::What::kSparse,
+                                  AttentionLevels::What::kDifference, AttentionLevels::What::kDropped})
             m_attention[static_cast<std::size_t>(what)] = attention_source(levels, what);
         }
         made.source = m_attention[static_cast<std::size_t>(
-            content == MatrixContent::kDense    ? AttentionLevels::What::kDense
-            : content == MatrixContent::kSparse ? AttentionLevels::What::kSparse
-                                                : AttentionLevels::What::kDifference)];
+            content == MatrixContent::kDense     ? AttentionLevels::What::kDense
+            : content == MatrixContent::kSparse  ? AttentionLevels::What::kSparse
+            : content == MatrixContent::kDropped ? AttentionLevels::What::kDropped
+                                                 : AttentionLevels::What::kDifference)];
         made.unit = tr("probability");
       } else if (!layer->captured) {
         made.title = tr("%1: run again with this layer in view").arg(made.title);
@@ -444,7 +455,7 @@ void MatrixPanel::offerDifference() {
   auto* item = qobject_cast<QStandardItemModel*>(m_mode->model())->item(difference);
   item->setEnabled(alike);
   item->setToolTip(alike ? QString()
-                         : tr("Of two matrices of one kind only; what a mask loses is the matrix “Dense − sparse”"));
+                         : tr("Of two matrices of one kind only; what a mask loses is the matrix “Dropped mass”"));
   if (!alike && m_mode->currentIndex() == difference)
     m_mode->setCurrentIndex(static_cast<int>(CompareMode::SideBySide));
 }

@@ -25,6 +25,7 @@ enum class MatrixContent : std::uint8_t {
   kTokenScores,
   kChunkScores,
   kPinnedMask,
+  kDropped,
 };
 
 class MatrixPanel : public QWidget {
@@ -74,7 +75,7 @@ class MatrixPanel : public QWidget {
   std::shared_ptr<const Plan> m_pinnedPlan;                // that m_pinnedMasks show
   std::vector<std::shared_ptr<const MaskSource>> m_pinnedMasks;
   std::shared_ptr<const AttentionLevels> m_levels;  // that m_attention shows, by What
-  std::array<std::shared_ptr<const MatrixSource>, 3> m_attention;
+  std::array<std::shared_ptr<const MatrixSource>, 4> m_attention;
   bool m_filling = false;
 };
 

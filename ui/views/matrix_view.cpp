@@ -204,6 +204,7 @@ void MatrixView::zoom(double factor, QPointF centre) {
 }
 
 void MatrixView::ensureVisible(MatrixCell cell) {
+  if (tokens() == 0) return;
   QRectF view = m_view;
   const auto shift = [](double at, double begin, double size) {
     const double margin = std::min(size / 8, 4.0);

@@ -78,7 +78,8 @@ class MatrixView : public QWidget {
   // Setters for what is shared with other views: they emit nothing.
   void setSelectedRow(qint64 row);  // -1: none
   void setSelectedKeys(KeySpan keys);
-  void setCrosshair(MatrixCell cell);  // invalid: none
+  void setCrosshair(MatrixCell cell);                // invalid: none
+  void setMarks(const std::vector<qint64>& tokens);  // pointed at from the edges of the plot
   [[nodiscard]] MatrixCell crosshair() const { return m_crosshair; }
 
   [[nodiscard]] std::optional<MatrixCell> cellAt(QPointF position) const;  // of any panel
@@ -135,6 +136,7 @@ class MatrixView : public QWidget {
   void drawImages();
   void drawMinimap(QPainter& painter);
   void drawOverlay(QPainter& painter) const;
+  void drawMarks(QPainter& painter, int panel) const;
   void notice(QPainter& painter, const QRectF& plot, const QString& words) const;
   void drawTitles(QPainter& painter) const;
   void startRefining();
@@ -173,6 +175,7 @@ class MatrixView : public QWidget {
   qint64 m_selectedRow = -1;
   KeySpan m_selectedKeys;
   MatrixCell m_crosshair;
+  std::vector<qint64> m_marks;
   MatrixCell m_cursor;
   qint64 m_rangeAnchor = -1;
 

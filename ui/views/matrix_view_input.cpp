@@ -75,6 +75,11 @@ void MatrixView::setSelectedKeys(KeySpan keys) {
   update();
 }
 
+void MatrixView::setMarks(const std::vector<qint64>& tokens) {
+  m_marks = tokens;
+  update();
+}
+
 void MatrixView::setCrosshair(MatrixCell cell) {
   if (!cell.valid() || cell.row >= tokens() || cell.key >= tokens()) cell = {};
   if (m_crosshair == cell) return;

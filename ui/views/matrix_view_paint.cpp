@@ -223,6 +223,36 @@ void MatrixView::notice(QPainter& painter, const QRectF& plot, const QString& wo
   painter.setRenderHint(QPainter::Antialiasing, false);
 }
 
+// One triangle for all tokens of a pixel, outside the plot, so that no cell is hidden.
+void MatrixView::drawMarks(QPainter& painter, int panel) const {
+  constexpr int kDepth = 5;
+  const QRectF plot = plotRect(panel);
+  painter.setRenderHint(QPainter::Antialiasing);
+  painter.setPen(Qt::NoPen);
+  painter.setBrush(m_theme.selection);
+  const auto draw = [&](const AxisMap& axis, auto&& triangle) {
+    double last = axis.low - kDepth;
+    for (const qint64 token : m_marks) {
+      const double at = axis.toPixel(static_cast<double>(token) + 0.5);
+      if (at < axis.low || at > axis.high || at - last < 1) continue;
+      last = at;
+      painter.drawPolygon(triangle(at));
+    }
+  };
+  draw(keyMap(panel), [&](double x) {
+    const double tip = plot.top() - 1;
+    return QPolygonF{QPointF(x, tip), QPointF(x - kDepth / 2.0, tip - kDepth), QPointF(x + kDepth / 2.0, tip - kDepth)};
+  });
+  if (panel + 1 == m_geometry.panels) {
+    draw(rowMap(panel), [&](double y) {
+      const double tip = plot.right() + 1;
+      return QPolygonF{QPointF(tip, y), QPointF(tip + kDepth, y - kDepth / 2.0),
+                       QPointF(tip + kDepth, y + kDepth / 2.0)};
+    });
+  }
+  painter.setRenderHint(QPainter::Antialiasing, false);
+}
+
 void MatrixView::drawOverlay(QPainter& painter) const {
   const MatrixAxes axes(painter, m_theme, font());
   const QColor casing = m_theme.dark ? QColor(0, 0, 0, 170) : QColor(255, 255, 255, 190);
@@ -280,6 +310,7 @@ void MatrixView::drawOverlay(QPainter& painter) const {
       }
     }
     painter.restore();
+    drawMarks(painter, panel);
     if (mode() == CompareMode::Split) {
       const double x = plot.left() + m_split * plot.width();
       painter.setPen(QPen(casing, 4));

@@ -159,6 +159,9 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
   m_needle->setObjectName(QStringLiteral("findText"));
   m_needle->setPlaceholderText(tr("Find in text"));
   m_needle->setAccessibleName(tr("Find in text"));
+  m_needle->setToolTip(
+      tr("Matches are marked at the edges of the matrix. Enter selects the match as row, and then the "
+         "next one"));
   m_needle->setClearButtonEnabled(true);
   m_needle->installEventFilter(this);
   row->addWidget(m_needle, 1);
@@ -214,7 +217,7 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
     updateLegend();
   });
   connect(m_needle, &QLineEdit::textChanged, this, [this] { find(false, true); });
-  connect(m_needle, &QLineEdit::returnPressed, this, &TextPanel::findNext);
+  connect(m_needle, &QLineEdit::returnPressed, this, &TextPanel::selectMatch);
   connect(m_text, &TextView::tokenDescribed, this, &TextPanel::described);
   connect(explorer->session(), &Session::documentChanged, this, [this] {
     m_text->setDocument(m_explorer->session()->document());
@@ -326,6 +329,15 @@ void TextPanel::find(const QString& text) {
 
 void TextPanel::findNext() { find(false, false); }
 void TextPanel::findPrevious() { find(true, false); }
+
+void TextPanel::selectMatch() {
+  ViewState* view = m_explorer->view();
+  if (m_text->matchToken() == view->row()) findNext();
+  const qint64 token = m_text->matchToken();
+  if (token < 0) return;
+  view->selectRow(token);
+  view->show(token, token, token);
+}
 
 void TextPanel::find(bool backwards, bool fromStart) {
   const QString needle = m_needle->text();

@@ -39,6 +39,7 @@ class TextPanel : public QWidget {
  private:
   [[nodiscard]] static QString tokensText(const OpenDocument& document);  // "16,384 of 20,000" where it was cut
   void find(bool backwards, bool fromStart);
+  void selectMatch();    // as the row; where it is that already, the next one
   void updateHeading();  // and what is said of the selected row
   void updateLegend();
   [[nodiscard]] static QString lossText(const QueryRow& row, const OpenDocument& document);

@@ -38,6 +38,7 @@ TextView::TextView(ViewState* view, QWidget* parent) : QAbstractScrollArea(paren
   const auto repaint = [this] { viewport()->update(); };
   connect(view, &ViewState::hovered, this, repaint);
   connect(view, &ViewState::keysSelected, this, repaint);
+  connect(view, &ViewState::tokenWanted, this, &TextView::scrollToToken);
   connect(view, &ViewState::rowSelected, this, [this](qint64 row) {
     if (row >= 0 && m_pressed < 0) scrollToToken(row);
     viewport()->update();
@@ -302,7 +303,14 @@ bool TextView::find(const QString& needle, bool backwards, bool fromStart) {
   const QString& text = m_document->shown;
   if (needle != m_needle) {
     m_needle = needle;
-    m_matchCount = static_cast<int>(text.count(needle, Qt::CaseInsensitive));
+    m_matchCount = 0;
+    std::vector<qint64> tokens;
+    for (qsizetype at = text.indexOf(needle, 0, Qt::CaseInsensitive); at >= 0;
+         at = text.indexOf(needle, at + 1, Qt::CaseInsensitive)) {
+      ++m_matchCount;
+      tokens.push_back(m_document->tokenAt(at));
+    }
+    m_view->setMarks(tokens);
   }
   qsizetype found = -1;
   if (backwards) {
@@ -314,12 +322,15 @@ bool TextView::find(const QString& needle, bool backwards, bool fromStart) {
     if (found < 0) found = text.indexOf(needle, 0, Qt::CaseInsensitive);
   }
   m_matchBegin = found;
-  if (found >= 0) scrollToToken(m_document->tokenAt(found));
+  if (found >= 0) scrollToToken(matchToken());
   viewport()->update();
   return found >= 0;
 }
 
+qint64 TextView::matchToken() const { return m_matchBegin < 0 ? -1 : m_document->tokenAt(m_matchBegin); }
+
 void TextView::clearFind() {
+  m_view->setMarks({});
   m_needle.clear();
   m_matchBegin = -1;
   m_matchCount = 0;

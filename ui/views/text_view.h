@@ -34,6 +34,7 @@ class TextView : public QAbstractScrollArea {
   // Selects the next match of `needle` from the current one and scrolls to it; wraps around. False without a match.
   bool find(const QString& needle, bool backwards, bool fromStart = false);
   [[nodiscard]] int matchCount() const noexcept { return m_matchCount; }
+  [[nodiscard]] qint64 matchToken() const;  // in which the present match begins; -1: none
   void clearFind();
   void scrollToToken(qint64 token);
 
