@@ -193,7 +193,7 @@ void fill_attention(const Context& context, FigurePanelData& data, AttentionLeve
   data.value_title = difference                                ? "dense − sparse probability"
                      : what == AttentionLevels::What::kDropped ? "dropped attention probability"
                                                                : "attention probability";
-  data.value_brief = difference ? "difference" : "probability";
+  data.value_brief = difference ? "difference" : what == AttentionLevels::What::kDropped ? "dropped" : "probability";
   const Part part = part_of(context.spec, levels->tokens());
   const std::int64_t pairs = part.rows() * part.keys();
   const std::string name = figure_kind(data.panel.what).key;

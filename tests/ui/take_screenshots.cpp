@@ -98,7 +98,19 @@ int main(int argc, char** argv) {
   explorer->view()->selectRow(explorer->session()->document()->tokens() - 60);
   if (!QTest::qWaitFor([&] { return explorer->whatIf()->row() != nullptr; }, 10000)) qFatal("no row came");
   shoot("row");
+  // The worst row of all, the matrix with every other head's loss.
+  window.dock(QStringLiteral("losses"))->raise();
+  window.dock(QStringLiteral("multiples"))->raise();
+  window.action("go.next-row")->trigger();
+  if (!QTest::qWaitFor([&] { return !explorer->engine()->isBusy(); }, 60000)) qFatal("no small multiples came");
+  shoot("losses");
+  window.dock(QStringLiteral("importance"))->raise();
+  window.dock(QStringLiteral("matrix"))->raise();
+  explorer->view()->selectKeys(0, 0);
   explorer->view()->selectRow(-1);
+  explorer->view()->setLayer(3);
+  explorer->view()->setHead(0);
+  settle(explorer, 2);
   explorer->history()->runs()->setPinned(explorer->history()->runs()->at(0).id, true);
   explorer->parameters()->set(QStringLiteral("budget"), std::int64_t{512});
   settle(explorer, 2);
@@ -156,5 +168,5 @@ int main(int argc, char** argv) {
   };
   shootDialog("run.generate", "generate");
   shootDialog("file.model", "model");
-  return taken == 10 ? 0 : 1;
+  return taken == 11 ? 0 : 1;
 }

@@ -192,7 +192,7 @@ void MultiplesPanel::refresh() {
   const FigureKind what = kKinds[static_cast<std::size_t>(kind)];
   const ColourSettings look = ColourSettings::forKind(MatrixSource::Kind::kProbability);
   if (what == FigureKind::kMask)
-    m_view->setLook(ColourMapId::Mask, ColourScale::Linear, tr("kept share"));
+    m_view->setLook(ColourMapId::Mask, ColourScale::Linear, tr("share kept"));
   else
     m_view->setLook(look.map, look.scale, what == FigureKind::kDense ? tr("probability") : tr("dropped probability"));
   m_view->setMultiples(std::move(multiples));
@@ -245,9 +245,9 @@ void MultiplesPanel::say() {
   if (made < static_cast<std::ptrdiff_t>(all.size()))
     text = tr("%1 of %2 made").arg(made).arg(all.size());
   else if (mask)
-    text = tr("kept share of %1×%1 cells").arg(formatCount(block));
+    text = tr("share kept of %1×%1 pairs").arg(formatCount(block));
   else if (block > kGlanceRows)
-    text = tr("≈ max of %1×%1 cells, %2 rows of each looked at").arg(formatCount(block)).arg(kGlanceRows);
+    text = tr("≈ max of %1×%1 pairs, %2 rows of each looked at").arg(formatCount(block)).arg(kGlanceRows);
   m_note->setText(text);
   m_note->setToolTip(mask || block <= kGlanceRows
                          ? QString()
