@@ -42,7 +42,7 @@ LossPanel::LossPanel(Explorer* explorer, QWidget* parent)
   m_table->header()->setMinimumSectionSize(40);
   m_table->header()->setResizeContentsPrecision(40);
   new FittingColumns(m_table, m_table->header(), {LossModel::kHeadDropped, LossModel::kKeyMass, LossModel::kRow},
-                     LossModel::kKey, fontMetrics().averageCharWidth() * 16);
+                     {LossModel::kKey}, fontMetrics().averageCharWidth() * 16);
   m_note->setObjectName(QStringLiteral("lossNote"));
   m_note->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
 
