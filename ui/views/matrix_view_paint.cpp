@@ -179,7 +179,7 @@ void MatrixView::drawStill() {
   const bool second = shown == CompareMode::B || !m_picture.layer(0).source || m_picture.isMaskBesideValues(0, shown);
   const MatrixLayer& named = m_picture.layer(second ? 1 : 0);
   QString unit = named.unit;
-  if (unit.isEmpty() && named.source->kind() == MatrixSource::Kind::kMask) unit = tr("kept share");
+  if (unit.isEmpty() && named.source->kind() == MatrixSource::Kind::kMask) unit = tr("share kept");
   axes.colourBar(m_geometry.legend, m_picture, shown, unit);
   if (!m_geometry.minimap.isNull()) drawMinimap(painter);
 }

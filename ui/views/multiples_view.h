@@ -28,7 +28,7 @@ class MultiplesView : public QWidget {
  public:
   explicit MultiplesView(QWidget* parent = nullptr);
   void setMultiples(std::vector<Multiple> multiples);
-  // Colours of all of them, and what the values are: "kept share".
+  // Colours of all of them, and what the values are: "share kept".
   void setLook(ColourMapId map, ColourScale scale, const QString& quantity);
   void setCurrent(int layer, int head);  // the one in view
   [[nodiscard]] const std::vector<Multiple>& multiples() const noexcept { return m_multiples; }
