@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "core/files/npy.h"
 #include "core/files/safetensors.h"
 #include "tests/app/command.h"
 #include "tests/support/faulty_disk.h"
@@ -61,7 +60,8 @@ void expect_whole(const Folder& folder) {
     } else if (name.ends_with(".csv")) {
       EXPECT_TRUE(text.ends_with('\n')) << name << ": " << text;
     } else if (name.ends_with(".npz")) {
-      EXPECT_NO_THROW((void)read_npz(path)) << name;
+      // The directory of an archive is written last, and ends with this record.
+      EXPECT_EQ(text.rfind("PK\x05\x06"), text.size() - 22) << name;
     } else if (name.find(".safetensors") != std::string::npos) {
       EXPECT_NO_THROW((void)SafetensorsFile::open(path)) << name;
     }
