@@ -6,7 +6,6 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QPainter>
-#include <QTimer>
 #include <QToolButton>
 #include <algorithm>
 #include <cmath>
@@ -243,11 +242,7 @@ TextPanel::TextPanel(Explorer* explorer, QWidget* parent)
   connect(explorer->view(), &ViewState::layerChanged, this, showLayer);
   connect(explorer->whatIf(), &WhatIf::rowChanged, this, [this] {
     m_text->setRow(m_explorer->whatIf()->row());
-    const qint64 selected = m_explorer->view()->row();
-    const bool inSight = m_text->viewport()->rect().contains(m_text->tokenRect(selected));
     updateHeading();
-    // What is said of the row takes its place from the text, where the row may be.
-    if (inSight) QTimer::singleShot(0, m_text, [this, selected] { m_text->scrollToToken(selected); });
   });
   connect(explorer->whatIf(), &WhatIf::staleChanged, m_text, &TextView::setDimmed);
 }

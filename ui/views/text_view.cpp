@@ -503,6 +503,9 @@ void TextView::paintLine(QPainter& painter, std::size_t line, int top, const Col
 }
 
 void TextView::resizeEvent(QResizeEvent* event) {
+  // What is said of the selected row takes its place from the text: a row that was in sight stays there.
+  const qint64 selected = m_view->row();
+  const bool seen = selected >= 0 && QRect({}, event->oldSize()).intersects(tokenRect(selected));
   // Keep the first visible token in place while lines break anew.
   qint64 anchor = -1;
   if (!m_lines.empty() && verticalScrollBar()->value() > 0) {
@@ -520,6 +523,7 @@ void TextView::resizeEvent(QResizeEvent* event) {
   } else {
     updateScrollBar();
   }
+  if (seen) scrollToToken(selected);
   QAbstractScrollArea::resizeEvent(event);
 }
 
