@@ -118,7 +118,7 @@ TEST(Export, DroppedMassIsWhatTheMaskTakesFromDenseAttention) {
        "'");
   const nlohmann::json heads = json_of(folder.path("heads.json"))["panels"];
   ASSERT_EQ(heads.size(), 4U);
-  for (std::size_t head = 0; head < 4; ++head) EXPECT_EQ(heads[head]["head"], head);
+  for (std::size_t head = 0; head < 4; ++head) EXPECT_EQ(heads[head]["shows"], "dropped@3." + std::to_string(head));
   EXPECT_EQ(python(folder, R"(
 import numpy as np
 
