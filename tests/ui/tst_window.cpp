@@ -40,7 +40,8 @@ using namespace dhsa;
 
 namespace {
 
-const char* const kDocks[] = {"text", "matrix", "importance", "parameters", "metrics", "performance", "chunks", "runs", "losses", "multiples"};
+const char* const kDocks[] = {"text",        "matrix", "importance", "parameters", "metrics",
+                              "performance", "chunks", "runs",       "losses",     "multiples"};
 
 // Colours on a picture: an empty widget has one or two.
 int coloursOf(const QImage& image) {
